@@ -1,0 +1,421 @@
+//! Puts an agent together and runs it. Nothing here is global: a process may run thousands, each with its own store
+//! handle, drivers and clock.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rove_model::node::Node;
+use rove_store::{keys::Keys, store::Store};
+use thiserror::Error;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+pub use crate::manager::GarbagePolicy;
+use crate::{
+    alloc::dir::{self, DirError},
+    board::Board,
+    clock::Clock,
+    context::{Context, Specs},
+    fingerprint::{self, FingerprintError, NodeSettings, Roots},
+    handle::AgentHandle,
+    host_stats::HostMeter,
+    identity::{DataDirLock, Identity, IdentityError},
+    local_state::{LocalState, MemoryState, StateError},
+    manager::{Ending, Manager},
+    registry::DriverRegistry,
+    shared::Shared,
+    sync::{
+        desired::{CHANGES, Sync},
+        registration::Registration,
+        status::Writer,
+    },
+};
+
+/// Seconds that a node counts as alive after its last sign of life.
+pub const LEASE_TTL: i64 = 15;
+
+/// How often drivers are asked for their health.
+pub const DRIVER_CHECKS: Duration = Duration::from_secs(30);
+
+/// Where an agent keeps what is its own.
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// Below this directory: `client` and `alloc`.
+    Disk {
+        /// The agent's `data_dir`.
+        data_dir: PathBuf,
+        /// Where allocs' directories are, if not in `data_dir/alloc`.
+        alloc_dir: Option<PathBuf>,
+    },
+    /// Nowhere on disk: for simulations. Tasks get no directories. Clones of the state are the same state.
+    Memory(MemoryState),
+}
+
+/// How the node is known.
+#[derive(Clone, Debug)]
+pub enum NodeSource {
+    /// Found out from the host.
+    Host {
+        /// What the operator says.
+        settings: Box<NodeSettings>,
+        /// Where the host's files are.
+        roots: Roots,
+    },
+    /// Told: for simulations. Drivers are asked all the same, once.
+    Told(Box<Node>),
+}
+
+/// All that an agent needs.
+#[derive(Clone)]
+pub struct AgentConfig {
+    /// Who it is.
+    pub identity: Identity,
+    /// Where it keeps what is its own.
+    pub storage: Storage,
+    /// The store: the servers' in the same process, or theirs at port 4647.
+    pub store: Arc<dyn Store>,
+    /// The layout of its keys.
+    pub keys: Keys,
+    /// What runs tasks.
+    pub drivers: DriverRegistry,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The node.
+    pub node: NodeSource,
+    /// The region.
+    pub region: String,
+    /// The environment that tasks without a root of their own begin with; what is secret is left out.
+    pub host_env: BTreeMap<String, String>,
+    /// A development agent: when it ends cleanly its tasks end with it, and its node is gone at once.
+    pub dev: bool,
+    /// Seconds that the node counts as alive after its last sign of life.
+    pub lease_ttl: i64,
+    /// How often drivers are asked for their health; never again if none.
+    pub driver_checks: Option<Duration>,
+    /// When directories of ended allocs are removed.
+    pub garbage: GarbagePolicy,
+    /// Seed of all jitter.
+    pub seed: u64,
+}
+
+/// Why an agent could not start.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// Another agent uses its data directory, or that can't be written.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A directory can't be made.
+    #[error("failed to set up data_dir")]
+    Directory(#[from] DirError),
+    /// The host could not be fingerprinted.
+    #[error("failed to fingerprint the host")]
+    Fingerprint(#[from] FingerprintError),
+    /// What an earlier life of the agent left can't be read.
+    #[error("failed to read the state of the client")]
+    State(#[from] StateError),
+}
+
+/// An agent that runs. Dropped, it ends at once, as if it was killed: its tasks go on.
+#[derive(Debug)]
+pub struct Agent {
+    handle: AgentHandle,
+    cancel: CancellationToken,
+    done: AbortOnDropHandle<()>,
+}
+
+impl Agent {
+    /// Starts an agent: takes over what runs of an earlier life, registers the node, and follows what the store wants.
+    /// The store need not be reachable. When `cancel` is cancelled it ends as [`Agent::stop`] does.
+    ///
+    /// # Errors
+    /// See [`AgentError`].
+    pub async fn start(config: AgentConfig, cancel: CancellationToken) -> Result<Self, AgentError> {
+        let AgentConfig {
+            identity,
+            storage,
+            store,
+            keys,
+            drivers,
+            clock,
+            node,
+            region,
+            host_env,
+            dev,
+            lease_ttl,
+            driver_checks,
+            garbage,
+            seed,
+        } = config;
+        let disk = Disk::prepare(storage).await?;
+        let saved = disk.state.load().await?;
+        let proc = match &node {
+            NodeSource::Host { roots, .. } => roots.proc.clone(),
+            NodeSource::Told(_) => Roots::default().proc,
+        };
+        let found = find_node(node, &identity, &disk, &*clock).await?;
+        let found = fingerprint::with_drivers(&found, &drivers, clock.wall()).await;
+        let core_mhz = found.resources.cpu / u64::from(found.resources.cores.max(1));
+        #[expect(clippy::cast_precision_loss, reason = "a frequency in MHz")]
+        let meter = HostMeter::new(proc, disk.alloc_dir.clone(), core_mhz as f64);
+        let (publish_node, node) = watch::channel(Arc::new(found));
+        let (shared, commands) = Shared::new(
+            Arc::clone(&node.borrow()),
+            disk.alloc_dir.clone(),
+            Arc::clone(&clock),
+            meter,
+        );
+        let board = Arc::new(Board::default());
+        let context = Arc::new(Context {
+            store: Arc::clone(&store),
+            keys: keys.clone(),
+            drivers: drivers.clone(),
+            clock,
+            began: Instant::now(),
+            shared: Arc::clone(&shared),
+            board: Arc::clone(&board),
+            state: disk.state,
+            specs: Specs::default(),
+            alloc_dir: disk.alloc_dir,
+            task_state_dir: disk.task_state_dir,
+            region,
+            host_env,
+            seed,
+        });
+        let ending = if dev {
+            Ending::StopTasks
+        } else {
+            Ending::Leave
+        };
+        let mut manager = Manager::new(Arc::clone(&context), garbage, ending);
+        let newest_seen = saved.iter().map(|saved| saved.revision).max().unwrap_or(0);
+        manager.recover(saved);
+        let (changes, desired) = mpsc::channel(CHANGES);
+        let parts = Parts {
+            sync: Sync {
+                store: Arc::clone(&store),
+                keys: keys.clone(),
+                node: identity.node_id,
+                board: Arc::clone(&board),
+                out: changes,
+                newest_seen,
+                seed,
+            },
+            registration: Registration {
+                store: Arc::clone(&store),
+                keys: keys.clone(),
+                node,
+                shared: Arc::clone(&shared),
+                lease_ttl,
+                revoke_on_stop: dev,
+                seed,
+            },
+            writer: Writer {
+                store,
+                keys,
+                node: identity.node_id,
+                board,
+                seed,
+            },
+            checks: DriverChecks {
+                every: driver_checks,
+                publish: publish_node,
+                context,
+            },
+        };
+        let cancel = cancel.child_token();
+        let run = parts.run(manager, desired, commands, cancel.clone(), disk.lock);
+        Ok(Self {
+            handle: AgentHandle { shared },
+            cancel,
+            done: AbortOnDropHandle::new(tokio::spawn(run)),
+        })
+    }
+
+    /// How others in the process ask it.
+    #[must_use]
+    pub fn handle(&self) -> AgentHandle {
+        self.handle.clone()
+    }
+
+    /// Ends it, and waits until it has ended. Tasks go on, but those of a development agent are stopped.
+    pub async fn stop(self) {
+        self.cancel.cancel();
+        self.wait().await;
+    }
+
+    /// Waits until it has ended.
+    pub async fn wait(self) {
+        if let Err(error) = self.done.await
+            && error.is_panic()
+        {
+            tracing::error!(%error, "the agent broke");
+        }
+    }
+}
+
+/// What is made on disk before anything else.
+struct Disk {
+    alloc_dir: Option<PathBuf>,
+    task_state_dir: PathBuf,
+    state: LocalState,
+    lock: Option<DataDirLock>,
+}
+
+impl Disk {
+    async fn prepare(storage: Storage) -> Result<Self, AgentError> {
+        let (data_dir, alloc_dir) = match storage {
+            Storage::Memory(state) => {
+                return Ok(Self {
+                    alloc_dir: None,
+                    task_state_dir: PathBuf::from("/nonexistent"),
+                    state: LocalState::Memory(state),
+                    lock: None,
+                });
+            }
+            Storage::Disk {
+                data_dir,
+                alloc_dir,
+            } => (data_dir, alloc_dir),
+        };
+        let prepared = tokio::task::spawn_blocking(move || {
+            let client = data_dir.join("client");
+            dir::make_private(&client)?;
+            let lock = DataDirLock::acquire(&client)?;
+            let alloc_dir = alloc_dir.unwrap_or_else(|| data_dir.join("alloc"));
+            make_searchable(&alloc_dir)?;
+            let task_state_dir = client.join("tasks");
+            dir::make_private(&task_state_dir)?;
+            let state = client.join("allocs");
+            dir::make_private(&state)?;
+            Ok::<_, AgentError>(Self {
+                alloc_dir: Some(alloc_dir),
+                task_state_dir,
+                state: LocalState::Directory(state),
+                lock: Some(lock),
+            })
+        });
+        prepared
+            .await
+            .map_err(|_| AgentError::State(StateError::Closed))?
+    }
+}
+
+/// Tasks of any user reach their own directory by its path, and can't list those of others.
+fn make_searchable(path: &Path) -> Result<(), AgentError> {
+    use std::os::unix::fs::PermissionsExt;
+    let failed = |source| DirError::Io {
+        operation: "create",
+        path: path.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o711)).map_err(failed)?;
+    Ok(())
+}
+
+async fn find_node(
+    source: NodeSource,
+    identity: &Identity,
+    disk: &Disk,
+    clock: &dyn Clock,
+) -> Result<Node, FingerprintError> {
+    match source {
+        NodeSource::Told(node) => Ok(Node {
+            id: identity.node_id,
+            ..*node
+        }),
+        NodeSource::Host { settings, roots } => {
+            let alloc_dir = disk.alloc_dir.clone().unwrap_or_else(|| "/".into());
+            let (id, now) = (identity.node_id, clock.wall());
+            tokio::task::spawn_blocking(move || {
+                let interfaces = fingerprint::host_interfaces();
+                fingerprint::host(id, &settings, &roots, &alloc_dir, &interfaces, now)
+            })
+            .await
+            .map_err(|_| FingerprintError::Interrupted)?
+        }
+    }
+}
+
+/// Looks at the drivers again and again; what changed is registered.
+struct DriverChecks {
+    every: Option<Duration>,
+    publish: watch::Sender<Arc<Node>>,
+    context: Arc<Context>,
+}
+
+impl DriverChecks {
+    async fn run(self) {
+        let Some(every) = self.every else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(every).await;
+            let now = self.context.clock.wall();
+            let before = self.context.shared.node();
+            let node = fingerprint::with_drivers(&before, &self.context.drivers, now).await;
+            if node != *before {
+                let node = Arc::new(node);
+                self.context.shared.set_node(Arc::clone(&node));
+                self.publish.send_replace(node);
+            }
+        }
+    }
+}
+
+struct Parts {
+    sync: Sync,
+    registration: Registration,
+    writer: Writer,
+    checks: DriverChecks,
+}
+
+impl Parts {
+    /// Runs all loops, in the order in which they have to end: first nothing new is taken, then runners end, then the
+    /// last statuses are written, then the lease goes.
+    async fn run(
+        self,
+        manager: Manager,
+        desired: mpsc::Receiver<crate::sync::desired::Desired>,
+        commands: mpsc::Receiver<crate::shared::Command>,
+        cancel: CancellationToken,
+        lock: Option<DataDirLock>,
+    ) {
+        let (last, lease) = (CancellationToken::new(), CancellationToken::new());
+        let mut first_parts = JoinSet::new();
+        first_parts.spawn(self.sync.run(cancel.clone()));
+        let checks = cancel.clone();
+        first_parts.spawn(async move {
+            let _ = checks.run_until_cancelled(self.checks.run()).await;
+        });
+        let mut writer = JoinSet::new();
+        writer.spawn(self.writer.run(last.clone()));
+        let mut registration = JoinSet::new();
+        registration.spawn(self.registration.run(lease.clone()));
+        manager.run(desired, commands, cancel).await;
+        join(first_parts).await;
+        last.cancel();
+        join(writer).await;
+        lease.cancel();
+        join(registration).await;
+        drop(lock);
+    }
+}
+
+async fn join(mut parts: JoinSet<()>) {
+    while let Some(done) = parts.join_next().await {
+        if let Err(error) = done
+            && error.is_panic()
+        {
+            tracing::error!(%error, "a part of the agent broke");
+        }
+    }
+}

@@ -1,0 +1,352 @@
+#![allow(clippy::unwrap_used)]
+
+use rove_model::{
+    alloc::AllocResources,
+    ids::{DeploymentId, EvalId, JobUid, NodeId},
+    job::UpdateStrategy,
+};
+
+use super::*;
+use crate::{
+    drivers::{ExitResult, TaskHandle, TaskRef},
+    task::machine::Found,
+};
+
+fn now(seconds: u64) -> Now {
+    Now {
+        wall: i64::try_from(seconds).unwrap() * 1_000_000_000,
+        since_start: Duration::from_secs(seconds),
+    }
+}
+
+fn job(version: u64, tasks: &[&str], leader: Option<&str>) -> Arc<Job> {
+    Arc::new(Job {
+        id: "j".to_owned(),
+        type_name: "service".to_owned(),
+        version,
+        task_groups: vec![TaskGroup {
+            name: "g".to_owned(),
+            update: Some(UpdateStrategy::defaults()),
+            tasks: tasks
+                .iter()
+                .map(|name| Task {
+                    name: (*name).to_owned(),
+                    leader: leader == Some(*name),
+                    ..Task::default()
+                })
+                .collect(),
+            ..TaskGroup::default()
+        }],
+        ..Job::default()
+    })
+}
+
+fn alloc(desired_status: DesiredStatus, job_version: u64, deployment: Option<u8>) -> Arc<Alloc> {
+    Arc::new(Alloc {
+        id: AllocId::from_random([1; 16]),
+        eval_id: EvalId::from_random([1; 16]),
+        node_id: NodeId::from_random([1; 16]),
+        node_name: String::new(),
+        namespace: "default".into(),
+        job_id: "j".into(),
+        job_uid: JobUid::from_random([1; 16]),
+        job_version,
+        task_group: "g".into(),
+        index: 0,
+        resources: AllocResources::default(),
+        desired_status,
+        desired_description: String::new(),
+        deployment_id: deployment.map(|number| DeploymentId::from_random([number; 16])),
+        canary: false,
+        previous_allocation: None,
+        follow_up_eval: None,
+        reschedule_events: Vec::new(),
+        metrics: Default::default(),
+        create_time: 0,
+        modify_time: 0,
+    })
+}
+
+fn run() -> Arc<Alloc> {
+    alloc(DesiredStatus::Run, 0, None)
+}
+
+fn stop() -> AllocInput {
+    AllocInput::Wanted(alloc(DesiredStatus::Stop, 0, None), 9)
+}
+
+fn spec(job: &Arc<Job>) -> AllocInput {
+    let version = VersionKey {
+        version: job.version,
+        ..run().version_key()
+    };
+    AllocInput::Spec(version, Ok(Arc::clone(job)))
+}
+
+fn handle(task: &str) -> TaskHandle {
+    TaskHandle::Mock {
+        task: TaskRef {
+            alloc_id: AllocId::from_random([1; 16]),
+            task: task.to_owned(),
+            state_dir: "/x".into(),
+        },
+        run: 1,
+        started_at: 0,
+    }
+}
+
+fn started(index: usize) -> AllocInput {
+    AllocInput::Task(index, Input::Started(Ok(handle("t"))))
+}
+
+fn built(index: usize) -> AllocInput {
+    AllocInput::Task(index, Input::Built(Ok(())))
+}
+
+fn exited(index: usize, exit_code: i32) -> AllocInput {
+    let exit = ExitResult {
+        exit_code,
+        ..ExitResult::default()
+    };
+    AllocInput::Task(index, Input::Exited(exit))
+}
+
+fn destroyed(index: usize) -> AllocInput {
+    AllocInput::Task(index, Input::Destroyed)
+}
+
+fn short(effects: &[AllocEffect]) -> String {
+    let words: Vec<String> = effects
+        .iter()
+        .map(|effect| match effect {
+            AllocEffect::FetchSpec(version) => format!("fetch{}", version.version),
+            AllocEffect::Task(index, effect) => {
+                let word = match effect {
+                    Effect::Build => "build",
+                    Effect::Start => "start",
+                    Effect::AbortStart => "abort",
+                    Effect::Wait(_) => "wait",
+                    Effect::Stop { .. } => "stop",
+                    Effect::Signal(..) => "signal",
+                    Effect::Destroy(_) => "destroy",
+                    Effect::Recover(_) => "recover",
+                };
+                format!("{word}{index}")
+            }
+        })
+        .collect();
+    words.join(" ")
+}
+
+const PENDING: ClientStatus = ClientStatus::Pending;
+const RUNNING: ClientStatus = ClientStatus::Running;
+const COMPLETE: ClientStatus = ClientStatus::Complete;
+const FAILED: ClientStatus = ClientStatus::Failed;
+
+type Step = (AllocInput, &'static str, ClientStatus);
+
+fn play(what: &str, machine: &mut AllocMachine, steps: Vec<Step>) {
+    for (number, (input, effects, status)) in steps.into_iter().enumerate() {
+        let found = machine.handle(input, now(1), 0.0);
+        assert_eq!(short(&found), effects, "{what}, step {number}");
+        assert_eq!(
+            machine.status().client_status,
+            status,
+            "{what}, step {number}"
+        );
+    }
+}
+
+/// Two tasks that run.
+fn running(leader: Option<&str>) -> AllocMachine {
+    let (mut machine, effects) = AllocMachine::new(run(), 1, now(0));
+    assert_eq!(short(&effects), "fetch0");
+    play(
+        "to running",
+        &mut machine,
+        vec![
+            (spec(&job(0, &["a", "b"], leader)), "", PENDING),
+            (AllocInput::MayStart, "build0 build1", PENDING),
+            (built(0), "start0", PENDING),
+            (built(1), "start1", PENDING),
+            (started(0), "wait0", RUNNING),
+            (started(1), "wait1", RUNNING),
+        ],
+    );
+    machine
+}
+
+#[test]
+fn lives_of_an_alloc_with_two_tasks() {
+    for (what, leader, steps, over) in [
+        (
+            "stopped",
+            None,
+            vec![
+                (stop(), "stop0 stop1", RUNNING),
+                (exited(0, 0), "destroy0", RUNNING),
+                (exited(1, 0), "destroy1", COMPLETE),
+                (destroyed(0), "", COMPLETE),
+                (destroyed(1), "", COMPLETE),
+            ],
+            true,
+        ),
+        (
+            "stopped, its leader first",
+            Some("b"),
+            vec![
+                (stop(), "stop1", RUNNING),
+                (exited(1, 0), "destroy1 stop0", RUNNING),
+                (exited(0, 0), "destroy0", COMPLETE),
+            ],
+            false,
+        ),
+        (
+            "forgotten by the store",
+            None,
+            vec![(AllocInput::Unwanted, "stop0 stop1", RUNNING)],
+            false,
+        ),
+        (
+            "ended with its agent",
+            None,
+            vec![(AllocInput::Shutdown, "stop0 stop1", RUNNING)],
+            false,
+        ),
+        (
+            "a task fails for good",
+            None,
+            vec![
+                (exited(0, 1), "destroy0 stop1", FAILED),
+                (exited(1, 0), "destroy1", FAILED),
+            ],
+            false,
+        ),
+        (
+            "wanted again after its end: it stays over",
+            None,
+            vec![
+                (stop(), "stop0 stop1", RUNNING),
+                (exited(0, 0), "destroy0", RUNNING),
+                (exited(1, 0), "destroy1", COMPLETE),
+                (destroyed(0), "", COMPLETE),
+                (destroyed(1), "", COMPLETE),
+                (AllocInput::Wanted(run(), 10), "", COMPLETE),
+                (AllocInput::MayStart, "", COMPLETE),
+            ],
+            true,
+        ),
+        (
+            "a new version in place, told twice",
+            None,
+            vec![
+                (
+                    AllocInput::Wanted(alloc(DesiredStatus::Run, 1, None), 5),
+                    "fetch1",
+                    RUNNING,
+                ),
+                (
+                    AllocInput::Wanted(alloc(DesiredStatus::Run, 1, None), 6),
+                    "",
+                    RUNNING,
+                ),
+                (spec(&job(1, &["a", "b"], None)), "", RUNNING),
+                (spec(&job(1, &["a", "b"], None)), "", RUNNING),
+            ],
+            false,
+        ),
+    ] {
+        let mut machine = running(leader);
+        play(what, &mut machine, steps);
+        assert_eq!(machine.is_over(), over, "{what}");
+    }
+}
+
+#[test]
+fn nothing_starts_before_it_may() {
+    let (mut machine, _) = AllocMachine::new(run(), 1, now(0));
+    play(
+        "room comes before the specification",
+        &mut machine,
+        vec![
+            (AllocInput::Tick, "", PENDING),
+            (AllocInput::MayStart, "", PENDING),
+            (spec(&job(0, &["a"], None)), "build0", PENDING),
+        ],
+    );
+    let (mut machine, effects) = AllocMachine::new(alloc(DesiredStatus::Stop, 0, None), 1, now(0));
+    assert_eq!(short(&effects), "");
+    play(
+        "never wanted",
+        &mut machine,
+        vec![(AllocInput::MayStart, "", COMPLETE)],
+    );
+    assert!(machine.is_over());
+}
+
+#[test]
+fn without_a_specification_it_fails_but_what_runs_goes_on() {
+    let missing = |version| {
+        let key = VersionKey {
+            version,
+            ..run().version_key()
+        };
+        AllocInput::Spec(key, Err("it is not there".to_owned()))
+    };
+    let (mut machine, _) = AllocMachine::new(run(), 1, now(0));
+    play("new", &mut machine, vec![(missing(0), "", FAILED)]);
+    assert_eq!(machine.status().client_description, "it is not there");
+    assert!(machine.is_over());
+
+    let (mut machine, _) = AllocMachine::new(run(), 1, now(0));
+    let other_group = Arc::new(Job::default());
+    play(
+        "a job without the group",
+        &mut machine,
+        vec![(spec(&other_group), "", FAILED)],
+    );
+
+    let mut machine = running(None);
+    let update = AllocInput::Wanted(alloc(DesiredStatus::Run, 1, None), 5);
+    let _ = machine.handle(update, now(1), 0.0);
+    let _ = machine.handle(missing(1), now(1), 0.0);
+    let status = machine.status();
+    assert_eq!((status.client_status, status.job_version), (RUNNING, 0));
+}
+
+#[test]
+fn what_was_saved_is_looked_for_before_anything_starts() {
+    let saved = running(None).saved();
+    let (mut machine, effects) = AllocMachine::recover(saved.clone(), now(0));
+    assert_eq!(short(&effects), "recover0 recover1");
+    assert_eq!(machine.saved(), saved);
+    let found = |index, found| AllocInput::Task(index, Input::Recovered(found));
+    play(
+        "one runs and one is gone",
+        &mut machine,
+        vec![
+            (found(0, Found::Running(handle("t"))), "wait0", RUNNING),
+            (found(1, Found::Gone), "", RUNNING),
+            (AllocInput::MayStart, "build1", RUNNING),
+        ],
+    );
+}
+
+#[test]
+fn health_is_judged_once_for_each_deployment() {
+    let mut machine = running(None);
+    let wanted = |number| AllocInput::Wanted(alloc(DesiredStatus::Run, 0, Some(number)), 5);
+    for (number, begins) in [(1, 10), (2, 50)] {
+        let _ = machine.handle(wanted(number), now(begins), 0.0);
+        assert_eq!(machine.status().deployment_status, None);
+        assert_eq!(machine.next_tick(), Some(Duration::from_secs(begins + 10)));
+        let _ = machine.handle(AllocInput::Tick, now(begins + 10), 0.0);
+        let health = machine.status().deployment_status.unwrap();
+        assert!(health.healthy);
+        assert_eq!(
+            health.deployment_id,
+            Some(DeploymentId::from_random([number; 16]))
+        );
+        assert_eq!(machine.next_tick(), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! What a driver is told about a task, put together from the job file, the alloc and the node.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use rove_model::{
+    alloc::{Alloc, AllocatedPort},
+    job::{Job, LogConfig},
+    node::Node,
+};
+use serde_json::Value;
+
+use super::dir::AllocDir;
+use crate::{
+    drivers::{LogLimits, Signal, TaskConfig, TaskLimits, TaskMount, TaskPort, TaskRef},
+    task::env::{self, Dirs, Source},
+};
+
+/// Drivers whose tasks have a root of their own, so that they see none of the host's paths and environment.
+const OWN_ROOT: &[&str] = &["docker", "podman"];
+
+/// What the agent knows beside the job file.
+pub(crate) struct Surroundings<'a> {
+    pub node: &'a Node,
+    pub region: &'a str,
+    pub host_env: &'a BTreeMap<String, String>,
+    pub dir: &'a AllocDir,
+    pub task: TaskRef,
+}
+
+/// What the driver is told; an error in words when the job file can't be followed.
+pub(crate) fn build(
+    alloc: &Alloc,
+    job: &Job,
+    around: Surroundings<'_>,
+) -> Result<(String, TaskConfig), String> {
+    let Surroundings {
+        node,
+        region,
+        host_env,
+        dir,
+        task: task_ref,
+    } = around;
+    let group = job
+        .group(alloc.task_group.as_str())
+        .ok_or_else(|| format!("the job has no group {:?}", alloc.task_group.as_str()))?;
+    let task = group
+        .task(&task_ref.task)
+        .ok_or_else(|| format!("the group has no task {:?}", task_ref.task))?;
+    let own_root = OWN_ROOT.contains(&task.driver.as_str());
+    let task_dir = dir.task(&task.name);
+    let host_dirs = (
+        dir.shared(),
+        task_dir.join("local"),
+        task_dir.join("secrets"),
+    );
+    let nothing = BTreeMap::new();
+    let names = env::build(Source {
+        alloc,
+        job,
+        group,
+        task,
+        node,
+        region,
+        dirs: if own_root {
+            Dirs {
+                alloc: Path::new("/alloc"),
+                local: Path::new("/local"),
+                secrets: Path::new("/secrets"),
+            }
+        } else {
+            Dirs {
+                alloc: &host_dirs.0,
+                local: &host_dirs.1,
+                secrets: &host_dirs.2,
+            }
+        },
+        host: if own_root { &nothing } else { host_env },
+    });
+    let config = task
+        .config
+        .iter()
+        .map(|(key, value)| (key.clone(), names.replace_in(value)))
+        .collect::<serde_json::Map<String, Value>>();
+    let kill_signal = match task.kill_signal.as_str() {
+        "" => None,
+        signal => Some(
+            signal
+                .parse::<Signal>()
+                .map_err(|_| format!("unknown kill_signal {signal:?}"))?,
+        ),
+    };
+    let given = alloc.resources.tasks.get(&task.name);
+    let user = names.replace(&task.user).into_owned();
+    let mount = |host: PathBuf, task: &str| TaskMount {
+        host,
+        task: task.into(),
+        read_only: false,
+    };
+    let config = TaskConfig {
+        namespace: alloc.namespace.to_string(),
+        job: alloc.job_id.to_string(),
+        group: group.name.clone(),
+        node_id: node.id.to_string(),
+        config,
+        env: names.env,
+        user: (!user.is_empty()).then_some(user),
+        limits: given.map_or_else(TaskLimits::default, |given| TaskLimits {
+            cpu_mhz: given.cpu,
+            memory_mb: given.memory_mb,
+            memory_max_mb: given.memory_max_mb,
+        }),
+        ports: alloc
+            .resources
+            .ports
+            .iter()
+            .map(|found| port(found, false))
+            .chain(
+                given
+                    .iter()
+                    .flat_map(|given| &given.ports)
+                    .map(|found| port(found, true)),
+            )
+            .collect(),
+        task_dir,
+        mounts: vec![
+            mount(host_dirs.0, "/alloc"),
+            mount(host_dirs.1, "/local"),
+            mount(host_dirs.2, "/secrets"),
+        ],
+        log_dir: dir.logs(),
+        logs: log_limits(task.log_config.as_ref()),
+        kill_signal,
+        task: task_ref,
+    };
+    Ok((task.driver.clone(), config))
+}
+
+fn port(port: &AllocatedPort, of_task: bool) -> TaskPort {
+    TaskPort {
+        label: port.label.clone(),
+        host: port.value,
+        to: port.to,
+        host_ip: port.host_ip.parse().ok(),
+        of_task,
+    }
+}
+
+fn log_limits(config: Option<&LogConfig>) -> LogLimits {
+    config.map_or_else(LogLimits::default, |config| LogLimits {
+        max_files: u32::try_from(config.max_files()).unwrap_or(u32::MAX).max(1),
+        max_file_mb: config.max_file_size_mb().max(1),
+    })
+}

@@ -1,0 +1,564 @@
+//! Plain processes on the host, without isolation, each under a supervisor that outlives the agent.
+//!
+//! Nothing here knows a process by its number: the supervisor's lock says whether it lives, its socket takes orders,
+//! its files say what was and how it ended. Limits are not enforced, as in Nomad.
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use nix::unistd::{AccessFlags, User, access, getgrouplist};
+use serde_json::{Map, Value};
+
+use super::{
+    Driver, DriverError, ExitResult, Fingerprint, ProgressSender, Recovered, Signal, TaskConfig,
+    TaskHandle, TaskRef, TaskStats,
+    config::{ConfigProblem, Reader},
+    usage::Sampler,
+};
+use crate::{
+    supervisor::{
+        LaunchProblem, Launcher, Outcome, Program,
+        client::{Answer, Connection, Work},
+        spec::{Spec, Started, StateDir},
+    },
+    sys::{boot_id, fork::Identity},
+};
+
+/// The name that job files use.
+pub const NAME: &str = "raw_exec";
+
+const KEYS: &[&str] = &["command", "args"];
+const UNSUPPORTED: &[&str] = &["cgroup_v1_override", "cgroup_v2_override"];
+
+/// What ends a task politely when its job doesn't say.
+const DEFAULT_SIGNAL: Signal = Signal::INT;
+/// How long a supervisor may take from its claim to its first record, and from its last record to its end.
+const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+/// How often it is looked at meanwhile.
+const SETTLE_TICK: Duration = Duration::from_millis(2);
+/// How much longer than its timeout a stop may take: killed processes have to go away and their output be read.
+const STOP_SLACK: Duration = Duration::from_secs(15);
+
+/// How raw_exec is set up on a node.
+#[derive(Clone, Debug)]
+pub struct RawExecOptions {
+    /// Whether the operator allows it.
+    pub enabled: bool,
+    /// How a supervisor is called.
+    pub program: Program,
+    /// The speed of one core, in MHz.
+    pub core_mhz: f64,
+}
+
+/// The driver.
+pub struct RawExecDriver {
+    options: RawExecOptions,
+    launcher: Launcher,
+    samplers: Mutex<HashMap<PathBuf, Sampler>>,
+}
+
+impl RawExecDriver {
+    /// The driver as set up.
+    #[must_use]
+    pub fn new(options: RawExecOptions) -> Self {
+        Self {
+            launcher: Launcher::new(options.program.clone()),
+            options,
+            samplers: Mutex::default(),
+        }
+    }
+
+    fn spec(&self, config: &TaskConfig) -> Result<Spec, DriverError> {
+        let (command, args) = read_config(&config.config)?;
+        let program = find_program(&command, &config.task_dir)?;
+        Ok(Spec {
+            task: config.task.task.clone(),
+            called: command,
+            program,
+            args,
+            env: config.env.clone(),
+            work_dir: config.task_dir.clone(),
+            identity: config.user.as_deref().map(identity).transpose()?,
+            cgroup: format!(
+                "{}.{}.scope",
+                config.task.alloc_id,
+                escape(&config.task.task)
+            ),
+            log_dir: config.log_dir.clone(),
+            logs: config.logs,
+        })
+    }
+
+    /// Sends a line to the task's supervisor.
+    async fn order(
+        &self,
+        handle: &TaskHandle,
+        line: &str,
+    ) -> Result<Option<(Connection, Answer)>, DriverError> {
+        let (task, state) = self.open(handle)?;
+        if !self.is_current(task, &state, handle)? {
+            return Ok(None);
+        }
+        let Some(mut connection) = connect(task, &state).await? else {
+            return Ok(None);
+        };
+        let answer = connection
+            .order(line)
+            .await
+            .map_err(|source| supervisor(task, "did not answer", Some(source)))?;
+        Ok(Some((connection, answer)))
+    }
+
+    fn open<'a>(&self, handle: &'a TaskHandle) -> Result<(&'a TaskRef, StateDir), DriverError> {
+        match handle {
+            TaskHandle::RawExec { task, .. } => Ok((task, StateDir::new(task.dir()))),
+            other => Err(DriverError::WrongDriver {
+                ours: NAME,
+                theirs: other.driver(),
+            }),
+        }
+    }
+
+    /// Whether the state directory is still about this very start of the task.
+    fn is_current(
+        &self,
+        task: &TaskRef,
+        state: &StateDir,
+        handle: &TaskHandle,
+    ) -> Result<bool, DriverError> {
+        let started = state
+            .started()
+            .map_err(|source| file("read", task, source))?;
+        Ok(started.is_some_and(|started| to_handle(task, &started) == *handle))
+    }
+
+    /// How it ended, if it has. A supervisor that was killed before it could record the exit leaves that to us: its
+    /// task died with it, and what that left behind is killed here.
+    async fn exit(
+        &self,
+        task: &TaskRef,
+        state: &StateDir,
+    ) -> Result<Option<ExitResult>, DriverError> {
+        let supervised = state
+            .is_supervised()
+            .map_err(|source| file("lock", task, source))?;
+        // In this order: the exit is recorded before the lock is free.
+        if let Some(exit) = state.exit().map_err(|source| file("read", task, source))? {
+            return Ok(Some(exit));
+        }
+        if supervised {
+            return Ok(None);
+        }
+        if let Some(group) = state
+            .started()
+            .map_err(|source| file("read", task, source))?
+            .and_then(|started| started.cgroup)
+        {
+            let killed = tokio::task::spawn_blocking(move || {
+                group.kill()?;
+                group.remove()
+            });
+            if let Ok(Err(error)) = killed.await {
+                tracing::warn!(%error, task = task.task, "what the task left behind could not be killed");
+            }
+        }
+        let exit = ExitResult {
+            exit_code: 128 + Signal::KILL.number(),
+            signal: Signal::KILL.number(),
+            oom_killed: false,
+            err: Some("the supervisor of the task was killed".to_owned()),
+        };
+        state
+            .record_exit(&exit)
+            .map_err(|source| file("write", task, source))?;
+        Ok(Some(exit))
+    }
+
+    /// Waits until the supervisor's lock is free.
+    async fn settle(&self, task: &TaskRef, state: &StateDir) -> Result<(), DriverError> {
+        let deadline = Instant::now() + SETTLE_LIMIT;
+        while state
+            .is_supervised()
+            .map_err(|source| file("lock", task, source))?
+        {
+            if Instant::now() > deadline {
+                return Err(supervisor(task, "does not end", None));
+            }
+            tokio::time::sleep(SETTLE_TICK).await;
+        }
+        Ok(())
+    }
+
+    fn forget(&self, task: &TaskRef) {
+        self.samplers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(task.dir());
+    }
+}
+
+impl fmt::Debug for RawExecDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawExecDriver")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Driver for RawExecDriver {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn fingerprint(&self) -> Fingerprint {
+        if self.options.enabled {
+            Fingerprint {
+                detected: true,
+                healthy: true,
+                description: "Healthy".to_owned(),
+                attributes: [("driver.raw_exec".to_owned(), "true".to_owned())].into(),
+            }
+        } else {
+            Fingerprint {
+                description: "disabled".to_owned(),
+                ..Fingerprint::default()
+            }
+        }
+    }
+
+    fn validate_config(&self, config: &Map<String, Value>) -> Result<(), DriverError> {
+        read_config(config).map(|_| ())
+    }
+
+    async fn start(
+        &self,
+        config: &TaskConfig,
+        _progress: &ProgressSender,
+    ) -> Result<TaskHandle, DriverError> {
+        if !self.options.enabled {
+            return Err(DriverError::Disabled { driver: NAME });
+        }
+        let task = &config.task;
+        if let Some(handle) = self.find(task).await? {
+            return Err(DriverError::AlreadyStarted {
+                task: task.task.clone(),
+                handle: Box::new(handle),
+            });
+        }
+        let spec = self.spec(config)?;
+        let state = StateDir::new(task.dir());
+        std::fs::create_dir_all(task.dir()).map_err(|source| file("create", task, source))?;
+        state
+            .clear()
+            .map_err(|source| file("clear", task, source))?;
+        state
+            .offer(&spec)
+            .map_err(|source| file("write", task, source))?;
+        match self.launcher.launch(Work::Task, task.dir()).await {
+            Ok(Outcome::Started(started)) => Ok(to_handle(task, &started)),
+            // A supervisor that a dead agent asked for may have come late and taken this offer: then it runs.
+            Ok(Outcome::Failed(problem)) => match self.find(task).await? {
+                Some(handle) => Ok(handle),
+                None => Err(DriverError::Launch { problem }),
+            },
+            // It may have been started for all that.
+            Err(source) => match self.find(task).await? {
+                Some(handle) => Ok(handle),
+                None => Err(supervisor(task, "could not be launched", Some(source))),
+            },
+        }
+    }
+
+    async fn recover(&self, handle: &TaskHandle) -> Result<Recovered, DriverError> {
+        let (task, state) = self.open(handle)?;
+        if !self.is_current(task, &state, handle)? {
+            return Ok(Recovered::Gone);
+        }
+        if let Some(exit) = state.exit().map_err(|source| file("read", task, source))? {
+            return Ok(Recovered::Exited(exit));
+        }
+        let TaskHandle::RawExec { supervisor, .. } = handle else {
+            return Ok(Recovered::Gone);
+        };
+        let boot = boot_id().map_err(|source| DriverError::File {
+            operation: "read",
+            path: "/proc/sys/kernel/random/boot_id".into(),
+            source,
+        })?;
+        if boot != supervisor.boot_id {
+            return Ok(Recovered::Gone);
+        }
+        Ok(match self.exit(task, &state).await? {
+            Some(exit) => Recovered::Exited(exit),
+            None => Recovered::Running,
+        })
+    }
+
+    async fn find(&self, task: &TaskRef) -> Result<Option<TaskHandle>, DriverError> {
+        let state = StateDir::new(task.dir());
+        // A supervisor that was asked for by an agent that died may still be on its way: from here on it finds nothing.
+        let claimed = state
+            .revoke()
+            .map_err(|source| file("clear", task, source))?;
+        let deadline = Instant::now() + SETTLE_LIMIT;
+        loop {
+            // In this order: it is recorded before the lock is free.
+            let supervised = state
+                .is_supervised()
+                .map_err(|source| file("lock", task, source))?;
+            if let Some(started) = state
+                .started()
+                .map_err(|source| file("read", task, source))?
+            {
+                return Ok(Some(to_handle(task, &started)));
+            }
+            if !claimed || !supervised {
+                return Ok(None);
+            }
+            if Instant::now() > deadline {
+                return Err(supervisor(task, "does not start", None));
+            }
+            tokio::time::sleep(SETTLE_TICK).await;
+        }
+    }
+
+    async fn wait(&self, handle: &TaskHandle) -> Result<ExitResult, DriverError> {
+        let (task, state) = self.open(handle)?;
+        loop {
+            if !self.is_current(task, &state, handle)? {
+                return Ok(ExitResult {
+                    err: Some("the task was removed".to_owned()),
+                    ..ExitResult::default()
+                });
+            }
+            if let Some(mut connection) = connect(task, &state).await? {
+                connection.closed().await;
+            }
+            match self.recover(handle).await? {
+                Recovered::Exited(exit) => return Ok(exit),
+                Recovered::Gone => {
+                    return Ok(ExitResult {
+                        err: Some("the task is gone".to_owned()),
+                        ..ExitResult::default()
+                    });
+                }
+                // Its connections are all taken, or it is about to end.
+                Recovered::Running => tokio::time::sleep(SETTLE_TICK).await,
+            }
+        }
+    }
+
+    async fn stop(
+        &self,
+        handle: &TaskHandle,
+        signal: Option<Signal>,
+        timeout: Duration,
+    ) -> Result<(), DriverError> {
+        let signal = signal.unwrap_or(DEFAULT_SIGNAL);
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let line = format!("stop {} {millis}", signal.number());
+        let Some((mut connection, _)) = self.order(handle, &line).await? else {
+            return Ok(());
+        };
+        let limit = timeout.saturating_add(STOP_SLACK);
+        tokio::time::timeout(limit, connection.closed())
+            .await
+            .map_err(|_| supervisor(handle.task(), "could not end it in time", None))
+    }
+
+    async fn signal(&self, handle: &TaskHandle, signal: Signal) -> Result<(), DriverError> {
+        let line = format!("signal {}", signal.number());
+        match self.order(handle, &line).await? {
+            Some((_, Answer::Done)) => Ok(()),
+            Some((_, Answer::Refused)) => {
+                Err(supervisor(handle.task(), "could not send the signal", None))
+            }
+            Some((_, Answer::Ended)) | None => Err(DriverError::NotRunning {
+                task: handle.task().task.clone(),
+            }),
+        }
+    }
+
+    async fn stats(&self, handle: &TaskHandle) -> Result<TaskStats, DriverError> {
+        let (task, state) = self.open(handle)?;
+        let not_running = || DriverError::NotRunning {
+            task: task.task.clone(),
+        };
+        let started = state
+            .started()
+            .map_err(|source| file("read", task, source))?
+            .filter(|started| to_handle(task, started) == *handle)
+            .ok_or_else(not_running)?;
+        if self.exit(task, &state).await?.is_some() {
+            return Err(not_running());
+        }
+        let mut samplers = self.samplers.lock().unwrap_or_else(PoisonError::into_inner);
+        let sampler = samplers.entry(task.dir().to_owned()).or_default();
+        Ok(sampler.processes(&started, self.options.core_mhz))
+    }
+
+    async fn destroy(&self, handle: &TaskHandle) -> Result<(), DriverError> {
+        let (task, state) = self.open(handle)?;
+        if !self.is_current(task, &state, handle)? {
+            return Ok(());
+        }
+        if let Some((mut connection, Answer::Done)) = self.order(handle, "kill").await? {
+            tokio::time::timeout(STOP_SLACK, connection.closed())
+                .await
+                .map_err(|_| supervisor(task, "could not end it in time", None))?;
+        }
+        self.settle(task, &state).await?;
+        // Kills what a killed supervisor left.
+        self.exit(task, &state).await?;
+        self.forget(task);
+        state.clear().map_err(|source| file("clear", task, source))
+    }
+}
+
+fn read_config(config: &Map<String, Value>) -> Result<(String, Vec<String>), DriverError> {
+    let read = || {
+        let config = Reader::new(config, KEYS, UNSUPPORTED)?;
+        Ok((config.required_text("command")?, config.texts("args")?))
+    };
+    read().map_err(|problem: ConfigProblem| DriverError::Config {
+        driver: NAME,
+        problem,
+    })
+}
+
+fn to_handle(task: &TaskRef, started: &Started) -> TaskHandle {
+    TaskHandle::RawExec {
+        task: task.clone(),
+        supervisor: started.supervisor.clone(),
+        started_at: started.started_at,
+    }
+}
+
+async fn connect(task: &TaskRef, state: &StateDir) -> Result<Option<Connection>, DriverError> {
+    Connection::open(state)
+        .await
+        .map_err(|source| supervisor(task, "can't be reached", Some(source)))
+}
+
+fn supervisor(task: &TaskRef, problem: &'static str, source: Option<io::Error>) -> DriverError {
+    DriverError::Supervisor {
+        task: task.task.clone(),
+        problem,
+        source,
+    }
+}
+
+fn file(operation: &'static str, task: &TaskRef, source: io::Error) -> DriverError {
+    DriverError::File {
+        operation,
+        path: task.dir().to_owned(),
+        source,
+    }
+}
+
+/// Looks for the program as Nomad does: in the task's `local`, in its directory, then on the agent's PATH.
+fn find_program(command: &str, task_dir: &Path) -> Result<PathBuf, DriverError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = |command: &str| {
+        std::env::split_paths(&path)
+            .filter(|dir| dir.is_absolute())
+            .map(|dir| dir.join(command))
+            .find(|candidate| candidate.is_file() && access(candidate, AccessFlags::X_OK).is_ok())
+    };
+    let found = if Path::new(command).is_absolute() {
+        Some(PathBuf::from(command)).filter(|path| path.exists())
+    } else {
+        [task_dir.join("local").join(command), task_dir.join(command)]
+            .into_iter()
+            .find(|path| path.is_file())
+            .or_else(|| (!command.contains('/')).then(|| in_path(command)).flatten())
+    };
+    found.ok_or_else(|| DriverError::Launch {
+        problem: LaunchProblem::NotFound {
+            command: command.to_owned(),
+        },
+    })
+}
+
+fn identity(name: &str) -> Result<Identity, DriverError> {
+    let unknown = || DriverError::Launch {
+        problem: LaunchProblem::UnknownUser {
+            user: name.to_owned(),
+        },
+    };
+    let user = User::from_name(name).ok().flatten().ok_or_else(unknown)?;
+    let c_name = std::ffi::CString::new(name).map_err(|_| unknown())?;
+    let groups = getgrouplist(&c_name, user.gid).map_err(|_| unknown())?;
+    Ok(Identity {
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+        groups: groups.iter().map(|group| group.as_raw()).collect(),
+    })
+}
+
+/// A task's name as a part of a path.
+fn escape(name: &str) -> String {
+    name.replace('/', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_config_that_can_not_be_run_is_refused_by_name() {
+        for (config, message) in [
+            (
+                json!({}),
+                r#"invalid raw_exec config: key "command" is required"#,
+            ),
+            (
+                json!({"command": ""}),
+                r#"invalid raw_exec config: key "command" is required"#,
+            ),
+            (
+                json!({"comand": "x"}),
+                r#"invalid raw_exec config: unknown key "comand"; did you mean "command"?"#,
+            ),
+            (
+                json!({"command": "x", "args": "y"}),
+                r#"invalid raw_exec config: key "args" must be a list of strings"#,
+            ),
+        ] {
+            let error = read_config(config.as_object().unwrap()).unwrap_err();
+            assert_eq!(error.full_message(), message);
+            assert!(!error.is_recoverable());
+        }
+    }
+
+    #[test]
+    fn programs_are_looked_for_in_the_task_then_on_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("local")).unwrap();
+        std::fs::write(dir.path().join("local/mine"), b"").unwrap();
+        std::fs::write(dir.path().join("mine"), b"").unwrap();
+        let find = |command: &str| find_program(command, dir.path());
+        assert_eq!(find("mine").unwrap(), dir.path().join("local/mine"));
+        assert_eq!(find("local/mine").unwrap(), dir.path().join("local/mine"));
+        assert!(find("sh").unwrap().is_absolute());
+        for missing in ["/no/such/binary", "no/such", "surely-not-there"] {
+            assert_eq!(
+                find(missing).unwrap_err().to_string(),
+                format!(
+                    "failed to launch command with executor: binary {missing:?} could not be found"
+                )
+            );
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The node agent: what runs allocs on one machine.
+
+mod agent;
+pub mod alloc;
+mod board;
+pub mod clock;
+mod context;
+pub mod drivers;
+pub mod files;
+pub mod fingerprint;
+mod garbage;
+pub mod handle;
+mod host_stats;
+pub mod identity;
+mod local_state;
+mod log_stream;
+pub mod logs;
+mod manager;
+pub mod registry;
+mod room;
+mod shared;
+pub mod supervisor;
+mod sync;
+pub mod sys;
+pub mod task;
+pub mod usage;
+
+pub use agent::{
+    Agent, AgentConfig, AgentError, DRIVER_CHECKS, GarbagePolicy, LEASE_TTL, NodeSource, Storage,
+};
+pub use local_state::MemoryState;

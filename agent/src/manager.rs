@@ -1,0 +1,502 @@
+//! Keeps one runner for each alloc of this node in line with what the store wants, and hands out room.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use rove_model::{
+    alloc::{Alloc, DesiredStatus, TaskLifeState},
+    ids::{AllocId, Revision},
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::{sync::CancellationToken, task::JoinMap};
+
+use crate::{
+    alloc::{
+        machine::SavedAlloc,
+        runner::{Begin, Ended, RunnerHandle, Wanted, Wish, id_of, runner},
+    },
+    context::Context,
+    garbage,
+    handle::HandleError,
+    room::Room,
+    shared::{AllocView, Command, Reply, TaskView},
+    sync::desired::Desired,
+};
+
+/// How long a runner that broke is left alone before it is started anew.
+const MEND_AFTER: Duration = Duration::from_secs(5);
+
+/// How directories of ended allocs are collected.
+#[derive(Clone, Copy, Debug)]
+pub struct GarbagePolicy {
+    /// Directories of ended allocs that are kept.
+    pub max_ended: usize,
+    /// Percent of the disk in use above which none are kept.
+    pub disk_usage_percent: f64,
+    /// How often it is looked at.
+    pub every: Duration,
+}
+
+impl Default for GarbagePolicy {
+    /// As the reference has it.
+    fn default() -> Self {
+        Self {
+            max_ended: 50,
+            disk_usage_percent: 80.0,
+            every: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Tasks go on.
+    Leave,
+    /// Tasks are stopped.
+    StopTasks,
+}
+
+struct Entry {
+    alloc: Arc<Alloc>,
+    revision: Revision,
+    /// The store said so in this life of the agent.
+    confirmed: bool,
+    forgotten: bool,
+    runner: Option<RunnerHandle>,
+    /// Over, since then (in the order of ends).
+    ended: Option<u64>,
+    directory_gone: bool,
+}
+
+pub(crate) struct Manager {
+    context: Arc<Context>,
+    garbage: GarbagePolicy,
+    ending: Ending,
+    entries: BTreeMap<AllocId, Entry>,
+    runners: JoinMap<AllocId, Ended>,
+    room: Room,
+    ends: u64,
+    broken: BTreeMap<AllocId, Instant>,
+    stop_runners: CancellationToken,
+    stopping: bool,
+}
+
+impl Manager {
+    pub fn new(context: Arc<Context>, garbage: GarbagePolicy, ending: Ending) -> Self {
+        Self {
+            context,
+            garbage,
+            ending,
+            entries: BTreeMap::new(),
+            runners: JoinMap::new(),
+            room: Room::default(),
+            ends: 0,
+            broken: BTreeMap::new(),
+            stop_runners: CancellationToken::new(),
+            stopping: false,
+        }
+    }
+
+    /// Takes over what an earlier life of the agent left.
+    pub fn recover(&mut self, saved: Vec<SavedAlloc>) {
+        for saved in saved {
+            let alloc = Arc::new(saved.alloc.clone());
+            let over = saved.failure.is_some()
+                || (!saved.tasks.is_empty()
+                    && saved.tasks.values().all(|task| {
+                        task.state.state == TaskLifeState::Dead
+                            && task.handle.is_none()
+                            && !task.intent
+                    }));
+            self.entries.insert(
+                alloc.id,
+                Entry {
+                    alloc: Arc::clone(&alloc),
+                    revision: saved.revision,
+                    confirmed: false,
+                    forgotten: false,
+                    runner: None,
+                    ended: None,
+                    directory_gone: false,
+                },
+            );
+            if over {
+                self.show_ended(saved);
+                self.note_end(alloc.id);
+            } else {
+                self.room.add(&alloc, true);
+                self.start_runner(Begin::Recovered(Box::new(saved)));
+            }
+        }
+    }
+
+    /// An alloc that was over before the agent began: its files and its last word are still asked for.
+    fn show_ended(&self, saved: SavedAlloc) {
+        let now = self.context.now();
+        let id = saved.alloc.id;
+        let (machine, _) = crate::alloc::machine::AllocMachine::recover(saved, now);
+        let view: AllocView = machine
+            .tasks()
+            .iter()
+            .map(|task| {
+                let view = TaskView {
+                    driver: None,
+                    handle: None,
+                    over: true,
+                };
+                (task.name().to_owned(), view)
+            })
+            .collect();
+        self.context.shared.publish(id, view);
+        self.context.board.put(machine.status(), now.wall);
+    }
+
+    /// Runs until `cancel`.
+    pub async fn run(
+        mut self,
+        mut desired: mpsc::Receiver<Desired>,
+        mut commands: mpsc::Receiver<Command>,
+        cancel: CancellationToken,
+    ) {
+        let mut collect = tokio::time::interval(self.garbage.every.max(Duration::from_secs(1)));
+        collect.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.room.set_capacity(&self.context.shared.node());
+            self.admit();
+            let mend = self.broken.values().min().copied();
+            let mend = async {
+                match mend {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = cancel.cancelled(), if !self.stopping => {
+                    if self.ending == Ending::Leave {
+                        break;
+                    }
+                    self.stopping = true;
+                    self.stop_tasks();
+                }
+                Some((alloc, result)) = self.runners.join_next(), if !self.runners.is_empty() => {
+                    self.runner_ended(alloc, result).await;
+                }
+                Some(change) = desired.recv(), if !self.stopping => self.take(change).await,
+                Some(command) = commands.recv() => self.command(command).await,
+                () = mend => self.mend().await,
+                _ = collect.tick() => self.collect_old().await,
+            }
+            if self.stopping && self.runners.is_empty() {
+                break;
+            }
+        }
+        self.stop_runners.cancel();
+        while self.runners.join_next().await.is_some() {}
+    }
+
+    fn stop_tasks(&mut self) {
+        for entry in self.entries.values() {
+            if let Some(runner) = &entry.runner {
+                runner.wanted.send_modify(|wanted| wanted.shutdown = true);
+            }
+        }
+    }
+
+    async fn take(&mut self, change: Desired) {
+        match change {
+            Desired::Listed { allocs, present } => {
+                let gone: Vec<AllocId> = match present {
+                    Some(present) => self
+                        .entries
+                        .keys()
+                        .filter(|alloc| !present.contains(*alloc))
+                        .copied()
+                        .collect(),
+                    None => Vec::new(),
+                };
+                for (alloc, revision) in allocs {
+                    self.want(alloc, revision);
+                }
+                for alloc in gone {
+                    self.forget(alloc).await;
+                }
+            }
+            Desired::Put(alloc, revision) => self.want(alloc, revision),
+            Desired::Deleted(alloc) => self.forget(alloc).await,
+        }
+    }
+
+    fn want(&mut self, alloc: Arc<Alloc>, revision: Revision) {
+        let id = alloc.id;
+        let ending = alloc.desired_status != DesiredStatus::Run;
+        let Some(entry) = self.entries.get_mut(&id) else {
+            self.entries.insert(
+                id,
+                Entry {
+                    alloc: Arc::clone(&alloc),
+                    revision,
+                    confirmed: true,
+                    forgotten: false,
+                    runner: None,
+                    ended: None,
+                    directory_gone: false,
+                },
+            );
+            self.room.add(&alloc, false);
+            self.room.set_ending(id, ending);
+            self.start_runner(Begin::New(alloc, revision));
+            return;
+        };
+        entry.confirmed = true;
+        entry.forgotten = false;
+        entry.alloc = Arc::clone(&alloc);
+        entry.revision = revision;
+        self.room.set_ending(id, ending);
+        if let Some(runner) = &entry.runner {
+            runner
+                .wanted
+                .send_modify(|wanted| wanted.alloc = Some((alloc, revision)));
+        }
+    }
+
+    async fn forget(&mut self, alloc: AllocId) {
+        let Some(entry) = self.entries.get_mut(&alloc) else {
+            return;
+        };
+        entry.forgotten = true;
+        self.room.set_ending(alloc, true);
+        match &entry.runner {
+            Some(runner) => runner.wanted.send_modify(|wanted| wanted.alloc = None),
+            None if !self.broken.contains_key(&alloc) => self.remove(alloc).await,
+            None => {}
+        }
+    }
+
+    fn start_runner(&mut self, begin: Begin) {
+        let id = id_of(&begin);
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let wanted = Wanted {
+            alloc: (!entry.forgotten).then(|| (Arc::clone(&entry.alloc), entry.revision)),
+            may_start: false,
+            shutdown: self.stopping,
+        };
+        let (handle, run) = runner(
+            Arc::clone(&self.context),
+            begin,
+            wanted,
+            self.stop_runners.child_token(),
+        );
+        entry.runner = Some(handle);
+        self.runners.spawn(id, run);
+    }
+
+    async fn runner_ended(
+        &mut self,
+        alloc: AllocId,
+        result: Result<Ended, tokio::task::JoinError>,
+    ) {
+        let Some(entry) = self.entries.get_mut(&alloc) else {
+            return;
+        };
+        entry.runner = None;
+        match result {
+            Ok(Ended::Over) => {
+                self.room.remove(alloc);
+                self.note_end(alloc);
+                if self
+                    .entries
+                    .get(&alloc)
+                    .is_some_and(|entry| entry.forgotten)
+                {
+                    self.remove(alloc).await;
+                }
+            }
+            Ok(Ended::Left) => {}
+            Err(error) => {
+                tracing::error!(%alloc, %error, "the alloc's runner broke, it is started anew from its saved state");
+                self.broken.insert(alloc, Instant::now() + MEND_AFTER);
+            }
+        }
+    }
+
+    fn note_end(&mut self, alloc: AllocId) {
+        self.ends += 1;
+        if let Some(entry) = self.entries.get_mut(&alloc) {
+            entry.ended = Some(self.ends);
+        }
+    }
+
+    /// Starts runners that broke anew, as after a restart of the agent.
+    async fn mend(&mut self) {
+        let now = Instant::now();
+        let due: Vec<AllocId> = self
+            .broken
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(alloc, _)| *alloc)
+            .collect();
+        for alloc in due {
+            let saved = match self.context.state.load_one(alloc).await {
+                Ok(saved) => saved,
+                Err(error) => {
+                    tracing::error!(%alloc, %error, "can't read the alloc's state");
+                    self.broken.insert(alloc, now + MEND_AFTER);
+                    continue;
+                }
+            };
+            self.broken.remove(&alloc);
+            let Some(entry) = self.entries.get(&alloc) else {
+                continue;
+            };
+            let begin = match saved {
+                Some(saved) => Begin::Recovered(Box::new(saved)),
+                None => Begin::New(Arc::clone(&entry.alloc), entry.revision),
+            };
+            self.start_runner(begin);
+        }
+    }
+
+    /// Lets allocs start whose room is free. A recovered one holds its room, and only has to be confirmed.
+    fn admit(&mut self) {
+        let confirmed: BTreeSet<AllocId> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.confirmed && entry.runner.is_some())
+            .map(|(alloc, _)| *alloc)
+            .collect();
+        let _ = self.room.admit(&confirmed);
+        for alloc in confirmed {
+            if !self.room.holds(alloc) {
+                continue;
+            }
+            if let Some(runner) = self
+                .entries
+                .get(&alloc)
+                .and_then(|entry| entry.runner.as_ref())
+            {
+                runner.wanted.send_if_modified(|wanted| {
+                    let news = !wanted.may_start;
+                    wanted.may_start = true;
+                    news
+                });
+            }
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Restart { alloc, task, reply } => {
+                self.pass_on(alloc, Wish::Restart { task, reply });
+            }
+            Command::Signal {
+                alloc,
+                task,
+                signal,
+                reply,
+            } => self.pass_on(
+                alloc,
+                Wish::Signal {
+                    task,
+                    signal,
+                    reply,
+                },
+            ),
+            Command::CollectGarbage { alloc, reply } => {
+                let answer = self.collect_asked(alloc).await;
+                answer_to(reply, answer);
+            }
+        }
+    }
+
+    fn pass_on(&self, alloc: AllocId, wish: Wish) {
+        let refused = match self.entries.get(&alloc) {
+            None => (wish, HandleError::UnknownAlloc(alloc)),
+            Some(entry) => match &entry.runner {
+                None => (wish, HandleError::NotRunning),
+                Some(runner) => match runner.wishes.try_send(wish) {
+                    Ok(()) => return,
+                    Err(mpsc::error::TrySendError::Full(wish)) => (wish, HandleError::Busy),
+                    Err(mpsc::error::TrySendError::Closed(wish)) => (wish, HandleError::NotRunning),
+                },
+            },
+        };
+        let (Wish::Restart { reply, .. } | Wish::Signal { reply, .. }, error) = refused;
+        answer_to(reply, Err(error));
+    }
+
+    async fn collect_asked(&mut self, alloc: Option<AllocId>) -> Result<(), HandleError> {
+        let asked: Vec<AllocId> = match alloc {
+            Some(alloc) if !self.entries.contains_key(&alloc) => {
+                return Err(HandleError::UnknownAlloc(alloc));
+            }
+            Some(alloc) => vec![alloc],
+            None => self.entries.keys().copied().collect(),
+        };
+        for alloc in asked {
+            self.remove_directory(alloc).await;
+        }
+        Ok(())
+    }
+
+    /// Removes the directories of those that ended first, when there are too many or the disk is nearly full.
+    async fn collect_old(&mut self) {
+        let Some(alloc_dir) = self.context.alloc_dir.clone() else {
+            return;
+        };
+        let mut ended: Vec<(u64, AllocId)> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !entry.directory_gone)
+            .filter_map(|(alloc, entry)| Some((entry.ended?, *alloc)))
+            .collect();
+        ended.sort_unstable();
+        let full = garbage::disk_usage_percent(alloc_dir)
+            .await
+            .is_some_and(|used| used > self.garbage.disk_usage_percent);
+        let keep = if full { 0 } else { self.garbage.max_ended };
+        let surplus = ended.len().saturating_sub(keep);
+        for (_, alloc) in ended.into_iter().take(surplus) {
+            self.remove_directory(alloc).await;
+        }
+    }
+
+    async fn remove_directory(&mut self, alloc: AllocId) {
+        let Some(entry) = self.entries.get_mut(&alloc) else {
+            return;
+        };
+        if entry.ended.is_none() || entry.directory_gone {
+            return;
+        }
+        entry.directory_gone = true;
+        self.context.shared.forget(alloc);
+        let (alloc_dir, state_dir) = (self.context.dir(alloc), self.context.task_state_dir(alloc));
+        if self.context.alloc_dir.is_none() {
+            return;
+        }
+        garbage::remove(alloc, vec![alloc_dir.root().to_owned(), state_dir]).await;
+    }
+
+    /// Forgets an alloc that is over and that the store has forgotten.
+    async fn remove(&mut self, alloc: AllocId) {
+        self.remove_directory(alloc).await;
+        if let Err(error) = self.context.state.remove(alloc).await {
+            tracing::warn!(%alloc, %error, "can't remove the alloc's state");
+        }
+        self.context.shared.forget(alloc);
+        self.context.board.remove(alloc);
+        self.room.remove(alloc);
+        self.entries.remove(&alloc);
+    }
+}
+
+fn answer_to(reply: Reply, answer: Result<(), HandleError>) {
+    // Nobody may be waiting any more.
+    let _ = reply.send(answer);
+}

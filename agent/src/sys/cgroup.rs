@@ -1,0 +1,207 @@
+//! The control group that holds every process of a task, so that all of them can be found and killed.
+//!
+//! Works with the unified hierarchy (also where it is mounted beside the old ones), else with the old `freezer`. Sets
+//! no limits: `raw_exec` has none. Where none is writable a task has no group, and its process tree is used instead.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::{Deserialize, Serialize};
+
+/// The group that all of rove's are in.
+const PARENT: &str = "rove.slice";
+
+/// How long killed processes may take to go away; longer only when the kernel holds them.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Which kind of hierarchy a group is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hierarchy {
+    /// The unified one.
+    Unified,
+    /// The old one of the freezer.
+    Freezer,
+}
+
+/// A task's control group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCgroup {
+    /// Its kind.
+    pub hierarchy: Hierarchy,
+    /// Its directory.
+    pub path: PathBuf,
+}
+
+impl TaskCgroup {
+    /// Makes the group `name`, or takes the one that is there. None when this host or user has no way to.
+    #[must_use]
+    pub fn create(name: &str) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+        Self::create_in(&roots(&mounts), name)
+    }
+
+    fn create_in(roots: &[(Hierarchy, PathBuf)], name: &str) -> Option<Self> {
+        roots.iter().find_map(|(hierarchy, root)| {
+            let group = Self {
+                hierarchy: *hierarchy,
+                path: root.join(PARENT).join(name),
+            };
+            fs::create_dir_all(&group.path).ok()?;
+            // A container may show the hierarchy read-only, or a user own nothing in it.
+            group.procs_file().ok()?;
+            Some(group)
+        })
+    }
+
+    /// The file that a process writes `0` to in order to join.
+    ///
+    /// # Errors
+    /// The group is gone or not ours.
+    pub fn procs_file(&self) -> io::Result<File> {
+        OpenOptions::new()
+            .write(true)
+            .open(self.path.join("cgroup.procs"))
+    }
+
+    /// The processes in it; none when it is gone.
+    #[must_use]
+    pub fn pids(&self) -> Vec<i32> {
+        fs::read_to_string(self.path.join("cgroup.procs"))
+            .unwrap_or_default()
+            .lines()
+            .filter_map(|line| line.parse().ok())
+            .collect()
+    }
+
+    /// CPU time of all processes that were ever in it, in ns: outside the kernel, and in it. None where the hierarchy
+    /// doesn't count it.
+    #[must_use]
+    pub fn cpu_nanos(&self) -> Option<(u64, u64)> {
+        let text = fs::read_to_string(self.path.join("cpu.stat")).ok()?;
+        let value = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+        };
+        let (user, system): (u64, u64) = (value("user_usec")?, value("system_usec")?);
+        Some((user.saturating_mul(1000), system.saturating_mul(1000)))
+    }
+
+    /// Kills every process in it, those that are being born too. Blocks until they are gone, at most some seconds.
+    ///
+    /// # Errors
+    /// Some are still there.
+    pub fn kill(&self) -> io::Result<()> {
+        let deadline = Instant::now() + KILL_LIMIT;
+        loop {
+            if self.pids().is_empty() {
+                return Ok(());
+            }
+            self.kill_once();
+            if Instant::now() > deadline {
+                return Err(io::Error::from(io::ErrorKind::TimedOut));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Sends SIGKILL to every process in it, and doesn't wait.
+    pub fn kill_once(&self) {
+        if self.hierarchy == Hierarchy::Unified && self.write("cgroup.kill", "1").is_ok() {
+            return;
+        }
+        // Frozen processes can't fork while their list is read. They die when thawed.
+        let frozen =
+            self.hierarchy == Hierarchy::Freezer && self.write("freezer.state", "FROZEN").is_ok();
+        for pid in self.pids() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        if frozen {
+            let _ = self.write("freezer.state", "THAWED");
+        }
+    }
+
+    /// Removes it. Not there is no error.
+    ///
+    /// # Errors
+    /// A process is still in it.
+    pub fn remove(&self) -> io::Result<()> {
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, file: &str, value: &str) -> io::Result<()> {
+        OpenOptions::new()
+            .write(true)
+            .open(self.path.join(file))?
+            .write_all(value.as_bytes())
+    }
+}
+
+/// Where hierarchies that can hold tasks are mounted, the best first.
+fn roots(mounts: &str) -> Vec<(Hierarchy, PathBuf)> {
+    let mut found: Vec<(Hierarchy, PathBuf)> = mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ');
+            let (_, path, kind, options) = (
+                fields.next()?,
+                fields.next()?,
+                fields.next()?,
+                fields.next()?,
+            );
+            let hierarchy = match kind {
+                "cgroup2" => Hierarchy::Unified,
+                "cgroup" if options.split(',').any(|option| option == "freezer") => {
+                    Hierarchy::Freezer
+                }
+                _ => return None,
+            };
+            Some((hierarchy, Path::new(path).to_owned()))
+        })
+        .collect();
+    found.sort_by_key(|(hierarchy, _)| *hierarchy == Hierarchy::Freezer);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_unified_hierarchy_is_taken_before_the_freezer() {
+        let mounts = "\
+tmpfs /sys/fs/cgroup tmpfs rw 0 0
+cgroup /sys/fs/cgroup/cpu cgroup rw,relatime,cpu 0 0
+cgroup /sys/fs/cgroup/freezer cgroup rw,relatime,freezer 0 0
+cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0
+";
+        assert_eq!(
+            roots(mounts),
+            [
+                (Hierarchy::Unified, "/sys/fs/cgroup/unified".into()),
+                (Hierarchy::Freezer, "/sys/fs/cgroup/freezer".into())
+            ]
+        );
+        assert_eq!(roots("proc /proc proc rw 0 0\n"), []);
+    }
+
+    #[test]
+    fn without_a_writable_hierarchy_there_is_no_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = [(Hierarchy::Unified, dir.path().to_owned())];
+        assert_eq!(TaskCgroup::create_in(&plain, "a"), None);
+    }
+}

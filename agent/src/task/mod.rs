@@ -1,0 +1,7 @@
+//! One task: its life as a state machine, its restarts, its events, and what it is told of its surroundings.
+
+pub mod env;
+pub mod events;
+pub mod interpolate;
+pub mod machine;
+pub mod restart;

@@ -1,0 +1,72 @@
+//! Why a call was not answered, with the status and text that Nomad's clients look for.
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use rove_store::StoreError;
+use thiserror::Error;
+
+/// Why a call was not answered. Texts are part of the API: tools match them.
+#[derive(Debug, Error)]
+pub(crate) enum ApiError {
+    /// The request makes no sense.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The request was understood and refused; Nomad answers most refusals with 500.
+    #[error("{0}")]
+    Refused(String),
+    /// The thing is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// No such path.
+    #[error("")]
+    NoSuchPath,
+    /// The path is there, the method isn't.
+    #[error("Invalid method")]
+    MethodNotAllowed,
+    /// The body is larger than is read.
+    #[error("the request body is above {0} bytes")]
+    TooLarge(usize),
+    /// Nomad has it, rove hasn't yet.
+    #[error("{0} is not supported by rove yet")]
+    NotBuilt(&'static str),
+    /// The store failed.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// State has not been read from the store yet, or is no longer kept.
+    #[error("No cluster leader: the state has not been read from the store yet")]
+    NotReady,
+    /// Another agent that the call was passed on to did not answer.
+    #[error("{0}")]
+    Gateway(String),
+    /// It took too long.
+    #[error("{0} did not answer in time")]
+    Timeout(String),
+}
+
+impl ApiError {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Refused(_) | Self::Store(_) | Self::NotReady | Self::Gateway(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if matches!(self, Self::NoSuchPath) {
+            return status.into_response();
+        }
+        (status, self.to_string()).into_response()
+    }
+}

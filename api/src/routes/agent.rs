@@ -1,0 +1,182 @@
+//! `/v1/agent/…`: about the agent that is asked, and the servers it knows.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::only;
+use crate::{
+    answer::Answer,
+    blocking,
+    call::{Call, Verb},
+    context::{ApiContext, ServerSide},
+    error::ApiError,
+    proxy::{self, Incoming},
+    view,
+};
+
+pub(super) async fn answer(
+    context: &Arc<ApiContext>,
+    verb: Verb,
+    segments: &[&str],
+    incoming: &Incoming,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    match segments {
+        ["self"] => {
+            only(verb, Verb::Read)?;
+            about_itself(context, call).await
+        }
+        ["health"] => {
+            only(verb, Verb::Read)?;
+            health(context, call).await
+        }
+        ["members"] => {
+            only(verb, Verb::Read)?;
+            match context.server() {
+                Some(server) => members(context, server, call).await,
+                None => proxy::to_server(context, incoming, &call.params).await,
+            }
+        }
+        ["servers"] => {
+            only(verb, Verb::Read)?;
+            match context.server() {
+                Some(server) => Answer::json(call, &rpc_addresses(server).await?),
+                None => proxy::to_server(context, incoming, &call.params).await,
+            }
+        }
+        ["schedulers"] => {
+            only(verb, Verb::Read)?;
+            let answer = json!({
+                "server_id": context.info.name, "schedulers": ["service", "batch"],
+                "num_schedulers": std::thread::available_parallelism().map_or(1, usize::from),
+            });
+            Answer::json(call, &answer)
+        }
+        ["monitor" | "join" | "force-leave" | "keyring" | "pprof", ..] => {
+            Err(ApiError::NotBuilt("this call to an agent"))
+        }
+        _ => Err(ApiError::NoSuchPath),
+    }
+}
+
+/// The addresses of the servers' store front ends, which is what an agent is given to join.
+pub(super) async fn rpc_addresses(server: &ServerSide) -> Result<Vec<String>, ApiError> {
+    let state = blocking::ready(server).await?;
+    Ok(state
+        .servers()
+        .map(|server| server.rpc_addr.clone())
+        .collect())
+}
+
+fn server_name(context: &ApiContext) -> String {
+    format!("{}.{}", context.info.name, context.info.region)
+}
+
+async fn members(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    let state = blocking::ready(server).await?;
+    let members: Vec<Value> = state
+        .servers()
+        .map(|server| view::agent::member(&state, server))
+        .collect();
+    let answer = json!({
+        "ServerName": context.info.name,
+        "ServerRegion": context.info.region,
+        "ServerDC": context.info.datacenter,
+        "Members": members,
+    });
+    Answer::json(call, &answer)
+}
+
+async fn about_itself(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+    let mut stats = json!({
+        "runtime": {
+            "kernel.name": std::env::consts::OS,
+            "arch": std::env::consts::ARCH,
+            "cpu_count": std::thread::available_parallelism().map_or(1, usize::from).to_string(),
+            "version": format!("rove {}", env!("CARGO_PKG_VERSION")),
+        },
+    });
+    let mut member = json!({"Name": context.info.name, "Status": "none"});
+    if let Some(server) = context.server() {
+        let state = blocking::ready(server).await?;
+        let leader = view::agent::leader(&state);
+        let name = server_name(context);
+        stats["nomad"] = json!({
+            "server": "true",
+            "leader": leader.is_some_and(|leader| leader.name == name).to_string(),
+            "leader_addr": leader.map_or("", |leader| leader.rpc_addr.as_str()),
+            "known_regions": "1",
+        });
+        if let Some(own) = state.servers().find(|server| server.name == name) {
+            member = view::agent::member(&state, own);
+        }
+    }
+    if let Some(agent) = &context.agent {
+        stats["client"] = json!({
+            "node_id": agent.node_id(),
+            "num_allocations": agent.alloc_count().to_string(),
+            "connected": agent.connected().to_string(),
+        });
+    }
+    let mut config = match &context.info.config {
+        Value::Object(config) => config.clone(),
+        _ => serde_json::Map::new(),
+    };
+    config.insert("Region".to_owned(), json!(context.info.region));
+    config.insert("Datacenter".to_owned(), json!(context.info.datacenter));
+    config.insert("NodeName".to_owned(), json!(context.info.name));
+    config.insert(
+        "Version".to_owned(),
+        json!({"Version": context.info.version, "VersionPrerelease": "", "VersionMetadata": "", "Revision": ""}),
+    );
+    config
+        .entry("AdvertiseAddrs")
+        .or_insert_with(|| json!({"HTTP": context.info.http_addr}));
+    Answer::json(
+        call,
+        &json!({"config": config, "member": member, "stats": stats}),
+    )
+}
+
+/// Healthy is who can do its work: a server that knows a leader, a client in touch with the store.
+async fn health(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+    let kind = call.params.get("type");
+    let mut answer = serde_json::Map::new();
+    let mut healthy = true;
+    let mut note = |name: &str, ok: bool, why: &str| {
+        healthy &= ok;
+        let message = if ok { "ok" } else { why };
+        answer.insert(name.to_owned(), json!({"ok": ok, "message": message}));
+    };
+    if kind.is_none_or(|kind| kind == "client") {
+        match &context.agent {
+            Some(agent) => note("client", agent.connected(), "no known servers"),
+            None if kind.is_some() => note("client", false, "client not enabled"),
+            None => {}
+        }
+    }
+    if kind.is_none_or(|kind| kind == "server") {
+        match context.server() {
+            Some(server) => {
+                let state = server.state.latest();
+                let leads = state.leaders().next().is_some();
+                note("server", leads, "No cluster leader");
+            }
+            None if kind.is_some() => note("server", false, "server not enabled"),
+            None => {}
+        }
+    }
+    if healthy {
+        Answer::json(call, &answer)
+    } else {
+        Ok(Answer::text(
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            Value::Object(answer).to_string(),
+        ))
+    }
+}

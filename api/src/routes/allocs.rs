@@ -1,0 +1,266 @@
+//! `/v1/allocations`, `/v1/allocation/<id>`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use rove_model::{
+    alloc::{Alloc, AllocControl, AllocStatus, DesiredStatus},
+    encoding::decode,
+    ids::{AllocId, EvalId, JobKey, Revision},
+};
+use rove_store::{
+    keys::Key,
+    state::{State, Stored, Table},
+    store::{KeyRange, MAX_TXN_OPS, Op, OpResponse, RangeRequest, Txn},
+};
+use serde_json::json;
+
+use crate::{
+    answer::{Answer, Meta},
+    blocking,
+    call::Call,
+    context::{ApiContext, ServerSide},
+    error::ApiError,
+    page::{ByAge, ById, Paging},
+    status::alloc_index,
+    view::alloc::{self, AllocStub, FromStore, ListOptions, Successors},
+    write,
+};
+
+/// What allocs are made of.
+pub(super) const TABLES: [Table; 3] = [Table::Allocs, Table::AllocStatuses, Table::AllocControls];
+
+/// Up to so many allocs a list shows the events of their tasks too: they are read from the store.
+const WITH_EVENTS: usize = MAX_TXN_OPS;
+
+type Events = HashMap<AllocId, AllocStatus>;
+
+fn options(call: &Call) -> Result<ListOptions, ApiError> {
+    Ok(ListOptions {
+        resources: call.params.flag("resources")?.unwrap_or(false),
+        task_states: call.params.flag("task_states")?.unwrap_or(true),
+    })
+}
+
+/// The views of a list's allocs, in its order.
+async fn stubs(
+    server: &ServerSide,
+    state: &State,
+    allocs: &[Arc<Stored<Alloc>>],
+    options: ListOptions,
+) -> Vec<AllocStub> {
+    let mut successors: BTreeMap<JobKey, Successors> = BTreeMap::new();
+    let events = if options.task_states && allocs.len() <= WITH_EVENTS {
+        statuses(server, allocs).await
+    } else {
+        Events::new()
+    };
+    allocs
+        .iter()
+        .map(|one| {
+            let job = one.job();
+            let next = successors
+                .entry(job)
+                .or_insert_with_key(|job| alloc::successors(state, job))
+                .get(&one.id)
+                .copied();
+            let known = state.alloc_status(one.id).map(|status| &status.value);
+            AllocStub::of(state, one, next, events.get(&one.id).or(known), options)
+        })
+        .collect()
+}
+
+/// What the agents said of these allocs, task events included; without those that can't be read.
+async fn statuses(server: &ServerSide, allocs: &[Arc<Stored<Alloc>>]) -> Events {
+    if allocs.is_empty() {
+        return Events::new();
+    }
+    let read = Txn {
+        then: allocs
+            .iter()
+            .map(|alloc| {
+                let key = server
+                    .keys
+                    .encode(&Key::AllocStatus(alloc.node_id, alloc.id));
+                Op::Range(RangeRequest::new(KeyRange::Key(key)))
+            })
+            .collect(),
+        ..Txn::default()
+    };
+    let answer = match server.store.txn(read).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::warn!(%error, "task events can't be read from the store");
+            return Events::new();
+        }
+    };
+    answer
+        .responses
+        .iter()
+        .filter_map(|response| match response {
+            OpResponse::Range(found) => found.kvs.first(),
+            _ => None,
+        })
+        .filter_map(|kv| decode::<AllocStatus>(&kv.value).ok())
+        .map(|status| (status.id, status))
+        .collect()
+}
+
+/// A list of allocs that belong to something.
+pub(super) async fn of(
+    server: &ServerSide,
+    call: &Call,
+    which: impl Fn(&State) -> Vec<Arc<Stored<Alloc>>>,
+) -> Result<Answer, ApiError> {
+    let options = options(call)?;
+    let index = |state: &State| newest(state, &which(state));
+    let state = blocking::wait(server, &call.params, index).await?;
+    let allocs = which(&state);
+    let stubs = stubs(server, &state, &allocs, options).await;
+    Ok(Answer::json(call, &stubs)?.with_meta(Meta::of(&state, newest(&state, &allocs))))
+}
+
+/// As [`of`], with each alloc in full.
+pub(super) async fn of_in_full(
+    server: &ServerSide,
+    call: &Call,
+    which: impl Fn(&State) -> Vec<Arc<Stored<Alloc>>>,
+) -> Result<Answer, ApiError> {
+    let index = |state: &State| newest(state, &which(state));
+    let state = blocking::wait(server, &call.params, index).await?;
+    let allocs = which(&state);
+    let mut events = if allocs.len() <= WITH_EVENTS {
+        statuses(server, &allocs).await
+    } else {
+        Events::new()
+    };
+    let list: Vec<_> = allocs
+        .iter()
+        .map(|one| {
+            let more = FromStore {
+                alloc: None,
+                status: events.remove(&one.id),
+            };
+            alloc::full(&state, one, &more)
+        })
+        .collect();
+    Ok(Answer::json(call, &list)?.with_meta(Meta::of(&state, newest(&state, &allocs))))
+}
+
+fn newest(state: &State, allocs: &[Arc<Stored<Alloc>>]) -> Revision {
+    allocs
+        .iter()
+        .map(|alloc| alloc_index(state, alloc))
+        .max()
+        .unwrap_or_else(|| state.table_index(Table::Allocs))
+}
+
+pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
+    let paging = Paging::of(call)?;
+    let options = options(call)?;
+    let prefix = super::uuid_prefix(call, "alloc")?;
+    let index = |state: &State| state.newest_of(&TABLES);
+    let state = blocking::wait(server, &call.params, index).await?;
+    let namespaces = call.namespaces();
+    let mut list: Vec<_> = state
+        .allocs()
+        .filter(|alloc| namespaces.contains(alloc.namespace.as_str()))
+        .filter(|alloc| prefix.as_ref().is_none_or(|prefix| prefix.fits(alloc.id.0)))
+        .cloned()
+        .collect();
+    let view = |one: &Arc<Stored<Alloc>>| {
+        AllocStub::of(
+            &state,
+            one,
+            None,
+            state.alloc_status(one.id).map(|s| &s.value),
+            options,
+        )
+    };
+    let page = if prefix.is_some() {
+        let token = |alloc: &Arc<Stored<Alloc>>| ById(alloc.id.0);
+        paging.sort(&mut list, token);
+        paging.page(list, token, view)?
+    } else {
+        let token = |alloc: &Arc<Stored<Alloc>>| ByAge(alloc.create, alloc.id.0);
+        paging.sort(&mut list, token);
+        paging.page(list, token, view)?
+    };
+    let body = stubs(server, &state, &page.entries, options).await;
+    Ok(Answer::json(call, &body)?
+        .with_meta(Meta::of(&state, index(&state)))
+        .with_next_token(page.next_token))
+}
+
+fn index_of(state: &State, id: AllocId) -> Revision {
+    match state.alloc(id) {
+        Some(alloc) => alloc_index(state, alloc)
+            .max(state.alloc_control(id).map_or(0, |control| control.modify)),
+        None => state.table_index(Table::Allocs),
+    }
+}
+
+pub(super) async fn read(server: &ServerSide, call: &Call, id: &str) -> Result<Answer, ApiError> {
+    let id: AllocId = super::uuid(id, "alloc")?;
+    let state = blocking::wait(server, &call.params, |state| index_of(state, id)).await?;
+    let meta = Meta::of(&state, index_of(&state, id));
+    Ok(match state.alloc(id) {
+        None => Answer::missing("alloc not found"),
+        Some(alloc) => {
+            let more = from_store(server, alloc).await;
+            Answer::json(call, &alloc::full(&state, alloc, &more))?
+        }
+    }
+    .with_meta(meta))
+}
+
+/// What State leaves out of an alloc. Without it when the store can't be read: what is known is better than nothing.
+async fn from_store(server: &ServerSide, alloc: &Alloc) -> FromStore {
+    let range = |key: Key| Op::Range(RangeRequest::new(KeyRange::Key(server.keys.encode(&key))));
+    let read = Txn {
+        then: vec![
+            range(Key::Alloc(alloc.node_id, alloc.id)),
+            range(Key::AllocStatus(alloc.node_id, alloc.id)),
+        ],
+        ..Txn::default()
+    };
+    let answer = match server.store.txn(read).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::warn!(%error, alloc = %alloc.id, "an alloc's events can't be read from the store");
+            return FromStore::default();
+        }
+    };
+    let value = |index: usize| match answer.responses.get(index) {
+        Some(OpResponse::Range(found)) => found.kvs.first().map(|kv| kv.value.clone()),
+        _ => None,
+    };
+    FromStore {
+        alloc: value(0).and_then(|bytes| decode(&bytes).ok()),
+        status: value(1).and_then(|bytes| decode(&bytes).ok()),
+    }
+}
+
+/// Asks for an alloc to be stopped and replaced.
+pub(super) async fn stop(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+    id: &str,
+) -> Result<Answer, ApiError> {
+    let id: AllocId = super::uuid(id, "alloc")?;
+    let state = blocking::ready(server).await?;
+    let Some(alloc) = state.alloc(id) else {
+        return Err(ApiError::NotFound("alloc not found".to_owned()));
+    };
+    if alloc.desired_status != DesiredStatus::Run {
+        let index = index_of(&state, id);
+        return Ok(Answer::json(call, &json!({"EvalID": "", "Index": index}))?.with_index(index));
+    }
+    let eval = EvalId::from_random(context.sources.random());
+    let key = Key::AllocControl(alloc.node_id, id);
+    let index = write::update(server, &key, |_| Ok(AllocControl { stop: Some(eval) })).await?;
+    Ok(Answer::json(call, &json!({"EvalID": eval, "Index": index}))?.with_index(index))
+}

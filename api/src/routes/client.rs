@@ -1,0 +1,468 @@
+//! `/v1/client/…`: files, logs and usage, answered by the agent of the node that they are on.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{body::Body, http::StatusCode};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use rove_agent::{
+    drivers::Signal,
+    files::FileError,
+    handle::{Frame, FrameStream, HandleError, Origin, ReadOptions},
+    logs::LogKind,
+};
+use rove_model::ids::{AllocId, NodeId};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{decoded, only};
+use crate::{
+    answer::Answer,
+    blocking,
+    call::{Call, Params, Verb},
+    context::ApiContext,
+    error::ApiError,
+    local::LocalAgent,
+    proxy::{self, Hop, Incoming},
+};
+
+/// How often a stream that has nothing to say says so.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+pub(super) async fn answer(
+    context: &Arc<ApiContext>,
+    verb: Verb,
+    segments: &[&str],
+    incoming: &Incoming,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    match segments {
+        ["fs", what, id] => {
+            only(verb, Verb::Read)?;
+            let alloc: AllocId = super::uuid(&decoded(id), "alloc")?;
+            match place_of_alloc(context, incoming, alloc).await? {
+                Place::Here(agent) => files(&*agent, what, alloc, call).await,
+                place => place.pass_on(context, incoming, call).await,
+            }
+        }
+        ["allocation", id, what] => {
+            let alloc: AllocId = super::uuid(&decoded(id), "alloc")?;
+            match place_of_alloc(context, incoming, alloc).await? {
+                Place::Here(agent) => of_alloc(&*agent, verb, what, alloc, call).await,
+                place => place.pass_on(context, incoming, call).await,
+            }
+        }
+        ["stats"] => {
+            only(verb, Verb::Read)?;
+            match place_of_node(context, incoming, call).await? {
+                Place::Here(agent) => {
+                    Answer::json(call, &agent.host_stats().await.map_err(refusal)?)
+                }
+                place => place.pass_on(context, incoming, call).await,
+            }
+        }
+        ["metadata"] => {
+            only(verb, Verb::Read)?;
+            match place_of_node(context, incoming, call).await? {
+                Place::Here(agent) => {
+                    let node = agent.node();
+                    let answer = json!({"Meta": node.meta, "Static": node.meta, "Dynamic": {}});
+                    Answer::json(call, &answer)
+                }
+                place => place.pass_on(context, incoming, call).await,
+            }
+        }
+        ["gc"] => match place_of_node(context, incoming, call).await? {
+            Place::Here(agent) => {
+                agent.collect_garbage(None).await.map_err(refusal)?;
+                Ok(Answer::empty())
+            }
+            place => place.pass_on(context, incoming, call).await,
+        },
+        _ => Err(ApiError::NoSuchPath),
+    }
+}
+
+/// Who answers a call about a node.
+enum Place {
+    /// This process.
+    Here(Arc<dyn LocalAgent>),
+    /// The agent at this address.
+    There(String),
+    /// A server knows.
+    Server,
+}
+
+impl Place {
+    async fn pass_on(
+        self,
+        context: &ApiContext,
+        incoming: &Incoming,
+        call: &Call,
+    ) -> Result<Answer, ApiError> {
+        match self {
+            Self::There(address) => proxy::to_node(context, incoming, &call.params, &address).await,
+            Self::Server => proxy::to_server(context, incoming, &call.params).await,
+            Self::Here(_) => Err(ApiError::Gateway(
+                "the call is to be answered here".to_owned(),
+            )),
+        }
+    }
+}
+
+async fn place_of_alloc(
+    context: &ApiContext,
+    incoming: &Incoming,
+    alloc: AllocId,
+) -> Result<Place, ApiError> {
+    if let Some(agent) = &context.agent
+        && (agent.has_alloc(alloc) || incoming.hop == Hop::Node)
+    {
+        return Ok(Place::Here(agent.clone()));
+    }
+    let Some(server) = context.server() else {
+        return Ok(Place::Server);
+    };
+    let state = blocking::ready(server).await?;
+    let Some(found) = state.alloc(alloc) else {
+        return Err(ApiError::NotFound(format!(
+            "Unknown allocation \"{alloc}\""
+        )));
+    };
+    node_address(context, &state, found.node_id)
+}
+
+async fn place_of_node(
+    context: &ApiContext,
+    incoming: &Incoming,
+    call: &Call,
+) -> Result<Place, ApiError> {
+    let wanted: Option<NodeId> = match call.params.get("node_id") {
+        Some(id) => Some(super::uuid(id, "node")?),
+        None => None,
+    };
+    if let Some(agent) = &context.agent
+        && (wanted.is_none_or(|id| id == agent.node_id()) || incoming.hop == Hop::Node)
+    {
+        return Ok(Place::Here(agent.clone()));
+    }
+    let Some(server) = context.server() else {
+        return Ok(Place::Server);
+    };
+    let Some(node) = wanted else {
+        return Err(ApiError::BadRequest(
+            "missing node ID: this agent is no client".to_owned(),
+        ));
+    };
+    let state = blocking::ready(server).await?;
+    node_address(context, &state, node)
+}
+
+fn node_address(
+    context: &ApiContext,
+    state: &rove_store::state::State,
+    node: NodeId,
+) -> Result<Place, ApiError> {
+    if let Some(agent) = &context.agent
+        && agent.node_id() == node
+    {
+        return Ok(Place::Here(agent.clone()));
+    }
+    match state.node(node) {
+        None => Err(ApiError::NotFound(format!("Unknown node \"{node}\""))),
+        Some(found) if found.http_addr.is_empty() => Err(ApiError::Gateway(format!(
+            "No path to node: node \"{node}\" has no address"
+        ))),
+        Some(found) => Ok(Place::There(found.http_addr.clone())),
+    }
+}
+
+/// What the agent refused, with the status that Nomad has for it.
+fn refusal(error: HandleError) -> ApiError {
+    let text = chain(&error);
+    match error {
+        HandleError::UnknownAlloc(_) | HandleError::File(FileError::NotFound { .. }) => {
+            ApiError::NotFound(text)
+        }
+        HandleError::UnknownTask(_) => ApiError::BadRequest(text),
+        HandleError::File(FileError::IsDirectory(_) | FileError::NotDirectory(_)) => {
+            ApiError::BadRequest(text)
+        }
+        HandleError::Log(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+            ApiError::NotFound(text)
+        }
+        _ => ApiError::Refused(text),
+    }
+}
+
+/// An error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn options(params: &Params, follow_by_default: bool) -> Result<ReadOptions, ApiError> {
+    let offset = match params.get("offset") {
+        None => 0,
+        Some(text) => text.parse::<i64>().map_err(|_| {
+            ApiError::BadRequest(format!(
+                "error parsing offset: strconv.ParseInt: parsing \"{text}\": invalid syntax"
+            ))
+        })?,
+    };
+    let origin = match params.get("origin") {
+        None | Some("start") => Origin::Start,
+        Some("end") => Origin::End,
+        Some(_) => {
+            return Err(ApiError::BadRequest(
+                "origin must be start or end".to_owned(),
+            ));
+        }
+    };
+    Ok(ReadOptions {
+        // As in Nomad, a negative offset is none.
+        offset: u64::try_from(offset).unwrap_or(0),
+        origin,
+        follow: params.flag("follow")?.unwrap_or(follow_by_default),
+    })
+}
+
+fn path(call: &Call) -> Result<&str, ApiError> {
+    call.params
+        .get("path")
+        .ok_or_else(|| ApiError::BadRequest("must provide a file name".to_owned()))
+}
+
+async fn files(
+    agent: &dyn LocalAgent,
+    what: &str,
+    alloc: AllocId,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    match what {
+        "ls" => {
+            let path = call.params.get("path").unwrap_or("/");
+            Answer::json(call, &agent.list(alloc, path).await.map_err(refusal)?)
+        }
+        "stat" => {
+            let path = path(call)?;
+            Answer::json(call, &agent.stat(alloc, path).await.map_err(refusal)?)
+        }
+        // Clients know these two by their text alone: what failed is said with 200.
+        "cat" => {
+            let options = ReadOptions::default();
+            whole(agent, alloc, path(call)?, options, None).await
+        }
+        "readat" => {
+            let number = |name: &str| {
+                let text = call.params.get(name).unwrap_or_default();
+                text.parse::<i64>().map_err(|_| {
+                    format!(
+                        "error parsing {name}: strconv.ParseInt: parsing \"{text}\": invalid syntax"
+                    )
+                })
+            };
+            let path = path(call)?;
+            let (offset, limit) = match (number("offset"), number("limit")) {
+                (Ok(offset), Ok(limit)) => (offset, limit),
+                (Err(text), _) | (_, Err(text)) => return Ok(Answer::text(StatusCode::OK, text)),
+            };
+            let options = ReadOptions {
+                offset: u64::try_from(offset).unwrap_or(0),
+                ..ReadOptions::default()
+            };
+            let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0);
+            whole(agent, alloc, path, options, limit).await
+        }
+        "stream" => {
+            let options = options(&call.params, true)?;
+            let limit = call
+                .params
+                .number("limit")
+                .and_then(|limit| u64::try_from(limit).ok())
+                .filter(|limit| *limit > 0);
+            let frames = agent
+                .read(alloc, path(call)?, options, limit)
+                .await
+                .map_err(refusal)?;
+            Ok(Answer::stream(
+                "text/plain; charset=utf-8",
+                framed(frames, options.follow),
+            ))
+        }
+        "logs" => logs(agent, alloc, call).await,
+        _ => Err(ApiError::NoSuchPath),
+    }
+}
+
+async fn whole(
+    agent: &dyn LocalAgent,
+    alloc: AllocId,
+    path: &str,
+    options: ReadOptions,
+    limit: Option<u64>,
+) -> Result<Answer, ApiError> {
+    match agent.read(alloc, path, options, limit).await {
+        Ok(frames) => Ok(Answer::stream("text/plain; charset=utf-8", plain(frames))),
+        Err(error @ HandleError::UnknownAlloc(_)) => Err(refusal(error)),
+        Err(error) => {
+            // What can't be opened can't be looked at either, in the words of these two calls.
+            let text = chain(&error);
+            let text = match text.strip_prefix("open ") {
+                Some(rest) => format!("stat {rest}"),
+                None => text,
+            };
+            Ok(Answer::text(StatusCode::OK, text))
+        }
+    }
+}
+
+async fn logs(agent: &dyn LocalAgent, alloc: AllocId, call: &Call) -> Result<Answer, ApiError> {
+    let bad = |text: &str| Err(ApiError::BadRequest(text.to_owned()));
+    let Some(task) = call.params.get("task") else {
+        return bad("must provide task name");
+    };
+    let kind = match call.params.get("type") {
+        Some("stdout") => LogKind::Stdout,
+        Some("stderr") => LogKind::Stderr,
+        _ => return bad("must provide log type (stdout/stderr)"),
+    };
+    let options = options(&call.params, false)?;
+    let as_text = call.params.flag("plain")?.unwrap_or(false);
+    let frames = agent
+        .logs(alloc, task, kind, options)
+        .await
+        .map_err(refusal)?;
+    Ok(if as_text {
+        Answer::stream("text/plain", plain(frames))
+    } else {
+        Answer::stream("application/json", framed(frames, options.follow))
+    })
+}
+
+/// The bytes alone.
+fn plain(frames: FrameStream) -> Body {
+    Body::from_stream(frames.map(|frame| frame.map(|frame| frame.data).map_err(text_of)))
+}
+
+fn text_of(error: HandleError) -> std::io::Error {
+    std::io::Error::other(chain(&error))
+}
+
+/// Frames as JSON, one after the other; with a heartbeat while nothing comes, when the reader waits for more.
+fn framed(frames: FrameStream, heartbeat: bool) -> Body {
+    let written = frames.map(|frame| frame.map(|frame| json_frame(&frame)).map_err(text_of));
+    if heartbeat {
+        Body::from_stream(with_heartbeat(written))
+    } else {
+        Body::from_stream(written)
+    }
+}
+
+fn json_frame(frame: &Frame) -> Bytes {
+    if frame.data.is_empty() && frame.file.is_empty() {
+        return Bytes::from_static(b"{}");
+    }
+    json!({
+        "Data": STANDARD.encode(&frame.data),
+        "File": frame.file,
+        "Offset": frame.offset,
+    })
+    .to_string()
+    .into()
+}
+
+fn with_heartbeat<S>(
+    frames: S,
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static
+where
+    S: Stream<Item = Result<Bytes, std::io::Error>> + Send + Unpin + 'static,
+{
+    futures::stream::unfold(frames, |mut frames| async move {
+        match tokio::time::timeout(HEARTBEAT, frames.next()).await {
+            Ok(Some(frame)) => Some((frame, frames)),
+            Ok(None) => None,
+            Err(_) => Some((Ok(Bytes::from_static(b"{}")), frames)),
+        }
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct TaskBody {
+    task_name: String,
+    task: String,
+    signal: String,
+    all_tasks: bool,
+}
+
+impl TaskBody {
+    fn task(&self) -> Option<&str> {
+        [self.task_name.as_str(), self.task.as_str()]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .filter(|_| !self.all_tasks)
+    }
+}
+
+async fn of_alloc(
+    agent: &dyn LocalAgent,
+    verb: Verb,
+    what: &str,
+    alloc: AllocId,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    let done = || Answer::json(call, &json!({"Index": 0}));
+    match what {
+        "stats" => {
+            only(verb, Verb::Read)?;
+            let task = call.params.get("task");
+            let usage = agent.alloc_stats(alloc, task).await.map_err(refusal)?;
+            Answer::json(call, &usage)
+        }
+        "restart" => {
+            only(verb, Verb::Write)?;
+            let body: TaskBody = call.json_or_default()?;
+            agent.restart(alloc, body.task()).await.map_err(refusal)?;
+            done()
+        }
+        "signal" => {
+            only(verb, Verb::Write)?;
+            let body: TaskBody = call.json_or_default()?;
+            let name = if body.signal.is_empty() {
+                "SIGKILL"
+            } else {
+                &body.signal
+            };
+            let signal: Signal = name
+                .parse()
+                .map_err(|error| refusal(HandleError::Driver(error)))?;
+            agent
+                .signal(alloc, body.task(), signal)
+                .await
+                .map_err(refusal)?;
+            done()
+        }
+        "gc" => {
+            agent.collect_garbage(Some(alloc)).await.map_err(refusal)?;
+            Ok(Answer::empty())
+        }
+        "checks" => {
+            only(verb, Verb::Read)?;
+            Answer::json(call, &serde_json::Value::Null)
+        }
+        "exec" => Err(ApiError::NotBuilt("exec")),
+        "snapshot" => Err(ApiError::NotBuilt("migrating an alloc's disk")),
+        _ => Err(ApiError::NoSuchPath),
+    }
+}

@@ -1,0 +1,82 @@
+//! `/v1/deployments`, `/v1/deployment/<id>`.
+
+use std::sync::Arc;
+
+use rove_model::{
+    deployment::Deployment,
+    ids::{DeploymentId, Revision},
+};
+use rove_store::state::{State, Stored, Table};
+
+use super::allocs;
+use crate::{
+    answer::{Answer, Meta},
+    blocking,
+    call::Call,
+    context::ServerSide,
+    error::ApiError,
+    page::{ByAge, ById, Paging},
+    status,
+    view::deployment::DeploymentView,
+};
+
+/// What deployments and their counts are made of.
+pub(super) const TABLES: [Table; 3] = [Table::Deployments, Table::Allocs, Table::AllocStatuses];
+
+pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
+    let paging = Paging::of(call)?;
+    let index = |state: &State| state.newest_of(&TABLES);
+    let prefix = super::uuid_prefix(call, "deployment")?;
+    let state = blocking::wait(server, &call.params, index).await?;
+    let namespaces = call.namespaces();
+    let mut list: Vec<_> = state
+        .deployments()
+        .filter(|deployment| namespaces.contains(deployment.namespace.as_str()))
+        .filter(|one| prefix.as_ref().is_none_or(|prefix| prefix.fits(one.id.0)))
+        .collect();
+    let view = |one: &&Arc<Stored<Deployment>>| DeploymentView::of(&state, one);
+    let page = if prefix.is_some() {
+        let token = |one: &&Arc<Stored<Deployment>>| ById(one.id.0);
+        paging.sort(&mut list, token);
+        paging.page(list, token, view)?
+    } else {
+        let token = |one: &&Arc<Stored<Deployment>>| ByAge(one.create, one.id.0);
+        paging.sort(&mut list, token);
+        paging.page(list, token, view)?
+    };
+    let list: Vec<DeploymentView> = page.entries.iter().map(view).collect();
+    Ok(Answer::json(call, &list)?
+        .with_meta(Meta::of(&state, index(&state)))
+        .with_next_token(page.next_token))
+}
+
+fn index_of(state: &State, id: DeploymentId) -> Revision {
+    state
+        .deployment(id)
+        .map_or(state.table_index(Table::Deployments), |deployment| {
+            status::deployment_index(state, deployment)
+        })
+}
+
+pub(super) async fn read(server: &ServerSide, call: &Call, id: &str) -> Result<Answer, ApiError> {
+    let id: DeploymentId = super::uuid(id, "deployment")?;
+    let state = blocking::wait(server, &call.params, |state| index_of(state, id)).await?;
+    let meta = Meta::of(&state, index_of(&state, id));
+    Ok(match state.deployment(id) {
+        None => Answer::missing("deployment not found"),
+        Some(deployment) => Answer::json(call, &DeploymentView::of(&state, deployment))?,
+    }
+    .with_meta(meta))
+}
+
+pub(super) async fn allocations(
+    server: &ServerSide,
+    call: &Call,
+    id: &str,
+) -> Result<Answer, ApiError> {
+    let id: DeploymentId = super::uuid(id, "deployment")?;
+    allocs::of(server, call, |state| {
+        state.allocs_of_deployment(id).cloned().collect()
+    })
+    .await
+}

@@ -1,0 +1,631 @@
+//! `/v1/job/<id>…`, and registration.
+
+use std::sync::Arc;
+
+use rove_model::{
+    alloc::{ClientStatus, DesiredStatus},
+    ids::{EvalId, JobId, JobKey, JobUid, Namespace, Revision},
+    job::Job,
+};
+use rove_store::state::{State, Stored, Table};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{allocs, decoded, deployments, evals, jobs, only, plan, system};
+use crate::{
+    answer::{Answer, Meta},
+    blocking,
+    call::{Call, Verb},
+    context::{ApiContext, ServerSide},
+    error::ApiError,
+    status::{self, ShownJob},
+    view::{self, deployment::DeploymentView, eval::EvalView},
+    write::{
+        self, Done,
+        job::{Stamp, admit},
+    },
+};
+
+/// What may follow a job's id in a path. The id itself may hold slashes, escaped or not.
+const SUFFIXES: [&str; 16] = [
+    "allocations",
+    "deployment",
+    "deployments",
+    "dispatch",
+    "evaluate",
+    "evaluations",
+    "periodic/force",
+    "plan",
+    "revert",
+    "scale",
+    "services",
+    "stable",
+    "submission",
+    "summary",
+    "versions",
+    "actions",
+];
+
+/// Takes a path apart into the job's id and what is asked of it.
+fn split(path: &str) -> (String, &'static str) {
+    for suffix in SUFFIXES {
+        if let Some(id) = path
+            .strip_suffix(suffix)
+            .and_then(|rest| rest.strip_suffix('/'))
+            .filter(|id| !id.is_empty())
+        {
+            return (decoded(id), suffix);
+        }
+    }
+    (decoded(path), "")
+}
+
+pub(super) async fn answer(
+    context: &Arc<ApiContext>,
+    server: &ServerSide,
+    verb: Verb,
+    path: &str,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    let (id, what) = split(path);
+    let key = JobKey {
+        namespace: Namespace::from(call.namespace()),
+        id: JobId::from(id),
+    };
+    match what {
+        "" => match verb {
+            Verb::Read => read(server, call, &key).await,
+            // As Nomad has it: an update is a registration.
+            Verb::Write => {
+                let body: RegisterBody = call.json()?;
+                if body
+                    .job
+                    .as_ref()
+                    .is_some_and(|job| job.id != key.id.as_str())
+                {
+                    return Err(ApiError::BadRequest(
+                        "Job ID does not match name".to_owned(),
+                    ));
+                }
+                register(context, server, call).await
+            }
+            Verb::Delete => deregister(context, server, call, &key).await,
+        },
+        "summary" => {
+            only(verb, Verb::Read)?;
+            summary(server, call, &key).await
+        }
+        "versions" => {
+            only(verb, Verb::Read)?;
+            plan::versions(server, call, &key).await
+        }
+        "allocations" => {
+            only(verb, Verb::Read)?;
+            allocations(server, call, &key).await
+        }
+        "evaluations" => {
+            only(verb, Verb::Read)?;
+            evaluations(server, call, &key).await
+        }
+        "deployments" => {
+            only(verb, Verb::Read)?;
+            deployments_of(server, call, &key).await
+        }
+        "deployment" => {
+            only(verb, Verb::Read)?;
+            latest_deployment(server, call, &key).await
+        }
+        "scale" => match verb {
+            Verb::Read => scale_status(server, call, &key).await,
+            Verb::Write => scale(context, server, call, &key).await,
+            Verb::Delete => Err(ApiError::MethodNotAllowed),
+        },
+        "plan" => {
+            only(verb, Verb::Write)?;
+            plan::plan(context, server, call, &key).await
+        }
+        "evaluate" => {
+            only(verb, Verb::Write)?;
+            evaluate(context, server, call, &key).await
+        }
+        "revert" => {
+            only(verb, Verb::Write)?;
+            revert(context, server, call, &key).await
+        }
+        "stable" => {
+            only(verb, Verb::Write)?;
+            Err(ApiError::NotBuilt("marking a version stable by hand"))
+        }
+        "dispatch" => {
+            only(verb, Verb::Write)?;
+            Err(ApiError::NotBuilt("dispatching a job"))
+        }
+        "periodic/force" => {
+            only(verb, Verb::Write)?;
+            Err(ApiError::NotBuilt("launching a periodic job"))
+        }
+        "services" => {
+            only(verb, Verb::Read)?;
+            system::nothing_yet(server, call).await
+        }
+        "submission" => {
+            only(verb, Verb::Read)?;
+            let state = blocking::ready(server).await?;
+            Ok(Answer::missing("job source not found").with_meta(Meta::of(&state, 0)))
+        }
+        _ => Err(ApiError::NoSuchPath),
+    }
+}
+
+/// The index of answers about one job: the newest change of the job, else of the tables it would come from.
+fn index_of(state: &State, key: &JobKey) -> Revision {
+    match status::job(state, key) {
+        Some(job) => status::job_index(state, &job, &status::facts(state, &job)),
+        None => state.newest_of(&[Table::Registrations, Table::JobVersions]),
+    }
+}
+
+async fn read(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+    let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
+    let meta = Meta::of(&state, index_of(&state, key));
+    Ok(match status::job(&state, key) {
+        None => Answer::missing("job not found"),
+        Some(job) => {
+            let facts = status::facts(&state, &job);
+            Answer::json(call, &view::job::current(&state, &job, &facts))?
+        }
+    }
+    .with_meta(meta))
+}
+
+async fn summary(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+    let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
+    let meta = Meta::of(&state, index_of(&state, key));
+    Ok(match status::job(&state, key) {
+        None => Answer::missing("job not found"),
+        Some(job) => {
+            let facts = status::facts(&state, &job);
+            Answer::json(call, &view::job::JobSummary::of(&state, &job, &facts))?
+        }
+    }
+    .with_meta(meta))
+}
+
+/// The registration whose things are listed: only the current one's, unless all are asked for.
+fn only_of(state: &State, call: &Call, key: &JobKey) -> Result<Option<JobUid>, ApiError> {
+    if call.params.flag("all")?.unwrap_or(false) {
+        return Ok(None);
+    }
+    Ok(status::job(state, key).map(|job| job.registration.uid))
+}
+
+async fn allocations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+    // Refused before anything waits.
+    call.params.flag("all")?;
+    allocs::of(server, call, |state| {
+        let uid = only_of(state, call, key).ok().flatten();
+        state
+            .allocs_of_job(key)
+            .filter(|alloc| uid.is_none_or(|uid| alloc.job_uid == uid))
+            .cloned()
+            .collect()
+    })
+    .await
+}
+
+async fn evaluations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+    let index = |state: &State| {
+        let asked = status::asked_eval(state, key).map(|eval| eval.modify);
+        state
+            .evals_of_job(key)
+            .map(|eval| eval.modify)
+            .chain(asked)
+            .max()
+            .unwrap_or_else(|| state.newest_of(&evals::TABLES))
+    };
+    let state = blocking::wait(server, &call.params, index).await?;
+    let asked = status::asked_eval(&state, key).map(Arc::new);
+    let list: Vec<EvalView> = state
+        .evals_of_job(key)
+        .cloned()
+        .chain(asked)
+        .map(|eval| EvalView::of(&eval))
+        .collect();
+    Ok(Answer::json(call, &list)?.with_meta(Meta::of(&state, index(&state))))
+}
+
+fn deployments_index(state: &State, key: &JobKey) -> Revision {
+    state
+        .deployments_of_job(key)
+        .map(|deployment| status::deployment_index(state, deployment))
+        .max()
+        .unwrap_or_else(|| state.newest_of(&deployments::TABLES))
+}
+
+async fn deployments_of(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
+    let index = |state: &State| deployments_index(state, key);
+    let state = blocking::wait(server, &call.params, index).await?;
+    let uid = only_of(&state, call, key)?;
+    let list: Vec<DeploymentView> = state
+        .deployments_of_job(key)
+        .filter(|deployment| uid.is_none_or(|uid| deployment.job_uid == uid))
+        .map(|deployment| DeploymentView::of(&state, deployment))
+        .collect();
+    Ok(Answer::json(call, &list)?.with_meta(Meta::of(&state, index(&state))))
+}
+
+async fn latest_deployment(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
+    let index = |state: &State| deployments_index(state, key);
+    let state = blocking::wait(server, &call.params, index).await?;
+    let uid = only_of(&state, call, key)?;
+    let latest = state
+        .deployments_of_job(key)
+        .filter(|deployment| uid.is_none_or(|uid| deployment.job_uid == uid))
+        .max_by_key(|deployment| deployment.create)
+        .map(|deployment| DeploymentView::of(&state, deployment));
+    Ok(Answer::json(call, &latest)?.with_meta(Meta::of(&state, index(&state))))
+}
+
+async fn scale_status(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+    let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
+    let meta = Meta::of(&state, index_of(&state, key));
+    Ok(match status::job(&state, key) {
+        None => Answer::missing("job not found"),
+        Some(job) => Answer::json(call, &group_counts(&state, &job, meta.index))?,
+    }
+    .with_meta(meta))
+}
+
+fn group_counts(state: &State, job: &ShownJob<'_>, index: Revision) -> Value {
+    let groups: Value = job
+        .version
+        .job
+        .task_groups
+        .iter()
+        .map(|group| {
+            let (mut placed, mut running, mut healthy, mut unhealthy) = (0, 0, 0, 0);
+            for alloc in state.allocs_of_job(job.key).filter(|alloc| {
+                alloc.job_uid == job.registration.uid
+                    && alloc.task_group.as_str() == group.name
+                    && alloc.desired_status == DesiredStatus::Run
+                    && !alloc.canary
+            }) {
+                let client = state.client_status(alloc.id);
+                if client.is_terminal() {
+                    continue;
+                }
+                placed += 1;
+                running += u64::from(client == ClientStatus::Running);
+                let health = state
+                    .alloc_status(alloc.id)
+                    .and_then(|status| status.deployment_status.as_ref())
+                    .map(|health| health.healthy);
+                healthy += u64::from(health == Some(true));
+                unhealthy += u64::from(health == Some(false));
+            }
+            let view = json!({
+                "Desired": group.count(), "Placed": placed, "Running": running, "Healthy": healthy,
+                "Unhealthy": unhealthy, "Events": null,
+            });
+            (group.name.clone(), view)
+        })
+        .collect();
+    json!({
+        "JobID": job.key.id,
+        "Namespace": job.key.namespace,
+        "JobCreateIndex": job.create_index(state),
+        "JobModifyIndex": index,
+        "JobStopped": job.registration.stop,
+        "TaskGroups": groups,
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RegisterBody {
+    job: Option<Job>,
+    enforce_index: Option<bool>,
+    job_modify_index: Option<Revision>,
+    preserve_counts: Option<bool>,
+    eval_priority: Option<i32>,
+}
+
+/// The answer to a write of a job.
+fn written(call: &Call, done: Done, warnings: &str) -> Result<Answer, ApiError> {
+    let answer = json!({
+        "EvalID": done.eval,
+        "EvalCreateIndex": done.index,
+        "JobModifyIndex": done.job_modify_index,
+        "Warnings": warnings,
+        "Index": done.index,
+        "LastContact": 0,
+        "KnownLeader": false,
+        "NextToken": "",
+    });
+    Ok(Answer::json(call, &answer)?.with_index(done.index))
+}
+
+fn eval_priority(priority: Option<i32>) -> Result<Option<i32>, ApiError> {
+    match priority {
+        None | Some(0) => Ok(None),
+        Some(priority) if (1..=100).contains(&priority) => Ok(Some(priority)),
+        Some(_) => Err(ApiError::BadRequest(
+            "eval priority must be between 1 and 100 inclusively".to_owned(),
+        )),
+    }
+}
+
+pub(super) async fn register(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    let body: RegisterBody = call.json()?;
+    let job = body
+        .job
+        .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
+    if job.id.is_empty() {
+        return Err(ApiError::BadRequest(
+            "Job ID hasn't been provided".to_owned(),
+        ));
+    }
+    let priority = eval_priority(body.eval_priority)?;
+    let enforced = body
+        .enforce_index
+        .unwrap_or(false)
+        .then(|| body.job_modify_index.unwrap_or(0));
+    let preserve_counts = body.preserve_counts.unwrap_or(false);
+    let admitted = admit(job, call.namespace(), &context.info)?;
+    let key = admitted.job.key();
+    let state = blocking::ready(server).await?;
+    if status::job(&state, &key).is_none() {
+        server.quota.check(&*server.store).await?;
+    }
+    let uid = JobUid::from_random(context.sources.random());
+    let done = write::commit(context, server, &key, |state, eval| {
+        let stamp = Stamp {
+            eval,
+            now: context.sources.now(),
+            priority,
+        };
+        write::job::register(state, &admitted.job, uid, enforced, preserve_counts, stamp).map(Some)
+    })
+    .await?;
+    match done {
+        Some(done) => written(call, done, &admitted.warnings),
+        None => Err(ApiError::Refused("job was not registered".to_owned())),
+    }
+}
+
+async fn deregister(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
+    let purge = call.params.flag("purge")?.unwrap_or(false);
+    let priority = call
+        .params
+        .number("eval_priority")
+        .and_then(|number| i32::try_from(number).ok());
+    let priority = eval_priority(priority)?;
+    let done = write::commit(context, server, key, |state, eval| {
+        let stamp = Stamp {
+            eval,
+            now: context.sources.now(),
+            priority,
+        };
+        Ok(write::job::deregister(
+            status::job(state, key),
+            purge,
+            stamp,
+        ))
+    })
+    .await?;
+    let (eval, index, job_modify_index) = done.map_or((String::new(), 0, 0), |done| {
+        (done.eval.to_string(), done.index, done.job_modify_index)
+    });
+    let answer = json!({
+        "EvalID": eval,
+        "EvalCreateIndex": index,
+        "JobModifyIndex": job_modify_index,
+        "VolumeEvalID": "",
+        "VolumeEvalIndex": 0,
+        "Index": index,
+        "LastContact": 0,
+        "KnownLeader": false,
+        "NextToken": "",
+    });
+    Ok(Answer::json(call, &answer)?.with_index(index))
+}
+
+/// Writes to a job that must be there.
+async fn change(
+    context: &ApiContext,
+    server: &ServerSide,
+    key: &JobKey,
+    not_found: impl Fn() -> ApiError,
+    decide: impl Fn(&State, &ShownJob<'_>, Stamp) -> Result<write::Change, ApiError>,
+) -> Result<Done, ApiError> {
+    let done = write::commit(context, server, key, |state, eval: EvalId| {
+        let job = status::job(state, key).ok_or_else(&not_found)?;
+        let stamp = Stamp {
+            eval,
+            now: context.sources.now(),
+            priority: None,
+        };
+        decide(state, &job, stamp).map(Some)
+    })
+    .await?;
+    done.ok_or_else(not_found)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct EvaluateBody {
+    #[serde(rename = "JobID")]
+    job_id: String,
+    eval_options: Option<EvalOptions>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct EvalOptions {
+    force_reschedule: bool,
+}
+
+async fn evaluate(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
+    let body: EvaluateBody = call.json_or_default()?;
+    if !body.job_id.is_empty() && body.job_id != key.id.as_str() {
+        return Err(ApiError::BadRequest(
+            "JobID not same as job name".to_owned(),
+        ));
+    }
+    if body.eval_options.unwrap_or_default().force_reschedule {
+        return Err(ApiError::NotBuilt("rescheduling by force"));
+    }
+    let not_found = || ApiError::Refused("job not found".to_owned());
+    let done = change(context, server, key, not_found, |_, job, stamp| {
+        Ok(write::job::evaluate(job, stamp))
+    })
+    .await?;
+    written(call, done, "")
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RevertBody {
+    #[serde(rename = "JobID")]
+    job_id: String,
+    job_version: u64,
+    enforce_prior_version: Option<u64>,
+}
+
+async fn revert(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
+    let body: RevertBody = call.json()?;
+    if body.job_id.is_empty() {
+        return Err(ApiError::BadRequest("JobID must be specified".to_owned()));
+    }
+    if body.job_id != key.id.as_str() {
+        return Err(ApiError::BadRequest("Job ID does not match".to_owned()));
+    }
+    let not_found = || {
+        ApiError::Refused(format!(
+            "job \"{}\" in namespace \"{}\" doesn't exist",
+            key.id, key.namespace
+        ))
+    };
+    let done = change(context, server, key, not_found, |state, job, stamp| {
+        write::job::revert(
+            state,
+            job,
+            body.job_version,
+            body.enforce_prior_version,
+            stamp,
+        )
+    })
+    .await?;
+    written(call, done, "")
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct ScaleBody {
+    count: Option<i64>,
+    target: std::collections::BTreeMap<String, String>,
+    error: bool,
+}
+
+async fn scale(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
+    let body: ScaleBody = call.json()?;
+    let bad = |text: &str| Err(ApiError::BadRequest(text.to_owned()));
+    let group = match body.target.get("Group") {
+        Some(group) if !group.is_empty() => group.clone(),
+        _ => return bad("missing task group name for scaling action"),
+    };
+    if body.error && body.count.is_some() {
+        return bad("scaling action should not contain count if error is true");
+    }
+    let Some(count) = body.count else {
+        return Err(ApiError::NotBuilt(
+            "recording a scaling event without a count",
+        ));
+    };
+    if count < 0 {
+        return bad("scaling action count can't be negative");
+    }
+    let not_found = || ApiError::NotFound(format!("job \"{}\" not found", key.id));
+    let done = change(context, server, key, not_found, |state, job, stamp| {
+        write::job::scale(state, job, &group, count, stamp)
+    })
+    .await?;
+    written(call, done, "")
+}
+
+/// The versions of a job's current registration, newest first.
+pub(super) fn versions_of<'a>(
+    state: &'a State,
+    job: &ShownJob<'_>,
+) -> Vec<&'a Arc<Stored<rove_model::registration::JobVersion>>> {
+    let mut versions: Vec<_> = state
+        .job_versions(job.key)
+        .filter(|(key, _)| key.uid == job.registration.uid)
+        .map(|(_, version)| version)
+        .collect();
+    versions.reverse();
+    versions
+}
+
+/// Everything that the versions of a job are made of.
+pub(super) fn versions_index(state: &State, key: &JobKey) -> Revision {
+    match status::job(state, key) {
+        Some(_) => index_of(state, key),
+        None => state.newest_of(&jobs::TABLES),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn an_id_with_slashes_is_told_from_what_is_asked_of_it() {
+        for (path, id, what) in [
+            ("web", "web", ""),
+            ("web/plan", "web", "plan"),
+            ("a%2Fb/plan", "a/b", "plan"),
+            ("a/b/plan", "a/b", "plan"),
+            ("a/b", "a/b", ""),
+            ("plan", "plan", ""),
+            ("plan/plan", "plan", "plan"),
+            ("tick/periodic/force", "tick", "periodic/force"),
+            ("web/deployments", "web", "deployments"),
+            ("b%C3%BC", "bü", ""),
+        ] {
+            assert_eq!(split(path), (id.to_owned(), what), "{path}");
+        }
+    }
+}

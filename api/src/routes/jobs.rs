@@ -1,0 +1,132 @@
+//! `/v1/jobs`, `/v1/jobs/parse`, `/v1/validate/job`.
+
+use rove_jobspec::ParseOptions;
+use rove_model::{job::Job, supported, validate};
+use rove_store::state::{State, Table};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    answer::{Answer, Meta},
+    blocking,
+    call::Call,
+    context::{ApiContext, ServerSide},
+    error::ApiError,
+    page::{ByJob, Paging},
+    status::{self, ShownJob},
+    view::job::JobStub,
+    write::job::{canonical, complaints},
+};
+
+/// Everything that a job's status and summary are made of.
+pub(super) const TABLES: [Table; 7] = [
+    Table::Registrations,
+    Table::JobVersions,
+    Table::JobStable,
+    Table::JobCollected,
+    Table::Evals,
+    Table::Allocs,
+    Table::AllocStatuses,
+];
+
+pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
+    let mut paging = Paging::of(call)?;
+    // Nomad's list of jobs has one order, whatever is asked.
+    paging.reverse = false;
+    let meta = call.params.flag("meta")?.unwrap_or(false);
+    let index = |state: &State| state.newest_of(&TABLES);
+    let state = blocking::wait(server, &call.params, index).await?;
+    let namespaces = call.namespaces();
+    let prefix = call.params.get("prefix").unwrap_or_default();
+    let jobs = status::jobs(&state).filter(|job| {
+        namespaces.contains(job.key.namespace.as_str()) && job.key.id.as_str().starts_with(prefix)
+    });
+    let view = |job: &ShownJob<'_>| JobStub::of(&state, job, &status::facts(&state, job), meta);
+    let page = paging.page(jobs, |job| ByJob(job.key.clone()), view)?;
+    let list: Vec<JobStub> = page.entries.iter().map(view).collect();
+    Ok(Answer::json(call, &list)?
+        .with_meta(Meta::of(&state, index(&state)))
+        .with_next_token(page.next_token))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct ParseBody {
+    #[serde(rename = "JobHCL")]
+    job_hcl: Option<String>,
+    variables: Option<String>,
+    canonicalize: Option<bool>,
+}
+
+/// A job file as JSON.
+pub(super) fn parse(call: &Call) -> Result<Answer, ApiError> {
+    let body: ParseBody = call.json()?;
+    let text = body.job_hcl.unwrap_or_default();
+    if text.trim().is_empty() {
+        return Err(ApiError::BadRequest("Job spec is empty".to_owned()));
+    }
+    let mut job = read_file(&text, body.variables.as_deref())?;
+    if body.canonicalize.unwrap_or(false) {
+        job.canonicalize();
+    }
+    Answer::json(call, &job)
+}
+
+fn read_file(text: &str, variables: Option<&str>) -> Result<Job, ApiError> {
+    let options = ParseOptions {
+        variable_files: variables
+            .map(|variables| ("input.vars".to_owned(), variables.to_owned()))
+            .into_iter()
+            .collect(),
+        ..ParseOptions::default()
+    };
+    match rove_jobspec::parse_hcl("input.hcl", text, &options) {
+        Ok(parsed) => {
+            let mut job = parsed.job;
+            if job.name.is_empty() {
+                job.name.clone_from(&job.id);
+            }
+            Ok(job)
+        }
+        Err(found) => Err(ApiError::BadRequest(format!(
+            "Failed to parse job: {}",
+            found.reference_text()
+        ))),
+    }
+}
+
+/// A body that holds a job.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct JobBody {
+    #[serde(default)]
+    pub(super) job: Option<Job>,
+}
+
+/// Says what is wrong with a job; with 200, whatever it is.
+pub(super) fn validate(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+    let body: JobBody = call.json()?;
+    let job = body
+        .job
+        .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
+    let job = canonical(job, call.namespace(), &context.info);
+    let found = validate::validate(&job);
+    let unsupported: Vec<String> = supported::check(&job)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let (error, list) = if !found.errors.is_empty() {
+        (found.errors.to_string(), found.errors.messages())
+    } else if !unsupported.is_empty() {
+        (complaints(&unsupported), unsupported)
+    } else {
+        (String::new(), Vec::new())
+    };
+    let answer = json!({
+        "DriverConfigValidated": true,
+        "ValidationErrors": if list.is_empty() { None } else { Some(list) },
+        "Error": error,
+        "Warnings": found.warnings.to_string(),
+    });
+    Answer::json(call, &answer)
+}

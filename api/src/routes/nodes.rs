@@ -1,0 +1,149 @@
+//! `/v1/nodes`, `/v1/node/<id>`.
+
+use std::sync::Arc;
+
+use rove_model::{
+    ids::{NodeId, Revision},
+    node::{Eligibility, Node, NodeControl},
+};
+use rove_store::{
+    keys::Key,
+    state::{State, Stored, Table},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::allocs;
+use crate::{
+    answer::{Answer, Meta},
+    blocking,
+    call::Call,
+    context::ServerSide,
+    error::ApiError,
+    page::{ById, Paging},
+    view::node::{self, ListOptions, NodeStub},
+    write,
+};
+
+/// What nodes are made of.
+pub(super) const TABLES: [Table; 3] = [Table::Nodes, Table::NodeStatuses, Table::NodeControls];
+
+pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
+    let paging = Paging::of(call)?;
+    let options = ListOptions {
+        resources: call.params.flag("resources")?.unwrap_or(false),
+        os: call.params.flag("os")?.unwrap_or(false),
+    };
+    let prefix = super::uuid_prefix(call, "node")?;
+    let index = |state: &State| state.newest_of(&TABLES);
+    let state = blocking::wait(server, &call.params, index).await?;
+    let mut list: Vec<_> = state
+        .nodes()
+        .filter(|node| prefix.as_ref().is_none_or(|prefix| prefix.fits(node.id.0)))
+        .collect();
+    let token = |node: &&Arc<Stored<Node>>| ById(node.id.0);
+    let view = |node: &&Arc<Stored<Node>>| NodeStub::of(&state, node, options);
+    paging.sort(&mut list, token);
+    let page = paging.page(list, token, view)?;
+    let list: Vec<NodeStub> = page.entries.iter().map(view).collect();
+    Ok(Answer::json(call, &list)?
+        .with_meta(Meta::of(&state, index(&state)))
+        .with_next_token(page.next_token))
+}
+
+fn index_of(state: &State, id: NodeId) -> Revision {
+    state
+        .node(id)
+        .map_or_else(|| state.newest_of(&TABLES), |node| node::index(state, node))
+}
+
+pub(super) async fn read(server: &ServerSide, call: &Call, id: &str) -> Result<Answer, ApiError> {
+    let id: NodeId = super::uuid(id, "node")?;
+    let state = blocking::wait(server, &call.params, |state| index_of(state, id)).await?;
+    let meta = Meta::of(&state, index_of(&state, id));
+    Ok(match state.node(id) {
+        None => Answer::missing("node not found"),
+        Some(node) => Answer::json(call, &node::full(&state, node))?,
+    }
+    .with_meta(meta))
+}
+
+/// The node's allocs in full, as Nomad lists them; their task events stay in the store.
+pub(super) async fn allocations(
+    server: &ServerSide,
+    call: &Call,
+    id: &str,
+) -> Result<Answer, ApiError> {
+    let id: NodeId = super::uuid(id, "node")?;
+    allocs::of_in_full(server, call, |state| {
+        state.allocs_of_node(id).cloned().collect()
+    })
+    .await
+}
+
+/// The pools there are: those that nodes are in, and the two that are always there.
+pub(super) async fn pools(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
+    let index = |state: &State| state.table_index(Table::Nodes);
+    let state = blocking::wait(server, &call.params, index).await?;
+    let mut names: Vec<&str> = state.nodes().map(|node| node.node_pool.as_str()).collect();
+    names.extend(["all", "default"]);
+    names.sort_unstable();
+    names.dedup();
+    let pools: Vec<_> = names
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            let description = match name {
+                "all" => "Node pool with all nodes in the cluster.",
+                "default" => "Default node pool.",
+                _ => "",
+            };
+            json!({
+                "Name": name, "Description": description, "Meta": null, "SchedulerConfiguration": null,
+                "CreateIndex": 1, "ModifyIndex": 1,
+            })
+        })
+        .collect();
+    Ok(Answer::json(call, &pools)?.with_meta(Meta::of(&state, index(&state))))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct EligibilityBody {
+    eligibility: String,
+}
+
+pub(super) async fn eligibility(
+    server: &ServerSide,
+    call: &Call,
+    id: &str,
+) -> Result<Answer, ApiError> {
+    let id: NodeId = super::uuid(id, "node")?;
+    let body: EligibilityBody = call.json()?;
+    let wanted = match body.eligibility.as_str() {
+        "eligible" => Eligibility::Eligible,
+        "ineligible" => Eligibility::Ineligible,
+        other => {
+            return Err(ApiError::Refused(format!(
+                "invalid scheduling eligibility \"{other}\""
+            )));
+        }
+    };
+    let state = blocking::ready(server).await?;
+    if state.node(id).is_none() {
+        return Err(ApiError::NotFound("node not found".to_owned()));
+    }
+    let index = write::update(server, &Key::NodeControl(id), |state| {
+        let mut control = state
+            .node_control(id)
+            .map_or_else(NodeControl::default, |control| control.value.clone());
+        control.scheduling_eligibility = wanted;
+        Ok(control)
+    })
+    .await?;
+    // Evaluations that follow are made by the node loop: which, is not known yet.
+    let answer = json!({
+        "EvalCreateIndex": 0, "EvalIDs": null, "Index": index, "NodeModifyIndex": index,
+    });
+    Ok(Answer::json(call, &answer)?.with_index(index))
+}

@@ -1,0 +1,334 @@
+//! What is computed from State and never stored: a job's status and summary, the counts of a deployment, the
+//! evaluation that was asked for and isn't made yet.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rove_model::{
+    alloc::{ClientStatus, DesiredStatus},
+    deployment::Deployment,
+    eval::{Eval, EvalStatus, TriggeredBy},
+    ids::{AllocId, DeploymentId, EvalId, GroupName, JobKey, Revision, VersionKey},
+    registration::{EvalRequest, JobVersion, Registration},
+};
+use rove_store::state::{State, Stored};
+
+/// A job that is there: registered, and not purged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShownJob<'a> {
+    pub(crate) key: &'a JobKey,
+    pub(crate) registration: &'a Stored<Registration>,
+    pub(crate) version: &'a Stored<JobVersion>,
+}
+
+/// The job of that name.
+pub(crate) fn job<'a>(state: &'a State, key: &'a JobKey) -> Option<ShownJob<'a>> {
+    let registration = state.registration(key)?;
+    shown(state, key, registration)
+}
+
+/// Every job, by namespace and id.
+pub(crate) fn jobs(state: &State) -> impl Iterator<Item = ShownJob<'_>> {
+    state
+        .registrations()
+        .filter_map(|(key, registration)| shown(state, key, registration))
+}
+
+fn shown<'a>(
+    state: &'a State,
+    key: &'a JobKey,
+    registration: &'a Arc<Stored<Registration>>,
+) -> Option<ShownJob<'a>> {
+    let version = state.job_version(&VersionKey {
+        job: key.clone(),
+        uid: registration.uid,
+        version: registration.version,
+    })?;
+    (!registration.purge).then_some(ShownJob {
+        key,
+        registration,
+        version,
+    })
+}
+
+impl ShownJob<'_> {
+    /// When this registration of the job came into being.
+    pub(crate) fn create_index(&self, state: &State) -> Revision {
+        state
+            .job_version(&VersionKey {
+                job: self.key.clone(),
+                uid: self.registration.uid,
+                version: 0,
+            })
+            .map_or(self.registration.create, |first| first.create)
+    }
+}
+
+/// Allocs of a task group, by what they are doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GroupCounts {
+    pub(crate) queued: u64,
+    pub(crate) complete: u64,
+    pub(crate) failed: u64,
+    pub(crate) running: u64,
+    pub(crate) starting: u64,
+    pub(crate) lost: u64,
+}
+
+/// Where a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobStatus {
+    Pending,
+    Running,
+    Dead,
+}
+
+impl JobStatus {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// What a look over a job's allocs and evaluations finds.
+#[derive(Clone, Debug)]
+pub(crate) struct JobFacts {
+    pub(crate) status: JobStatus,
+    pub(crate) groups: BTreeMap<GroupName, GroupCounts>,
+    /// Newest change of the allocs and evaluations that were counted.
+    pub(crate) newest: Revision,
+}
+
+/// Looks over a job's allocs and evaluations.
+pub(crate) fn facts(state: &State, job: &ShownJob<'_>) -> JobFacts {
+    let uid = job.registration.uid;
+    let mut groups: BTreeMap<GroupName, GroupCounts> = job
+        .version
+        .job
+        .task_groups
+        .iter()
+        .map(|group| (GroupName::from(group.name.as_str()), GroupCounts::default()))
+        .collect();
+    let mut newest = job.version.create;
+    if let Some(collected) = state.collected(job.key)
+        && collected.uid == Some(uid)
+    {
+        newest = newest.max(collected.modify);
+        for (name, counts) in &collected.groups {
+            let group = groups.entry(name.clone()).or_default();
+            group.complete += counts.complete;
+            group.failed += counts.failed;
+            group.lost += counts.lost;
+        }
+    }
+    let (mut any_alloc, mut any_live) = (false, false);
+    for alloc in state.allocs_of_job(job.key) {
+        if alloc.job_uid != uid {
+            continue;
+        }
+        let client = state.client_status(alloc.id);
+        newest = newest.max(alloc_index(state, alloc));
+        any_alloc = true;
+        any_live |= alloc.desired_status == DesiredStatus::Run && !client.is_terminal();
+        let group = groups.entry(alloc.task_group.clone()).or_default();
+        match client {
+            ClientStatus::Pending => group.starting += 1,
+            ClientStatus::Running => group.running += 1,
+            ClientStatus::Complete => group.complete += 1,
+            ClientStatus::Failed => group.failed += 1,
+            ClientStatus::Lost => group.lost += 1,
+        }
+    }
+    let mut any_open = asked_eval(state, job.key).is_some();
+    let mut any_eval = any_open;
+    let mut counted: Option<&Stored<Eval>> = None;
+    for eval in state.evals_of_job(job.key) {
+        if eval.job_uid != uid {
+            continue;
+        }
+        newest = newest.max(eval.modify);
+        any_eval = true;
+        any_open |= !eval.status.is_terminal();
+        if !eval.queued_allocations.is_empty()
+            && counted.is_none_or(|other| other.modify < eval.modify)
+        {
+            counted = Some(eval);
+        }
+    }
+    if let Some(eval) = counted {
+        for (name, queued) in &eval.queued_allocations {
+            if let Some(group) = groups.get_mut(name) {
+                group.queued = *queued;
+            }
+        }
+    }
+    let waits_for_launch = job.version.job.is_periodic() || job.version.job.is_parameterized();
+    let status = if any_live || (waits_for_launch && !job.registration.stop) {
+        JobStatus::Running
+    } else if any_open {
+        JobStatus::Pending
+    } else if any_eval || any_alloc || job.registration.stop {
+        JobStatus::Dead
+    } else if state.evaluated(job.key).is_some_and(|done| done.uid == uid) {
+        // Its evaluations were collected: it had its turn.
+        JobStatus::Dead
+    } else {
+        JobStatus::Pending
+    };
+    JobFacts {
+        status,
+        groups,
+        newest,
+    }
+}
+
+/// The newest change of anything that an answer about this job is made of.
+pub(crate) fn job_index(state: &State, job: &ShownJob<'_>, facts: &JobFacts) -> Revision {
+    let stable = state.stable(job.key).map_or(0, |stable| stable.modify);
+    job.registration.modify.max(stable).max(facts.newest)
+}
+
+/// The newest change of an alloc or of what is known of it.
+pub(crate) fn alloc_index(state: &State, alloc: &Stored<rove_model::alloc::Alloc>) -> Revision {
+    let status = state
+        .alloc_status(alloc.id)
+        .map_or(0, |status| status.modify);
+    alloc.modify.max(status)
+}
+
+/// The evaluation that a job asks for, where the job loop has not made it yet: shown as pending.
+pub(crate) fn asked_eval(state: &State, key: &JobKey) -> Option<Stored<Eval>> {
+    let registration = state.registration(key)?;
+    let asked = &registration.eval;
+    let made = state.eval(asked.id).is_some()
+        || state
+            .evaluated(key)
+            .is_some_and(|done| done.uid == registration.uid && done.eval == asked.id);
+    if made {
+        return None;
+    }
+    pending(state, key, asked, registration.modify)
+}
+
+/// An evaluation that was asked for at `revision`, as it will be made.
+fn pending(
+    state: &State,
+    key: &JobKey,
+    asked: &EvalRequest,
+    revision: Revision,
+) -> Option<Stored<Eval>> {
+    let registration = state.registration(key)?;
+    let version = state.current_job(key)?;
+    Some(Stored {
+        create: revision,
+        modify: revision,
+        value: Eval {
+            id: asked.id,
+            namespace: key.namespace.clone(),
+            job_id: key.id.clone(),
+            job_uid: registration.uid,
+            job_type: version.job.job_type(),
+            priority: asked.priority,
+            triggered_by: asked.triggered_by,
+            status: EvalStatus::Pending,
+            status_description: String::new(),
+            node_id: None,
+            deployment_id: None,
+            job_modify_index: version.create,
+            snapshot: 0,
+            wait_until: None,
+            previous_eval: None,
+            next_eval: None,
+            blocked_eval: None,
+            failed_groups: BTreeMap::new(),
+            class_eligibility: BTreeMap::new(),
+            queued_allocations: BTreeMap::new(),
+            plan_refusals: 0,
+            create_time: asked.create_time,
+            modify_time: asked.create_time,
+        },
+    })
+}
+
+/// An evaluation, made or only asked for.
+pub(crate) fn eval(state: &State, id: EvalId) -> Option<Stored<Eval>> {
+    if let Some(eval) = state.eval(id) {
+        return Some(Stored::clone(eval));
+    }
+    let of_job = state
+        .registrations()
+        .find(|(_, registration)| registration.eval.id == id)
+        .and_then(|(key, _)| asked_eval(state, key));
+    of_job.or_else(|| {
+        let (_, alloc, control) = state
+            .alloc_controls()
+            .find(|(_, _, control)| control.stop == Some(id))?;
+        let alloc = state.alloc(alloc)?;
+        // Once the alloc is stopped, its evaluation was made (and collected).
+        if alloc.desired_status != DesiredStatus::Run {
+            return None;
+        }
+        let key = alloc.job();
+        let asked = EvalRequest {
+            id,
+            triggered_by: TriggeredBy::AllocStop,
+            priority: state.current_job(&key)?.job.priority(),
+            create_time: alloc.modify_time,
+        };
+        pending(state, &key, &asked, control.modify)
+    })
+}
+
+/// What the allocs of a deployment's group came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeploymentCounts {
+    pub(crate) placed: u64,
+    pub(crate) healthy: u64,
+    pub(crate) unhealthy: u64,
+    pub(crate) canaries: Vec<AllocId>,
+}
+
+/// The counts of a deployment, by group.
+pub(crate) fn deployment_counts(
+    state: &State,
+    deployment: &Deployment,
+) -> BTreeMap<GroupName, DeploymentCounts> {
+    let mut counts: BTreeMap<GroupName, DeploymentCounts> = deployment
+        .task_groups
+        .keys()
+        .map(|name| (name.clone(), DeploymentCounts::default()))
+        .collect();
+    for alloc in state.allocs_of_deployment(deployment.id) {
+        let Some(group) = counts.get_mut(&alloc.task_group) else {
+            continue;
+        };
+        group.placed += 1;
+        if alloc.canary {
+            group.canaries.push(alloc.id);
+        }
+        match health_in(state, alloc.id, deployment.id) {
+            Some(true) => group.healthy += 1,
+            Some(false) => group.unhealthy += 1,
+            None => {}
+        }
+    }
+    counts
+}
+
+/// The verdict on an alloc that was reached for a deployment.
+pub(crate) fn health_in(state: &State, alloc: AllocId, deployment: DeploymentId) -> Option<bool> {
+    let health = state.alloc_status(alloc)?.deployment_status.as_ref()?;
+    (health.deployment_id == Some(deployment)).then_some(health.healthy)
+}
+
+/// The newest change of a deployment or of what its counts are made of.
+pub(crate) fn deployment_index(state: &State, deployment: &Stored<Deployment>) -> Revision {
+    state
+        .allocs_of_deployment(deployment.id)
+        .map(|alloc| alloc_index(state, alloc))
+        .max()
+        .unwrap_or(0)
+        .max(deployment.modify)
+}

@@ -1,0 +1,401 @@
+//! Files, logs and usage: from the agent in the process, and over real sockets from another.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rove_agent::{
+    drivers::Signal,
+    files::{FileError, FileInfo},
+    handle::{Frame, FrameStream, HandleError, ReadOptions},
+    logs::LogKind,
+    usage::{AllocUsage, HostStats},
+};
+use rove_model::{
+    ids::{AllocId, JobKey, NodeId},
+    node::Node,
+};
+use rove_store::keys::Key;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+use super::world::{TestSources, World, info, node, send, small_job, uuid};
+use crate::{ApiContext, LocalAgent, Mode, router, serve};
+
+/// An agent with one alloc that has one file and one log.
+struct FakeAgent {
+    node: Node,
+    alloc: AllocId,
+}
+
+impl FakeAgent {
+    fn new(number: u8, alloc: AllocId) -> Arc<Self> {
+        Arc::new(Self {
+            node: node(number),
+            alloc,
+        })
+    }
+
+    fn known(&self, alloc: AllocId) -> Result<(), HandleError> {
+        if alloc == self.alloc {
+            Ok(())
+        } else {
+            Err(HandleError::UnknownAlloc(alloc))
+        }
+    }
+}
+
+fn frames(text: &'static str, file: &str, options: ReadOptions) -> FrameStream {
+    let from = usize::try_from(options.offset)
+        .unwrap_or(usize::MAX)
+        .min(text.len());
+    let frame = Frame {
+        data: Bytes::from_static(&text.as_bytes()[from..]),
+        file: file.to_owned(),
+        offset: text.len() as u64,
+    };
+    Box::pin(futures::stream::iter([Ok(frame)]))
+}
+
+#[async_trait]
+impl LocalAgent for FakeAgent {
+    fn node_id(&self) -> NodeId {
+        self.node.id
+    }
+    fn node(&self) -> Arc<Node> {
+        Arc::new(self.node.clone())
+    }
+    fn has_alloc(&self, alloc: AllocId) -> bool {
+        alloc == self.alloc
+    }
+    fn alloc_count(&self) -> usize {
+        1
+    }
+    fn connected(&self) -> bool {
+        true
+    }
+    async fn list(&self, alloc: AllocId, path: &str) -> Result<Vec<FileInfo>, HandleError> {
+        self.known(alloc)?;
+        if path.contains("..") {
+            return Err(FileError::Escapes.into());
+        }
+        if path != "/" {
+            return Err(FileError::NotFound {
+                operation: "open",
+                path: format!("/data/alloc/{path}").into(),
+            }
+            .into());
+        }
+        Ok(vec![FileInfo {
+            name: "alloc".to_owned(),
+            is_dir: true,
+            size: 4096,
+            file_mode: "drwxrwxrwx".to_owned(),
+            mod_time: "2026-11-22T05:33:07.504253881Z".to_owned(),
+            content_type: String::new(),
+        }])
+    }
+    async fn stat(&self, alloc: AllocId, path: &str) -> Result<FileInfo, HandleError> {
+        self.list(alloc, path).await.map(|mut list| list.remove(0))
+    }
+    async fn read(
+        &self,
+        alloc: AllocId,
+        path: &str,
+        options: ReadOptions,
+        _: Option<u64>,
+    ) -> Result<FrameStream, HandleError> {
+        self.known(alloc)?;
+        if path == "zz" {
+            return Err(FileError::NotFound {
+                operation: "open",
+                path: "/data/alloc/zz".into(),
+            }
+            .into());
+        }
+        Ok(frames("data\n", path, options))
+    }
+    async fn logs(
+        &self,
+        alloc: AllocId,
+        task: &str,
+        kind: LogKind,
+        options: ReadOptions,
+    ) -> Result<FrameStream, HandleError> {
+        self.known(alloc)?;
+        if task != "say" {
+            return Err(HandleError::UnknownTask(task.to_owned()));
+        }
+        Ok(frames(
+            "out-line\n",
+            &format!("alloc/logs/say.{kind}.0"),
+            options,
+        ))
+    }
+    async fn alloc_stats(
+        &self,
+        alloc: AllocId,
+        _: Option<&str>,
+    ) -> Result<AllocUsage, HandleError> {
+        self.known(alloc)?;
+        Ok(AllocUsage {
+            tasks: BTreeMap::new(),
+            timestamp: 7,
+            ..AllocUsage::default()
+        })
+    }
+    async fn host_stats(&self) -> Result<HostStats, HandleError> {
+        Ok(HostStats {
+            uptime: 77,
+            ..HostStats::default()
+        })
+    }
+    async fn restart(&self, alloc: AllocId, task: Option<&str>) -> Result<(), HandleError> {
+        self.known(alloc)?;
+        match task {
+            None | Some("say") => Ok(()),
+            Some(other) => Err(HandleError::NoTaskRunner(other.to_owned())),
+        }
+    }
+    async fn signal(&self, alloc: AllocId, _: Option<&str>, _: Signal) -> Result<(), HandleError> {
+        self.known(alloc)
+    }
+    async fn collect_garbage(&self, _: Option<AllocId>) -> Result<(), HandleError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn files_and_logs_are_answered_as_the_reference_does() {
+    let alloc = AllocId(uuid(4));
+    let world = World::with_agent(Some(FakeAgent::new(1, alloc))).await;
+    let framed_log = json!({
+        "Data": "b3V0LWxpbmUK", "File": "alloc/logs/say.stdout.0", "Offset": 9,
+    });
+    for (path, status, text) in [
+        (
+            format!("fs/logs/{alloc}?task=say&type=stdout&plain=true"),
+            200,
+            "out-line\n".to_owned(),
+        ),
+        (
+            format!("fs/logs/{alloc}?task=say&type=stdout"),
+            200,
+            framed_log.to_string(),
+        ),
+        (
+            format!("fs/logs/{alloc}?task=say"),
+            400,
+            "must provide log type (stdout/stderr)".to_owned(),
+        ),
+        (
+            format!("fs/logs/{alloc}?type=stdout"),
+            400,
+            "must provide task name".to_owned(),
+        ),
+        (
+            format!("fs/logs/{alloc}?task=zz&type=stdout"),
+            400,
+            "unknown task name \"zz\"".to_owned(),
+        ),
+        (
+            format!("fs/cat/{alloc}?path=say/file.txt"),
+            200,
+            "data\n".to_owned(),
+        ),
+        (
+            format!("fs/cat/{alloc}?path=zz"),
+            200,
+            "stat /data/alloc/zz: no such file or directory".to_owned(),
+        ),
+        (
+            format!("fs/readat/{alloc}?path=say/file.txt&offset=1&limit=2"),
+            200,
+            "ata\n".to_owned(),
+        ),
+        (
+            format!("fs/readat/{alloc}?path=say/file.txt"),
+            200,
+            "error parsing offset: strconv.ParseInt: parsing \"\": invalid syntax".to_owned(),
+        ),
+        (
+            format!("fs/ls/{alloc}?path=nothing"),
+            404,
+            "open /data/alloc/nothing: no such file or directory".to_owned(),
+        ),
+        (
+            format!("fs/ls/{alloc}?path=../../"),
+            500,
+            "Path escapes the alloc directory".to_owned(),
+        ),
+        (
+            format!("fs/stat/{alloc}"),
+            400,
+            "must provide a file name".to_owned(),
+        ),
+        (
+            format!("fs/ls/{}?path=/", AllocId(uuid(0))),
+            404,
+            format!("Unknown allocation \"{}\"", AllocId(uuid(0))),
+        ),
+    ] {
+        let reply = world.get(&format!("/v1/client/{path}")).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.text),
+            (status, text),
+            "{path}"
+        );
+    }
+    let listed = world.get(&format!("/v1/client/fs/ls/{alloc}?path=/")).await;
+    assert_eq!(listed.json()[0]["FileMode"], "drwxrwxrwx");
+    let stats = world
+        .get(&format!("/v1/client/allocation/{alloc}/stats"))
+        .await;
+    assert_eq!(stats.json()["Timestamp"], 7);
+    assert_eq!(world.get("/v1/client/stats").await.json()["Uptime"], 77);
+    let restart = format!("/v1/client/allocation/{alloc}/restart");
+    let bad = world
+        .call("PUT", &restart, &json!({"TaskName": "zz"}))
+        .await;
+    assert_eq!(
+        (bad.status.as_u16(), &*bad.text),
+        (500, "Could not find task runner for task: zz")
+    );
+    let good = world
+        .call("PUT", &restart, &json!({"TaskName": "say"}))
+        .await;
+    assert_eq!(good.json(), json!({"Index": 0}));
+    let health = world.get("/v1/agent/health").await;
+    assert_eq!(health.json()["client"]["ok"], true);
+}
+
+/// Serves a context on a socket of its own.
+async fn listen(context: ApiContext, cancel: &CancellationToken) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let cancel = cancel.clone();
+    tokio::spawn(async move { serve(listener, router(context), cancel).await.unwrap() });
+    address
+}
+
+fn client_of(
+    servers: Vec<String>,
+    agent: Option<Arc<dyn LocalAgent>>,
+) -> (ApiContext, watch::Sender<Vec<String>>) {
+    let (sender, receiver) = watch::channel(servers);
+    let context = ApiContext::new(
+        Mode::Client(receiver),
+        agent,
+        info(),
+        Arc::new(TestSources::default()),
+    );
+    (context, sender)
+}
+
+#[tokio::test]
+async fn a_client_passes_on_to_a_server_and_a_server_to_the_node() {
+    let world = World::new().await;
+    let cancel = CancellationToken::new();
+    let _stop = cancel.clone().drop_guard();
+    let (_, eval) = world.register(&small_job("web")).await;
+    let alloc = world.settle(&JobKey::new("default", "web"), eval).await;
+
+    // The server, on a socket; the node of the alloc, which answers for it; another client, which knows nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap().to_string();
+    let served = world.router.clone();
+    let until = cancel.clone();
+    tokio::spawn(async move { serve(listener, served, until).await.unwrap() });
+    let (context, _keep) = client_of(vec![server.clone()], Some(FakeAgent::new(1, alloc)));
+    let holder = listen(context, &cancel).await;
+    let mut there = node(1);
+    there.http_addr = holder;
+    world.put(&Key::Node(there.id), &there).await;
+    let dead = "127.0.0.1:1".to_owned();
+    let (other, _keep_too) = client_of(
+        vec![dead, server],
+        Some(FakeAgent::new(2, AllocId(uuid(99)))),
+    );
+    let other = router(other);
+
+    let jobs = send(
+        &other,
+        "GET",
+        "/v1/jobs?prefix=w",
+        axum::body::Body::empty(),
+    )
+    .await;
+    assert_eq!(jobs.json()[0]["ID"], "web");
+    assert!(jobs.index() > 0, "headers come through");
+    let body = json!({"Job": small_job("through")}).to_string();
+    let written = send(&other, "PUT", "/v1/jobs", body.into()).await;
+    assert_eq!(written.status, 200, "{}", written.text);
+    assert!(world.state.latest().registrations().count() == 2);
+    let log = format!("/v1/client/fs/logs/{alloc}?task=say&type=stdout&plain=true");
+    let text = send(&other, "GET", &log, axum::body::Body::empty()).await;
+    assert_eq!((text.status.as_u16(), &*text.text), (200, "out-line\n"));
+    let bad = log.replace("task=say", "task=zz");
+    let refused = send(&other, "GET", &bad, axum::body::Body::empty()).await;
+    assert_eq!(refused.status, 400, "statuses come through");
+    let stats = format!("/v1/client/stats?node_id={}", there.id);
+    let stats = send(&other, "GET", &stats, axum::body::Body::empty()).await;
+    assert_eq!(stats.json()["Uptime"], 77);
+    let own = send(&other, "GET", "/v1/agent/self", axum::body::Body::empty()).await;
+    assert_eq!(own.json()["stats"]["client"]["node_id"], json!(node(2).id));
+    let missing = send(&other, "GET", "/v1/job/nope", axum::body::Body::empty()).await;
+    assert_eq!(
+        (missing.status.as_u16(), &*missing.text),
+        (404, "job not found")
+    );
+}
+
+#[tokio::test]
+async fn two_clients_that_take_each_other_for_servers_do_not_loop() {
+    let cancel = CancellationToken::new();
+    let _stop = cancel.clone().drop_guard();
+    let (first, first_servers) = client_of(Vec::new(), None);
+    let first = listen(first, &cancel).await;
+    let (second, _keep) = client_of(vec![first.clone()], None);
+    let second = listen(second, &cancel).await;
+    first_servers.send(vec![second]).unwrap();
+    let (user, _keep_too) = client_of(vec![first], None);
+    let reply = send(&router(user), "GET", "/v1/jobs", axum::body::Body::empty()).await;
+    assert_eq!(reply.status, 500);
+    assert!(reply.text.contains("no server"), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn without_a_server_or_a_node_the_reason_is_said() {
+    let (context, _keep) = client_of(Vec::new(), None);
+    let reply = send(
+        &router(context),
+        "GET",
+        "/v1/jobs",
+        axum::body::Body::empty(),
+    )
+    .await;
+    assert_eq!(reply.status, 500);
+    assert_eq!(
+        reply.text,
+        "No path to a server: no server is known to this agent"
+    );
+    let world = World::new().await;
+    let (_, eval) = world.register(&small_job("web")).await;
+    let alloc = world.settle(&JobKey::new("default", "web"), eval).await;
+    let log = format!("/v1/client/fs/logs/{alloc}?task=t&type=stdout");
+    let lost = world.get(&log).await;
+    assert_eq!(lost.status, 404, "{}", lost.text);
+    let mut gone = node(1);
+    gone.http_addr = "127.0.0.1:1".to_owned();
+    world.put(&Key::Node(gone.id), &gone).await;
+    let unreachable = world.get(&log).await;
+    assert_eq!(unreachable.status, 500);
+    assert!(
+        unreachable.text.starts_with("No path to node: 127.0.0.1:1"),
+        "{}",
+        unreachable.text
+    );
+    let stray = world.call("GET", "/v1/client/stats", &Value::Null).await;
+    assert_eq!(stray.status, 400);
+}

@@ -1,0 +1,8 @@
+#![allow(clippy::unwrap_used)]
+
+mod blocking;
+mod client;
+mod golden;
+mod reads;
+mod world;
+mod writes;

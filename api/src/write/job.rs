@@ -1,0 +1,333 @@
+//! What the writes to a job are: register, stop, scale, evaluate, revert.
+
+use rove_model::{
+    eval::TriggeredBy,
+    ids::{EvalId, JobUid, Revision, UnixNanos, VersionKey},
+    job::Job,
+    registration::{EvalRequest, JobVersion, Registration},
+    supported,
+    validate::validate,
+};
+use rove_store::state::State;
+
+use super::Change;
+use crate::{
+    context::AgentInfo,
+    error::ApiError,
+    status::{self, ShownJob},
+};
+
+/// The namespace there is until namespaces can be made.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
+
+/// A list of complaints in the layout that clients know.
+pub(crate) fn complaints(list: &[String]) -> String {
+    let noun = if list.len() == 1 { "error" } else { "errors" };
+    let mut text = format!("{} {noun} occurred:\n", list.len());
+    for complaint in list {
+        text.push_str("\t* ");
+        text.push_str(complaint);
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+/// A job that may be registered, and what should be said about it.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) job: Job,
+    pub(crate) warnings: String,
+}
+
+/// Fills in what the user left out.
+pub(crate) fn canonical(mut job: Job, namespace: &str, info: &AgentInfo) -> Job {
+    // Whoever names another namespace beside the job means that one.
+    if namespace != DEFAULT_NAMESPACE || job.namespace.is_empty() {
+        job.namespace = namespace.to_owned();
+    }
+    if job.region.is_empty() || job.region == "global" {
+        job.region.clone_from(&info.region);
+    }
+    job.server_canonicalize();
+    job.consul_token = String::new();
+    job.vault_token = String::new();
+    job.status = String::new();
+    job.status_description = String::new();
+    job.stable = false;
+    job.create_index = 0;
+    job.modify_index = 0;
+    job.job_modify_index = 0;
+    job
+}
+
+/// Looks at all of a job: what is wrong, what rove can't run yet, what should be changed.
+pub(crate) fn admit(job: Job, namespace: &str, info: &AgentInfo) -> Result<Admitted, ApiError> {
+    let job = canonical(job, namespace, info);
+    if job.namespace != DEFAULT_NAMESPACE {
+        return Err(ApiError::Refused(complaints(&[format!(
+            "job \"{}\" is in nonexistent namespace \"{}\"",
+            job.id, job.namespace
+        )])));
+    }
+    if job.region != info.region {
+        return Err(ApiError::Refused(format!(
+            "No path to region \"{}\"",
+            job.region
+        )));
+    }
+    let warnings = validate(&job)
+        .into_result()
+        .map_err(|report| ApiError::Refused(report.to_string()))?;
+    let unsupported = supported::check(&job);
+    if !unsupported.is_empty() {
+        let list: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
+        return Err(ApiError::Refused(complaints(&list)));
+    }
+    Ok(Admitted {
+        job,
+        warnings: warnings.to_string(),
+    })
+}
+
+/// When and as whose evaluation a write is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) eval: EvalId,
+    pub(crate) now: UnixNanos,
+    /// Priority of the evaluation, if another than the job's.
+    pub(crate) priority: Option<i32>,
+}
+
+impl Stamp {
+    fn request(self, triggered_by: TriggeredBy, job: &Job) -> EvalRequest {
+        EvalRequest {
+            id: self.eval,
+            triggered_by,
+            priority: self.priority.unwrap_or_else(|| job.priority()),
+            create_time: self.now,
+        }
+    }
+}
+
+/// A new version of a job that is there.
+fn next_version(
+    current: &ShownJob<'_>,
+    mut job: Job,
+    triggered_by: TriggeredBy,
+    stamp: Stamp,
+) -> Change {
+    let version = current.registration.version + 1;
+    job.version = version;
+    job.submit_time = Some(stamp.now);
+    Change {
+        registration: Registration {
+            uid: current.registration.uid,
+            version,
+            stop: job.stop,
+            purge: false,
+            eval: stamp.request(triggered_by, &job),
+        },
+        version: Some(JobVersion { job }),
+    }
+}
+
+/// The same version, evaluated again.
+fn again(current: &ShownJob<'_>, triggered_by: TriggeredBy, stamp: Stamp) -> Change {
+    Change {
+        registration: Registration {
+            eval: stamp.request(triggered_by, &current.version.job),
+            ..current.registration.value.clone()
+        },
+        version: None,
+    }
+}
+
+/// Whether two specifications are the same but for what a registration fills in.
+pub(crate) fn same_spec(old: &Job, new: &Job) -> bool {
+    let mut new = new.clone();
+    new.status.clone_from(&old.status);
+    new.status_description.clone_from(&old.status_description);
+    new.stable = old.stable;
+    new.version = old.version;
+    new.submit_time = old.submit_time;
+    new.nomad_token_id.clone_from(&old.nomad_token_id);
+    new.create_index = old.create_index;
+    new.modify_index = old.modify_index;
+    new.job_modify_index = old.job_modify_index;
+    new == *old
+}
+
+/// Refuses when the job isn't as the caller last saw it.
+pub(crate) fn enforce_index(
+    current: Option<&ShownJob<'_>>,
+    enforced: Option<Revision>,
+) -> Result<(), ApiError> {
+    let Some(index) = enforced else {
+        return Ok(());
+    };
+    let why = match current {
+        Some(_) if index == 0 => "job already exists".to_owned(),
+        Some(job) if job.version.create != index => format!(
+            "job exists with conflicting job modify index: {}",
+            job.version.create
+        ),
+        None if index != 0 => "job does not exist".to_owned(),
+        Some(_) | None => return Ok(()),
+    };
+    Err(ApiError::Refused(format!(
+        "Enforcing job modify index {index}: {why}"
+    )))
+}
+
+/// Registers a job: a new one, a new version, or (when nothing changed) only a new evaluation.
+pub(crate) fn register(
+    state: &State,
+    job: &Job,
+    uid: JobUid,
+    enforced: Option<Revision>,
+    preserve_counts: bool,
+    stamp: Stamp,
+) -> Result<Change, ApiError> {
+    let key = job.key();
+    let current = status::job(state, &key);
+    enforce_index(current.as_ref(), enforced)?;
+    let mut job = job.clone();
+    let Some(current) = current else {
+        job.version = 0;
+        job.submit_time = Some(stamp.now);
+        return Ok(Change {
+            registration: Registration {
+                uid,
+                version: 0,
+                stop: job.stop,
+                purge: false,
+                eval: stamp.request(TriggeredBy::JobRegister, &job),
+            },
+            version: Some(JobVersion { job }),
+        });
+    };
+    if preserve_counts {
+        for group in &mut job.task_groups {
+            if let Some(old) = current.version.job.group(&group.name) {
+                group.count = old.count;
+            }
+        }
+    }
+    if same_spec(&current.version.job, &job) {
+        return Ok(again(&current, TriggeredBy::JobRegister, stamp));
+    }
+    Ok(next_version(&current, job, TriggeredBy::JobRegister, stamp))
+}
+
+/// Stops a job; with `purge` for good. `None` when it isn't there.
+pub(crate) fn deregister(
+    current: Option<ShownJob<'_>>,
+    purge: bool,
+    stamp: Stamp,
+) -> Option<Change> {
+    let current = current?;
+    let mut change = if current.registration.stop {
+        again(&current, TriggeredBy::JobDeregister, stamp)
+    } else {
+        let mut job = current.version.job.clone();
+        job.stop = true;
+        next_version(&current, job, TriggeredBy::JobDeregister, stamp)
+    };
+    change.registration.purge = purge;
+    Some(change)
+}
+
+/// Sets the count of a group.
+pub(crate) fn scale(
+    state: &State,
+    current: &ShownJob<'_>,
+    group: &str,
+    count: i64,
+    stamp: Stamp,
+) -> Result<Change, ApiError> {
+    let mut job = current.version.job.clone();
+    let Some(found) = job.group_mut(group) else {
+        return Err(ApiError::BadRequest(format!(
+            "task group \"{group}\" specified for scaling does not exist in job"
+        )));
+    };
+    if let Some(limits) = &found.scaling {
+        let bad = |what: &str, limit: i64| {
+            Err(ApiError::BadRequest(format!(
+                "group count was {what} than scaling policy {}: {count} {} {limit}",
+                if what == "greater" {
+                    "maximum"
+                } else {
+                    "minimum"
+                },
+                if what == "greater" { ">" } else { "<" },
+            )))
+        };
+        if let Some(max) = limits.max.filter(|max| count > *max) {
+            return bad("greater", max);
+        }
+        if let Some(min) = limits.min.filter(|min| count < *min) {
+            return bad("less", min);
+        }
+    }
+    let active = state.deployments_of_job(current.key).any(|deployment| {
+        deployment.job_uid == current.registration.uid && deployment.status.is_active()
+    });
+    if active {
+        return Err(ApiError::BadRequest(
+            "job scaling blocked due to active deployment".to_owned(),
+        ));
+    }
+    if found.count == Some(count) {
+        return Ok(again(current, TriggeredBy::JobScaling, stamp));
+    }
+    found.count = Some(count);
+    Ok(next_version(current, job, TriggeredBy::JobScaling, stamp))
+}
+
+/// Evaluates the job as it is.
+pub(crate) fn evaluate(current: &ShownJob<'_>, stamp: Stamp) -> Change {
+    again(current, TriggeredBy::JobRegister, stamp)
+}
+
+/// Goes back to the specification of an earlier version, as a new version.
+pub(crate) fn revert(
+    state: &State,
+    current: &ShownJob<'_>,
+    version: u64,
+    prior: Option<u64>,
+    stamp: Stamp,
+) -> Result<Change, ApiError> {
+    let now_at = current.registration.version;
+    if version == now_at {
+        return Err(ApiError::Refused(
+            "can't revert to current version".to_owned(),
+        ));
+    }
+    let wanted = VersionKey {
+        job: current.key.clone(),
+        uid: current.registration.uid,
+        version,
+    };
+    let Some(found) = state.job_version(&wanted) else {
+        return Err(ApiError::Refused(format!(
+            "job \"{}\" in namespace \"{}\" at version {version} not found",
+            current.key.id, current.key.namespace
+        )));
+    };
+    if let Some(prior) = prior.filter(|prior| *prior != now_at) {
+        return Err(ApiError::Refused(format!(
+            "Current job has version {now_at}; enforcing version {prior}"
+        )));
+    }
+    if same_spec(&current.version.job, &found.job) {
+        return Ok(again(current, TriggeredBy::JobRegister, stamp));
+    }
+    Ok(next_version(
+        current,
+        found.job.clone(),
+        TriggeredBy::JobRegister,
+        stamp,
+    ))
+}

@@ -1,0 +1,519 @@
+//! The agent's configuration: files in HCL or JSON, later ones over earlier ones, flags over all.
+//!
+//! Unknown keys are refused with the nearest known one; keys of Nomad's that rove can't honour yet are refused by name,
+//! so that nobody believes a setting to be in force that is not.
+
+mod decode;
+mod tree;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use thiserror::Error;
+
+pub use tree::Position;
+
+/// What an agent is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentConfig {
+    /// The region.
+    pub region: String,
+    /// The datacenter.
+    pub datacenter: String,
+    /// The node's name; the host's when absent.
+    pub name: Option<String>,
+    /// Where state is kept.
+    pub data_dir: Option<PathBuf>,
+    /// How much is logged: TRACE, DEBUG, INFO, WARN, ERROR.
+    pub log_level: String,
+    /// Log lines as JSON.
+    pub log_json: bool,
+    /// The address to listen on.
+    pub bind_addr: String,
+    /// Ports to listen on.
+    pub ports: Ports,
+    /// Addresses to listen on, over `bind_addr`.
+    pub addresses: Addresses,
+    /// Addresses that others are told.
+    pub advertise: Addresses,
+    /// The server's part.
+    pub server: ServerConfig,
+    /// The client's part.
+    pub client: ClientConfig,
+    /// `plugin "<driver>" { config { … } }`, by driver.
+    pub plugins: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    /// A development agent: server and client in one, in memory-light defaults, tasks stopped at its end.
+    pub dev: bool,
+}
+
+/// Ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// The HTTP API.
+    pub http: u16,
+    /// The store front end that agents talk to.
+    pub rpc: u16,
+    /// Gossip in Nomad; only shown, rove's servers find each other in the store.
+    pub serf: u16,
+}
+
+/// An address for each kind of traffic, with or without a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// The HTTP API.
+    pub http: Option<String>,
+    /// The store front end.
+    pub rpc: Option<String>,
+    /// Shown as a member's address.
+    pub serf: Option<String>,
+}
+
+/// The server's part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerConfig {
+    /// Whether this agent is a server.
+    pub enabled: bool,
+    /// How many servers there shall be; more than one needs etcd.
+    pub bootstrap_expect: u32,
+    /// The etcd behind it; without one the store is embedded.
+    pub etcd: EtcdConfig,
+    /// Key prefix in the store.
+    pub prefix: String,
+    /// Seconds a node's lease lasts.
+    pub heartbeat_ttl: Duration,
+    /// How long ended evals (and their allocs) are kept.
+    pub eval_gc_threshold: Duration,
+    /// How long dead jobs are kept.
+    pub job_gc_threshold: Duration,
+    /// How long ended deployments are kept.
+    pub deployment_gc_threshold: Duration,
+    /// How long down nodes are kept.
+    pub node_gc_threshold: Duration,
+}
+
+/// An etcd to use.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct EtcdConfig {
+    /// `http://host:port` or `https://host:port`.
+    pub endpoints: Vec<String>,
+    /// User name.
+    pub username: Option<String>,
+    /// Password.
+    pub password: Option<String>,
+    /// PEM file of the authority that signed etcd's certificate.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of our certificate.
+    pub cert_file: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for EtcdConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EtcdConfig")
+            .field("endpoints", &self.endpoints)
+            .field("username", &self.username)
+            .field("password", &self.password.as_ref().map(|_| "<hidden>"))
+            .field("ca_file", &self.ca_file)
+            .field("cert_file", &self.cert_file)
+            .field("key_file", &self.key_file)
+            .finish()
+    }
+}
+
+/// The client's part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientConfig {
+    /// Whether this agent runs tasks.
+    pub enabled: bool,
+    /// `host:port` of servers' store front ends.
+    pub servers: Vec<String>,
+    /// A class the operator gives the node.
+    pub node_class: String,
+    /// The pool it belongs to.
+    pub node_pool: String,
+    /// What the operator says about it.
+    pub meta: BTreeMap<String, String>,
+    /// The interface whose address tasks get; the default route's when absent.
+    pub network_interface: Option<String>,
+    /// First dynamic port.
+    pub min_dynamic_port: u16,
+    /// Last dynamic port.
+    pub max_dynamic_port: u16,
+    /// What is kept back.
+    pub reserved: Reserved,
+    /// Where the agent's own state is, `<data_dir>/client` when absent.
+    pub state_dir: Option<PathBuf>,
+    /// Where alloc directories are, `<data_dir>/alloc` when absent.
+    pub alloc_dir: Option<PathBuf>,
+    /// MHz, over what was found out.
+    pub cpu_total_compute: Option<u64>,
+    /// MiB, over what was found out.
+    pub memory_total_mb: Option<u64>,
+    /// The most directories of ended allocs that are kept.
+    pub gc_max_allocs: u32,
+    /// The longest time a task may ask for between its stop signal and its end.
+    pub max_kill_timeout: Duration,
+}
+
+/// What is kept back on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// MHz.
+    pub cpu: u64,
+    /// MiB.
+    pub memory: u64,
+    /// MiB.
+    pub disk: u64,
+    /// Ports, as `22,80,8000-8100`.
+    pub ports: Vec<u16>,
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            region: "global".to_owned(),
+            datacenter: "dc1".to_owned(),
+            name: None,
+            data_dir: None,
+            log_level: "INFO".to_owned(),
+            log_json: false,
+            bind_addr: "0.0.0.0".to_owned(),
+            ports: Ports {
+                http: 4646,
+                rpc: 4647,
+                serf: 4648,
+            },
+            addresses: Addresses::default(),
+            advertise: Addresses::default(),
+            server: ServerConfig {
+                enabled: false,
+                bootstrap_expect: 1,
+                etcd: EtcdConfig::default(),
+                prefix: "/rove/".to_owned(),
+                heartbeat_ttl: Duration::from_secs(15),
+                eval_gc_threshold: HOUR,
+                job_gc_threshold: 4 * HOUR,
+                deployment_gc_threshold: HOUR,
+                node_gc_threshold: 24 * HOUR,
+            },
+            client: ClientConfig {
+                enabled: false,
+                servers: Vec::new(),
+                node_class: String::new(),
+                node_pool: "default".to_owned(),
+                meta: BTreeMap::new(),
+                network_interface: None,
+                min_dynamic_port: 20_000,
+                max_dynamic_port: 32_000,
+                reserved: Reserved::default(),
+                state_dir: None,
+                alloc_dir: None,
+                cpu_total_compute: None,
+                memory_total_mb: None,
+                gc_max_allocs: 50,
+                max_kill_timeout: Duration::from_secs(30),
+            },
+            plugins: BTreeMap::new(),
+            dev: false,
+        }
+    }
+}
+
+impl AgentConfig {
+    /// What `-dev` starts from: server and client on 127.0.0.1, with `raw_exec` on.
+    #[must_use]
+    pub fn dev() -> Self {
+        let mut config = Self {
+            dev: true,
+            bind_addr: "127.0.0.1".to_owned(),
+            ..Self::default()
+        };
+        config.server.enabled = true;
+        config.client.enabled = true;
+        config.log_level = "INFO".to_owned();
+        let mut raw_exec = serde_json::Map::new();
+        raw_exec.insert("enabled".to_owned(), true.into());
+        config.plugins.insert("raw_exec".to_owned(), raw_exec);
+        config
+    }
+
+    /// Reads `paths` in order into `self`; a folder stands for its `.hcl` and `.json` files by name.
+    ///
+    /// # Errors
+    /// Every mistake of every file, at once.
+    pub fn load(&mut self, paths: &[PathBuf]) -> Result<(), ConfigErrors> {
+        let mut errors = Vec::new();
+        for path in paths {
+            match files_of(path) {
+                Ok(files) => {
+                    for file in files {
+                        match tree::read(&file) {
+                            Ok(items) => errors.extend(decode::apply(self, &file, &items)),
+                            Err(error) => errors.push(error),
+                        }
+                    }
+                }
+                Err(source) => errors.push(ConfigError::Missing {
+                    path: path.clone(),
+                    source,
+                }),
+            }
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigErrors(errors))
+        }
+    }
+}
+
+fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let file = entry?.path();
+        let known = file
+            .extension()
+            .is_some_and(|extension| extension == "hcl" || extension == "json");
+        if known && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A mistake in an agent file.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file or folder is not there.
+    #[error("Error loading configuration from {}: {source}", path.display())]
+    Missing {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It can't be read.
+    #[error("Error loading configuration from {}: {source}", path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is too large to be an agent file.
+    #[error("Error loading configuration from {}: {size} bytes, at most {} are read", path.display(), tree::MAX_FILE)]
+    TooLarge {
+        /// Its path.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Something in it is wrong.
+    #[error("Error loading configuration from {}", place(path, *at, field, message))]
+    Invalid {
+        /// Its path.
+        path: PathBuf,
+        /// Where.
+        at: Position,
+        /// Which field.
+        field: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+fn place(path: &Path, at: Position, field: &str, message: &str) -> String {
+    let mut text = path.display().to_string();
+    if at.line > 0 {
+        // Writing to a String can't fail.
+        let _ = write!(text, ":{}:{}", at.line, at.column);
+    }
+    if !field.is_empty() {
+        let _ = write!(text, ": {field}");
+    }
+    let _ = write!(text, ": {message}");
+    text
+}
+
+/// All mistakes of all files, a line each.
+#[derive(Debug)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl std::fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "==> {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn load(files: &[(&str, &str)]) -> Result<AgentConfig, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<_> = files
+            .iter()
+            .map(|(name, text)| {
+                let path = dir.path().join(name);
+                std::fs::write(&path, text).unwrap();
+                path
+            })
+            .collect();
+        let mut config = AgentConfig::default();
+        config.load(&paths).map_err(|errors| {
+            errors
+                .to_string()
+                .replace(&format!("{}/", dir.path().display()), "")
+        })?;
+        Ok(config)
+    }
+
+    #[test]
+    fn a_server_file_is_read() {
+        let config = load(&[(
+            "server.hcl",
+            r#"
+            log_level = "DEBUG"
+            data_dir = "/tmp/server1"
+            server {
+              enabled = true
+              bootstrap_expect = 1
+            }
+            advertise {
+              http = "172.17.8.101:4646"
+              rpc  = "172.17.8.101:4647"
+              serf = "172.17.8.101:4648"
+            }"#,
+        )])
+        .unwrap();
+        assert!(config.server.enabled && !config.client.enabled);
+        assert_eq!(config.log_level, "DEBUG");
+        assert_eq!(config.data_dir, Some(PathBuf::from("/tmp/server1")));
+        assert_eq!(config.advertise.rpc.as_deref(), Some("172.17.8.101:4647"));
+    }
+
+    #[test]
+    fn later_files_win_and_lists_append() {
+        let config = load(&[
+            (
+                "1.hcl",
+                "datacenter = \"a\"\nclient {\n servers = [\"x:1\"]\n meta { rack = \"1\" }\n}",
+            ),
+            (
+                "2.json",
+                r#"{"datacenter": "b", "client": {"servers": ["y:2"], "meta": {"row": "2"}}}"#,
+            ),
+        ])
+        .unwrap();
+        assert_eq!(config.datacenter, "b");
+        assert_eq!(config.client.servers, ["x:1", "y:2"]);
+        assert_eq!(config.client.meta.len(), 2);
+    }
+
+    #[test]
+    fn a_folder_stands_for_its_files_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("b.hcl", "region = \"b\""),
+            ("a.hcl", "region = \"a\""),
+            ("c.txt", "nonsense {"),
+        ] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let mut config = AgentConfig::default();
+        config.load(&[dir.path().to_owned()]).unwrap();
+        assert_eq!(config.region, "b");
+    }
+
+    #[test]
+    fn mistakes_name_the_place_and_what_to_do() {
+        let table = [
+            (
+                "an unknown key",
+                "log_levle = \"x\"",
+                "1:1: log_levle: unknown key; did you mean `log_level`?",
+            ),
+            (
+                "an unknown key in a block",
+                "server {\n  enable = true\n}",
+                "2:3: server.enable: unknown key; did you mean `enabled`?",
+            ),
+            (
+                "a wrong type",
+                "server {\n  enabled = \"perhaps\"\n}",
+                "2:3: server.enabled: expected true or false, this is \"perhaps\"",
+            ),
+            (
+                "a missing brace",
+                "server {\n  enabled = true\n",
+                ":2:18: invalid block body; expected `}`",
+            ),
+            (
+                "a port that is none",
+                "ports { http = 70000 }",
+                "ports.http: expected a port from 1 to 65535, this is 70000",
+            ),
+            (
+                "a key of Nomad's that is not built yet",
+                "tls { http = true }",
+                "tls: not supported by this version of rove; remove it",
+            ),
+            (
+                "an expression",
+                "region = upper(\"x\")",
+                "region: agent files hold plain values only",
+            ),
+            (
+                "a bad duration",
+                "server { heartbeat_ttl = \"soon\" }",
+                "server.heartbeat_ttl: expected a duration such as \"30s\" or \"1h30m\"",
+            ),
+        ];
+        for (what, text, expected) in table {
+            let error = load(&[("agent.hcl", text)]).unwrap_err();
+            assert!(
+                error.contains("agent.hcl:") && error.contains(expected),
+                "{what}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let error = load(&[("a.hcl", "x = 1\ny = 2"), ("b.hcl", "z = 3")]).unwrap_err();
+        assert_eq!(error.lines().count(), 3, "{error}");
+    }
+
+    #[test]
+    fn a_password_is_never_printed() {
+        let config = load(&[(
+            "a.hcl",
+            "server { etcd {\n endpoints = [\"http://x:1\"]\n username = \"u\"\n password = \"hush\"\n} }",
+        )]);
+        // One-line nested blocks are no HCL; the multi-line form is.
+        let config = config.or_else(|_| {
+            load(&[("a.hcl", "server {\n etcd {\n endpoints = [\"http://x:1\"]\n username = \"u\"\n password = \"hush\"\n }\n}")])
+        });
+        assert!(!format!("{:?}", config.unwrap()).contains("hush"));
+    }
+}

@@ -1,0 +1,516 @@
+//! `rove agent`: puts a server, a client or both together from the configuration, and runs them until it is told to
+//! stop. Nothing is decided here.
+
+mod addresses;
+mod announce;
+mod banner;
+mod config;
+mod drivers;
+mod flags;
+mod logging;
+mod server;
+mod servers;
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, bail};
+use rove_agent::{
+    Agent, AgentConfig as NodeAgentConfig, DRIVER_CHECKS, GarbagePolicy, LEASE_TTL, NodeSource,
+    Storage,
+    clock::SystemClock,
+    fingerprint::{self, NodeSettings, Roots},
+    identity::{DataDirLock, Identity},
+};
+use rove_api::{AgentInfo, ApiContext, LocalAgent, Mode, ServerSide, SystemSources};
+use rove_model::{ids::UnixNanos, node::NodeReserved};
+use rove_store::{
+    Store,
+    etcd::{EtcdConfig, EtcdStore},
+    keys::Keys,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use self::{addresses::AgentAddresses, config::AgentConfig, server::ServerPart};
+
+/// How long a store may take before the agent says that it started all the same.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long everything may take to end.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Runs `rove agent` with `args`, which come after the word `agent`.
+pub fn run(args: &[String]) -> ExitCode {
+    let (config, files) = match flags::parse(args) {
+        Ok(Some(parsed)) => parsed,
+        Ok(None) => {
+            print!("{}", flags::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            eprintln!(
+                "{}{text}",
+                if text.starts_with("==>") { "" } else { "==> " }
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    match start(config, &files) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("==> {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
+fn start(config: AgentConfig, files: &[PathBuf]) -> Result<()> {
+    check(&config)?;
+    // Held to the end: a development agent's state goes with it.
+    let mut temporary = None;
+    let data_dir = match &config.data_dir {
+        Some(data_dir) => std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.clone()),
+        None => {
+            let made = tempfile::Builder::new()
+                .prefix("rove-dev-")
+                .tempdir()
+                .context("no folder for the agent's state")?;
+            temporary.insert(made).path().to_owned()
+        }
+    };
+    let lock = DataDirLock::acquire(&data_dir)?;
+    logging::start(&config.log_level, config.log_json);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(
+            std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)),
+        )
+        .enable_all()
+        .build()
+        .context("no threads for the agent")?;
+    let result = runtime.block_on(serve(config, files, &data_dir));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    drop(lock);
+    result
+}
+
+fn check(config: &AgentConfig) -> Result<()> {
+    if !config.server.enabled && !config.client.enabled {
+        bail!("Must specify either server, client or dev mode for the agent.");
+    }
+    if config.data_dir.is_none() && !config.dev {
+        bail!(
+            "Must specify \"data_dir\" config option or \"-data-dir\" CLI flag: where the agent keeps its state"
+        );
+    }
+    if config.server.enabled
+        && config.server.bootstrap_expect > 1
+        && config.server.etcd.endpoints.is_empty()
+    {
+        bail!(
+            "server.bootstrap_expect = {}: more than one server needs an etcd that they share; set server {{ etcd {{ endpoints = [...] }} }}",
+            config.server.bootstrap_expect
+        );
+    }
+    if config.client.enabled && !config.server.enabled && config.client.servers.is_empty() {
+        bail!("client.servers: a client needs the address of at least one server, \"host:4647\"");
+    }
+    if config.client.min_dynamic_port > config.client.max_dynamic_port {
+        bail!("client.min_dynamic_port is above client.max_dynamic_port");
+    }
+    Ok(())
+}
+
+/// What is found out of this host before anything starts.
+struct Host {
+    name: String,
+    ip: Option<IpAddr>,
+    core_mhz: f64,
+    cores: u32,
+}
+
+fn look_at_host(config: &AgentConfig, data_dir: &Path) -> Result<Host> {
+    let node = fingerprint::host(
+        rove_model::ids::NodeId(uuid::Uuid::nil()),
+        &node_settings(config, String::new()),
+        &Roots::default(),
+        data_dir,
+        &fingerprint::host_interfaces(),
+        now(),
+    )?;
+    let cores = node.resources.cores.max(1);
+    #[expect(clippy::cast_precision_loss, reason = "a frequency in MHz")]
+    let core_mhz = node.resources.cpu as f64 / f64::from(cores);
+    Ok(Host {
+        ip: node
+            .resources
+            .networks
+            .first()
+            .and_then(|network| network.ip.parse().ok()),
+        name: node.name,
+        core_mhz,
+        cores,
+    })
+}
+
+fn node_settings(config: &AgentConfig, http_addr: String) -> NodeSettings {
+    let client = &config.client;
+    NodeSettings {
+        name: config.name.clone().unwrap_or_default(),
+        datacenter: config.datacenter.clone(),
+        node_pool: client.node_pool.clone(),
+        node_class: client.node_class.clone(),
+        meta: client.meta.clone(),
+        http_addr,
+        network_interface: client.network_interface.clone(),
+        loopback: config.dev && client.network_interface.is_none(),
+        cpu_total_compute: client.cpu_total_compute,
+        memory_total_mb: client.memory_total_mb,
+        disk_total_mb: None,
+        dynamic_ports: Some((client.min_dynamic_port, client.max_dynamic_port)),
+        reserved: NodeReserved {
+            cpu: client.reserved.cpu,
+            memory_mb: client.reserved.memory,
+            disk_mb: client.reserved.disk,
+            ports: client.reserved.ports.clone(),
+        },
+    }
+}
+
+fn now() -> UnixNanos {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixNanos::try_from(since.as_nanos()).unwrap_or(UnixNanos::MAX)
+}
+
+async fn listen(what: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{what} can't listen on {address}"))
+}
+
+async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> Result<()> {
+    let host = look_at_host(&config, data_dir)?;
+    config.name.get_or_insert_with(|| host.name.clone());
+    let addresses = AgentAddresses::resolve(&config, host.ip)?;
+    let http = listen("the HTTP API", addresses.http_listen).await?;
+    let rpc = match config.server.enabled {
+        true => Some(listen("the store front end", addresses.rpc_listen).await?),
+        false => None,
+    };
+    let identity = match config.client.enabled {
+        true => Some(Identity::load_or_create(data_dir)?),
+        false => None,
+    };
+    let node_id = identity
+        .as_ref()
+        .map(|identity| identity.node_id.to_string());
+    say(&banner::configuration(
+        &config,
+        files,
+        &addresses,
+        node_id.as_deref(),
+    ));
+
+    let cancel = CancellationToken::new();
+    let mut tasks: JoinSet<Result<()>> = JoinSet::new();
+    let mut signals = Signals::new()?;
+
+    let server = match rpc {
+        Some(rpc) => Some(
+            ServerPart::start(
+                &config,
+                data_dir,
+                &addresses,
+                rpc,
+                now(),
+                &mut tasks,
+                &cancel,
+            )
+            .await?,
+        ),
+        None => None,
+    };
+    if let Some(server) = &server
+        && !server.ready(PATIENCE).await
+    {
+        warn!("the store does not answer yet; the server goes on trying");
+    }
+
+    let (store, keys) = match (&server, &identity) {
+        (Some(server), _) => (server.store.clone(), server.keys.clone()),
+        (None, Some(identity)) => (
+            client_store(&config, identity)?,
+            Keys::new(&config.server.prefix),
+        ),
+        (None, None) => bail!("Must specify either server, client or dev mode for the agent."),
+    };
+    // The client has a token of its own: a development agent's tasks are stopped while the server still runs.
+    let client_cancel = CancellationToken::new();
+    let client = match identity {
+        Some(identity) => Some(
+            start_client(
+                &config,
+                &host,
+                identity,
+                data_dir,
+                &addresses,
+                store.clone(),
+                keys.clone(),
+                &client_cancel,
+            )
+            .await?,
+        ),
+        None => None,
+    };
+
+    let mode = match &server {
+        Some(server) => Mode::Server(Box::new(ServerSide::new(
+            server.store.clone(),
+            server.keys.clone(),
+            server.state.clone(),
+        ))),
+        None => {
+            let (publish, known) = watch::channel(Vec::new());
+            let follow = servers::follow(store, keys, publish, cancel.clone());
+            tasks.spawn(async move {
+                follow.await;
+                Ok(())
+            });
+            Mode::Client(known)
+        }
+    };
+    let info = AgentInfo {
+        name: config.name.clone().unwrap_or_default(),
+        region: config.region.clone(),
+        datacenter: config.datacenter.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        http_addr: addresses.http.clone(),
+        config: shown_config(&config, data_dir, &addresses),
+    };
+    let local = client
+        .as_ref()
+        .map(|agent| Arc::new(agent.handle()) as Arc<dyn LocalAgent>);
+    let context = ApiContext::new(mode, local, info, Arc::new(SystemSources));
+    let api = rove_api::serve(http, rove_api::router(context), cancel.clone());
+    tasks.spawn(async move { api.await.context("the HTTP API ended") });
+    say(banner::STARTED);
+
+    let result = tokio::select! {
+        name = signals.next() => {
+            say(&format!("==> Caught signal: {name}\n==> Gracefully shutting down agent...\n"));
+            Ok(())
+        }
+        ended = tasks.join_next() => match ended {
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(error)) => Err(error).context("a part of the agent broke"),
+            Some(Ok(Ok(()))) | None => Err(anyhow::anyhow!("a part of the agent ended by itself")),
+        },
+    };
+    let ending = async {
+        if let Some(client) = client {
+            client.stop().await;
+        }
+        if let Some(server) = server {
+            server.stop().await;
+        }
+        cancel.cancel();
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                error!(%error, "a part of the agent broke");
+            }
+        }
+    };
+    tokio::select! {
+        () = ending => info!("the agent has ended"),
+        () = tokio::time::sleep(GRACE) => warn!("the agent did not end in time"),
+        name = signals.next() => warn!(signal = name, "told again: ending at once"),
+    }
+    result
+}
+
+/// The servers' store, by their port 4647.
+fn client_store(config: &AgentConfig, identity: &Identity) -> Result<Arc<dyn Store>> {
+    let endpoints = config
+        .client
+        .servers
+        .iter()
+        .map(|server| match server.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                Ok(format!("http://{server}"))
+            }
+            Some(_) => bail!("client.servers: expected \"host:port\", this is {server:?}"),
+            None => Ok(format!("http://{server}:4647")),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let user = Some((identity.node_id.to_string(), identity.secret.clone()));
+    Ok(Arc::new(EtcdStore::new(EtcdConfig {
+        user,
+        ..EtcdConfig::new(endpoints)
+    })?))
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of an agent, put together once"
+)]
+async fn start_client(
+    config: &AgentConfig,
+    host: &Host,
+    identity: Identity,
+    data_dir: &Path,
+    addresses: &AgentAddresses,
+    store: Arc<dyn Store>,
+    keys: Keys,
+    cancel: &CancellationToken,
+) -> Result<Agent> {
+    let agent = NodeAgentConfig {
+        identity,
+        storage: Storage::Disk {
+            data_dir: data_dir.to_owned(),
+            alloc_dir: config.client.alloc_dir.clone(),
+        },
+        store,
+        keys,
+        drivers: drivers::registry(config, host.core_mhz, host.cores)?,
+        clock: Arc::new(SystemClock),
+        node: NodeSource::Host {
+            settings: Box::new(node_settings(config, addresses.http.clone())),
+            roots: Roots::default(),
+        },
+        region: config.region.clone(),
+        host_env: host_env(),
+        dev: config.dev,
+        lease_ttl: i64::try_from(config.server.heartbeat_ttl.as_secs())
+            .unwrap_or(LEASE_TTL)
+            .max(1),
+        driver_checks: Some(DRIVER_CHECKS),
+        garbage: GarbagePolicy {
+            max_ended: config.client.gc_max_allocs as usize,
+            ..GarbagePolicy::default()
+        },
+        seed: rand::random(),
+    };
+    Ok(Agent::start(agent, cancel.clone()).await?)
+}
+
+/// The environment that tasks on the host begin with: the agent's own, without what may hold credentials.
+fn host_env() -> BTreeMap<String, String> {
+    const SECRET: &[&str] = &[
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "PASSWD",
+        "CREDENTIAL",
+        "API_KEY",
+        "ACCESS_KEY",
+        "PRIVATE_KEY",
+    ];
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(key, _)| {
+            let upper = key.to_uppercase();
+            !SECRET.iter().any(|word| upper.contains(word))
+        })
+        .collect()
+}
+
+/// The configuration as `/v1/agent/self` shows it, without secrets.
+fn shown_config(
+    config: &AgentConfig,
+    data_dir: &Path,
+    addresses: &AgentAddresses,
+) -> serde_json::Value {
+    serde_json::json!({
+        "AdvertiseAddrs": { "HTTP": addresses.http, "RPC": addresses.rpc, "Serf": addresses.serf },
+        "BindAddr": config.bind_addr,
+        "DataDir": data_dir.display().to_string(),
+        "Datacenter": config.datacenter,
+        "DevMode": config.dev,
+        "LogLevel": config.log_level,
+        "NodeName": config.name,
+        "Ports": { "HTTP": config.ports.http, "RPC": config.ports.rpc, "Serf": config.ports.serf },
+        "Region": config.region,
+        "Client": {
+            "Enabled": config.client.enabled,
+            "Servers": config.client.servers,
+            "NodeClass": config.client.node_class,
+            "NodePool": config.client.node_pool,
+            "Meta": config.client.meta,
+            "NetworkInterface": config.client.network_interface,
+            "MinDynamicPort": config.client.min_dynamic_port,
+            "MaxDynamicPort": config.client.max_dynamic_port,
+        },
+        "Server": {
+            "Enabled": config.server.enabled,
+            "BootstrapExpect": config.server.bootstrap_expect,
+            "Etcd": { "Endpoints": config.server.etcd.endpoints },
+        },
+        "Version": { "Version": env!("CARGO_PKG_VERSION") },
+    })
+}
+
+/// Prints for the operator; a closed pipe is no reason to end.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return "interrupt",
+                _ = self.terminate.recv() => return "terminated",
+                // An agent in the background outlives the terminal it was started from.
+                _ = self.hangup.recv() => info!("caught a hangup; the agent goes on"),
+            }
+        }
+    }
+}

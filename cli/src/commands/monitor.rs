@@ -1,0 +1,314 @@
+//! Watching what a registration, a stop or a scaling leads to: first the evaluation, then the deployment.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::app::{Context, failed};
+use crate::client::Client;
+use crate::client::views::{AllocStub, Deployment, Eval};
+use crate::failure::{Failure, Outcome};
+use crate::render::colour::Style;
+use crate::render::quote::quoted;
+use crate::render::{allocs, deployment, metrics, short, time};
+
+/// The exit code when something could not be placed.
+const NOT_PLACED: u8 = 2;
+/// An evaluation is mostly done in some milliseconds; the pause doubles up to a second.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often a request is sent again when the agent does not answer, before the command gives up.
+const RETRIES: u32 = 5;
+
+/// Prints the progress of an evaluation, of those that follow from it, and of its deployment.
+pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bool) -> Outcome {
+    let length = allocs::length(verbose);
+    let mut next = Some((id.to_owned(), Duration::ZERO));
+    let mut placed = true;
+    let mut within = String::new();
+    while let Some((id, wait)) = next.take() {
+        if !wait.is_zero() {
+            let wait_text = time::duration(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX));
+            head(
+                cx,
+                &format!(
+                    "Monitoring next evaluation {} in {wait_text}",
+                    quoted(&short(&id, length))
+                ),
+            );
+            tokio::time::sleep(wait).await;
+        }
+        let seen = one(cx, client, &id, length).await?;
+        placed &= seen.failed.is_empty();
+        if !seen.deployment.is_empty() {
+            within.clone_from(&seen.deployment);
+        }
+        if !seen.next.is_empty() {
+            next = Some((
+                seen.next,
+                Duration::from_nanos(u64::try_from(seen.wait).unwrap_or(0)),
+            ));
+        }
+    }
+    if !within.is_empty() {
+        head(
+            cx,
+            &format!("Monitoring deployment {}", quoted(&short(&within, length))),
+        );
+        let status = deployment_status(cx, client, &within, verbose, "    ").await?;
+        if status != "successful" {
+            return Ok(1);
+        }
+    }
+    Ok(if placed { 0 } else { NOT_PLACED })
+}
+
+fn head(cx: &mut Context, text: &str) {
+    let line = format!("==> {}: {text}", time::stamp(cx.now()));
+    let line = cx.ui.paint(Style::Cyan, &line);
+    cx.ui.line(line);
+}
+
+fn detail(cx: &mut Context, text: &str) {
+    let line = format!("    {}: {text}", time::stamp(cx.now()));
+    cx.ui.line(line);
+}
+
+/// What has been printed about an evaluation.
+#[derive(Default)]
+struct Seen {
+    job: bool,
+    deployment: bool,
+    status: String,
+    allocs: BTreeMap<String, String>,
+}
+
+async fn one(cx: &mut Context, client: &Client, id: &str, length: usize) -> Result<Eval, Failure> {
+    head(
+        cx,
+        &format!("Monitoring evaluation {}", quoted(&short(id, length))),
+    );
+    let mut seen = Seen {
+        status: "pending".to_owned(),
+        ..Seen::default()
+    };
+    let mut pause = FIRST_PAUSE;
+    let path = format!("/v1/evaluation/{id}");
+    let placed_path = format!("{path}/allocations");
+    loop {
+        let eval: Eval = patiently(|| client.get(&path, &[]))
+            .await
+            .map_err(failed("Error reading evaluation"))?;
+        let placed: Vec<AllocStub> = patiently(|| client.get(&placed_path, &[]))
+            .await
+            .map_err(failed("Error reading allocations"))?;
+        update(cx, &mut seen, &eval, &placed, length);
+        match eval.status.as_str() {
+            "complete" | "failed" | "cancelled" | "canceled" => {
+                finished(cx, &eval, length);
+                return Ok(eval);
+            }
+            _ if cx.ui.closed() => return Err(Failure::silent()),
+            _ => tokio::time::sleep(pause).await,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], length: usize) {
+    if !seen.job && eval.triggered_by == "node-update" && !eval.node.is_empty() {
+        detail(
+            cx,
+            &format!(
+                "Evaluation triggered by node {}",
+                quoted(&short(&eval.node, length))
+            ),
+        );
+        seen.job = true;
+    } else if !seen.job && !eval.job.is_empty() {
+        detail(
+            cx,
+            &format!("Evaluation triggered by job {}", quoted(&eval.job)),
+        );
+        seen.job = true;
+    }
+    if !seen.deployment && !eval.deployment.is_empty() {
+        detail(
+            cx,
+            &format!(
+                "Evaluation within deployment: {}",
+                quoted(&short(&eval.deployment, length))
+            ),
+        );
+        seen.deployment = true;
+    }
+    for alloc in placed {
+        let name = quoted(&short(&alloc.id, length));
+        match seen.allocs.get(&alloc.id) {
+            None => {
+                let place = format!(
+                    "node {}, group {}",
+                    quoted(&short(&alloc.node, length)),
+                    quoted(&alloc.group)
+                );
+                if alloc.create_index < eval.create_index {
+                    detail(cx, &format!("Allocation {name} modified: {place}"));
+                } else if alloc.desired == "run" {
+                    detail(cx, &format!("Allocation {name} created: {place}"));
+                }
+            }
+            Some(before) if *before != alloc.client => {
+                let why = match alloc.client_description.as_str() {
+                    "" => String::new(),
+                    why => format!(" ({why})"),
+                };
+                let (before, now) = (quoted(before), quoted(&alloc.client));
+                detail(
+                    cx,
+                    &format!("Allocation {name} status changed: {before} -> {now}{why}"),
+                );
+            }
+            Some(_) => {}
+        }
+        seen.allocs.insert(alloc.id.clone(), alloc.client.clone());
+    }
+    if eval.status != "pending" && eval.status != seen.status {
+        let (before, now) = (quoted(&seen.status), quoted(&eval.status));
+        detail(cx, &format!("Evaluation status changed: {before} -> {now}"));
+    }
+    seen.status.clone_from(&eval.status);
+}
+
+fn finished(cx: &mut Context, eval: &Eval, length: usize) {
+    let name = quoted(&short(&eval.id, length));
+    let status = quoted(&eval.status);
+    if eval.failed.is_empty() {
+        head(
+            cx,
+            &format!("Evaluation {name} finished with status {status}"),
+        );
+        if eval.status != "complete" && !eval.description.is_empty() {
+            detail(cx, &eval.description);
+        }
+        return;
+    }
+    head(
+        cx,
+        &format!(
+            "Evaluation {name} finished with status {status} but failed to place all allocations:"
+        ),
+    );
+    for (group, why) in &eval.failed {
+        detail(
+            cx,
+            &format!(
+                "Task Group {} {}:",
+                quoted(group),
+                metrics::failed_count(why)
+            ),
+        );
+        for line in metrics::reasons(why, "  ").lines() {
+            cx.ui.line(format!("    {line}"));
+        }
+    }
+    if !eval.blocked.is_empty() {
+        let blocked = quoted(&short(&eval.blocked, length));
+        detail(
+            cx,
+            &format!("Evaluation {blocked} waiting for additional capacity to place remainder"),
+        );
+    }
+}
+
+/// Prints a deployment each time it changes, until it ends; gives its last status. The first line of each print stands
+/// behind `prefix`.
+pub async fn deployment_status(
+    cx: &mut Context,
+    client: &Client,
+    id: &str,
+    verbose: bool,
+    prefix: &str,
+) -> Result<String, Failure> {
+    let path = format!("/v1/deployment/{id}");
+    let (mut current, mut index): (Deployment, u64) = patiently(|| client.get_at(&path, &[]))
+        .await
+        .map_err(failed("Error fetching deployment"))?;
+    let mut drawn = 0;
+    let mut last = String::new();
+    loop {
+        let body = describe(cx, client, &current, verbose).await?;
+        if body != last {
+            drawn = draw(cx, &body, prefix, drawn);
+            last = body;
+        }
+        if !matches!(
+            current.status.as_str(),
+            "running" | "paused" | "blocked" | "pending" | "unblocking" | "initializing"
+        ) {
+            return Ok(current.status);
+        }
+        if cx.ui.closed() {
+            return Err(Failure::silent());
+        }
+        let before = index;
+        (current, index) = patiently(|| client.wait(&path, &[], index))
+            .await
+            .map_err(failed("Error fetching deployment"))?;
+        if index <= before {
+            // The agent answers without waiting: it must not be asked in a hot loop.
+            tokio::time::sleep(LONGEST_PAUSE).await;
+        }
+    }
+}
+
+async fn describe(
+    cx: &Context,
+    client: &Client,
+    current: &Deployment,
+    verbose: bool,
+) -> Result<String, Failure> {
+    let bold = |text: &str| cx.ui.bold(text);
+    let mut body = deployment::whole(current, allocs::length(verbose), &bold);
+    if verbose {
+        let mut placed: Vec<AllocStub> = client
+            .get(&format!("/v1/deployment/allocations/{}", current.id), &[])
+            .await
+            .map_err(failed("Error fetching allocations"))?;
+        allocs::newest_first(&mut placed);
+        body.push_str(&format!(
+            "\n\n{}\n{}",
+            bold("Allocations"),
+            allocs::list(&placed, true, cx.now())
+        ));
+    }
+    Ok(body)
+}
+
+/// Writes the block; on a terminal over the one of `drawn` lines that was written before. Gives its number of lines.
+fn draw(cx: &mut Context, body: &str, prefix: &str, drawn: usize) -> usize {
+    if cx.ui.live && drawn > 0 {
+        cx.ui.write(format!("\x1b[{drawn}A\x1b[J").as_bytes());
+    }
+    let stamp = time::stamp(cx.now());
+    let text = format!("{prefix}\n{stamp}\n{body}");
+    let lines = text.lines().count();
+    cx.ui.line(text);
+    lines
+}
+
+/// Asks again for a while when the agent is away; what it answers is final.
+async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, crate::client::ApiError>
+where
+    F: Future<Output = Result<T, crate::client::ApiError>>,
+{
+    let mut pause = FIRST_PAUSE * 4;
+    for _ in 0..RETRIES {
+        match ask().await {
+            Err(error) if error.status().is_none_or(|code| code >= 500) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE * 4);
+            }
+            done => return done,
+        }
+    }
+    ask().await
+}

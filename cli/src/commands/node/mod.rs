@@ -1,0 +1,47 @@
+//! The commands about nodes.
+
+pub mod eligibility;
+pub mod status;
+
+use crate::app::Command;
+use crate::args::{COMMON, FORMAT, VERBOSE, switch};
+use crate::commands::job;
+
+/// The commands.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "node status",
+        usage: "node status [options] <node>",
+        about: "Shows a node, or without an argument the list of all.",
+        flags: &[
+            &[
+                switch("self", "Show the node of the agent that answers."),
+                switch("short", "Show only what the node is and its allocs."),
+                switch("stats", "Show in detail what the host uses."),
+                switch("allocs", "In the list: count the running allocs."),
+                switch("quiet", "In the list: print only ids."),
+            ],
+            job::FILTER,
+            FORMAT,
+            VERBOSE,
+            COMMON,
+        ],
+        verb: false,
+        run: |cx| Box::pin(status::run(cx)),
+    },
+    Command {
+        name: "node eligibility",
+        usage: "node eligibility [options] <node>",
+        about: "Says whether new allocs may be placed on a node. Those that run there stay.",
+        flags: &[
+            &[
+                switch("enable", "They may."),
+                switch("disable", "They may not."),
+                switch("self", "The node of the agent that answers."),
+            ],
+            COMMON,
+        ],
+        verb: false,
+        run: |cx| Box::pin(eligibility::run(cx)),
+    },
+];

@@ -1,0 +1,103 @@
+//! `status`: whatever an id is the beginning of.
+
+use crate::app::{Command, Context, failed};
+use crate::args::{COMMON, FORMAT, VERBOSE, switch};
+use crate::client::views::Matches;
+use crate::commands;
+use crate::commands::job;
+use crate::failure::{Failure, Outcome};
+use crate::render::quote::quoted;
+
+/// The commands.
+pub const COMMANDS: &[Command] = &[Command {
+    name: "status",
+    usage: "status [options] <identifier>",
+    about: "Shows whatever the argument names: a job, an alloc, a node, an evaluation or a deployment. Without an \
+            argument lists the jobs.",
+    flags: &[
+        &[
+            switch("short", "Show less."),
+            switch("evals", "Of a job: show its evaluations."),
+            switch(
+                "all-allocs",
+                "Of a job: show allocs of an earlier job of the same id too.",
+            ),
+            switch(
+                "stats",
+                "Of an alloc or a node: show in detail what it uses.",
+            ),
+        ],
+        FORMAT,
+        VERBOSE,
+        COMMON,
+    ],
+    verb: false,
+    run: |cx| Box::pin(status(cx)),
+}];
+
+/// What the search calls things, the command that shows them, and how they are named in a list.
+const KINDS: &[(&str, &str, &str)] = &[
+    ("jobs", "job status", "Jobs"),
+    ("allocs", "alloc status", "Allocations"),
+    ("nodes", "node status", "Nodes"),
+    ("evals", "eval status", "Evaluations"),
+    ("deployment", "deployment status", "Deployments"),
+];
+
+async fn status(cx: &mut Context) -> Outcome {
+    let Some(given) = cx.one_or_none("This command takes at most one argument")? else {
+        return job::status::list(cx).await;
+    };
+    let client = cx.client()?;
+    let body = serde_json::json!({"Prefix": given, "Context": "all"});
+    let found: Matches = match client.post("/v1/search", &[], &body).await {
+        Ok(found) => found,
+        // An agent without a search still knows jobs.
+        Err(error) if error.not_found() => return job::status::one(cx, &given).await,
+        Err(error) => {
+            return Err(failed(format!(
+                "Error querying search with id: {}",
+                quoted(&given)
+            ))(error));
+        }
+    };
+    let mut matching: Vec<(&'static str, &'static str, Vec<String>)> = Vec::new();
+    for (kind, command, title) in KINDS {
+        let ids = found
+            .matches
+            .get(*kind)
+            .cloned()
+            .flatten()
+            .unwrap_or_default();
+        if !ids.is_empty() {
+            matching.push((command, title, ids));
+        }
+    }
+    // The very id of a job wins over ids that merely begin like it.
+    if let Some(at) = matching
+        .iter()
+        .position(|(command, _, ids)| *command == "job status" && ids.contains(&given))
+    {
+        matching = vec![matching.swap_remove(at)];
+    }
+    match matching.as_slice() {
+        [] => Err(Failure::new(format!(
+            "Unable to resolve ID: {}",
+            quoted(&given)
+        ))),
+        [(command, ..)] => {
+            let Some(command) = commands::named(command) else {
+                return Err(Failure::new(format!("no command {command}")));
+            };
+            cx.name = command.name;
+            (command.run)(cx).await
+        }
+        several => {
+            let mut text = format!("Multiple matches found for id {}", quoted(&given));
+            for (_, title, ids) in several {
+                text.push_str(&format!("\n{title}:\n{}", ids.join(", ")));
+            }
+            Err(Failure::new(text))
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `version`.
+
+use crate::app::{Command, Context};
+use crate::args::switch;
+use crate::failure::Outcome;
+
+/// The commands.
+pub const COMMANDS: &[Command] = &[Command {
+    name: "version",
+    usage: "version",
+    about: "Prints the version of rove.",
+    flags: &[&[switch("json", "As JSON.")]],
+    verb: false,
+    run: |cx| Box::pin(version(cx)),
+}];
+
+async fn version(cx: &mut Context) -> Outcome {
+    let version = env!("CARGO_PKG_VERSION");
+    if cx.args.is("json") {
+        return cx.print_format(&serde_json::json!({"Version": version}));
+    }
+    cx.ui.line(format!("Rove v{version}"));
+    Ok(0)
+}

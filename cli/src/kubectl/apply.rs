@@ -1,0 +1,167 @@
+//! `apply -f` and `diff -f`: make the jobs be as the files say, or show what that would change.
+
+use serde_json::{Value, json};
+
+use super::documents::{self, Document};
+use super::get::{client, server};
+use crate::app::Context;
+use crate::client::views::{Plan, Registered};
+use crate::client::{ApiError, Client};
+use crate::commands::lookup::segment;
+use crate::commands::monitor;
+use crate::failure::{Failure, Outcome};
+use crate::render::diff;
+
+/// How often a job is looked at again after somebody else has changed it in between.
+const ATTEMPTS: u32 = 5;
+/// The exit code of `diff` when it failed; 1 means that something differs.
+const DIFF_FAILED: u8 = 2;
+
+/// What applying did, or would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Created,
+    Configured,
+    Unchanged,
+}
+
+impl Change {
+    fn of(plan: &Plan) -> Self {
+        match plan.diff.as_ref().map(|d| d.kind.as_str()) {
+            Some("Added") => Self::Created,
+            Some("None") => Self::Unchanged,
+            _ => Self::Configured,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+fn files(cx: &Context) -> Result<Vec<String>, Failure> {
+    let files = cx.args.all("filename").to_vec();
+    if files.is_empty() {
+        return Err(Failure::new("error: must specify -f"));
+    }
+    if !cx.args.positional.is_empty() {
+        return Err(Failure::new(format!(
+            "error: Unexpected args: [{}]",
+            cx.args.positional.join(" ")
+        )));
+    }
+    Ok(files)
+}
+
+/// Applies every job of the files.
+pub async fn apply(cx: &mut Context) -> Outcome {
+    let files = files(cx)?;
+    let dry = match cx.args.last("dry-run") {
+        None | Some("none" | "false") => None,
+        Some("client") => Some("client"),
+        Some("server" | "true" | "") => Some("server"),
+        Some(other) => {
+            return Err(Failure::new(format!(
+                "error: Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
+            )));
+        }
+    };
+    let client = client(cx)?;
+    let mut code = 0;
+    for document in documents::read(cx, &files)? {
+        let client = client.in_namespace(&document.namespace);
+        match one(cx, &client, &document, dry).await {
+            Ok(result) => code = code.max(result),
+            Err(failure) => {
+                cx.ui.error(&failure.message);
+                code = code.max(failure.code);
+            }
+        }
+    }
+    Ok(code)
+}
+
+async fn one(cx: &mut Context, client: &Client, document: &Document, dry: Option<&str>) -> Outcome {
+    let name = format!("job/{}", document.id);
+    let mut attempt = 0;
+    let (change, answer) = loop {
+        attempt += 1;
+        let plan = plan(client, document).await.map_err(server)?;
+        let change = Change::of(&plan);
+        if let Some(dry) = dry {
+            cx.ui
+                .line(format!("{name} {} ({dry} dry run)", change.word()));
+            return Ok(0);
+        }
+        if change == Change::Unchanged {
+            break (change, Registered::default());
+        }
+        let body =
+            json!({"Job": document.job, "EnforceIndex": true, "JobModifyIndex": plan.modify_index});
+        match client.put::<_, Registered>("/v1/jobs", &[], &body).await {
+            Ok(answer) => break (change, answer),
+            Err(error) if attempt < ATTEMPTS && changed_meanwhile(&error) => {}
+            Err(error) => return Err(server(error)),
+        }
+    };
+    if cx.args.last("output") == Some("name") {
+        cx.ui.line(&name);
+    } else {
+        cx.ui.line(format!("{name} {}", change.word()));
+    }
+    if !answer.warnings.is_empty() {
+        cx.ui.error(format!("Warning: {}", answer.warnings));
+    }
+    if cx.args.is("wait") && !answer.eval.is_empty() {
+        return monitor::evaluation(cx, client, &answer.eval, false).await;
+    }
+    Ok(0)
+}
+
+fn changed_meanwhile(error: &ApiError) -> bool {
+    error
+        .body()
+        .is_some_and(|body| body.contains("Enforcing job modify index"))
+}
+
+async fn plan(client: &Client, document: &Document) -> Result<Plan, ApiError> {
+    let body: Value = json!({"Job": document.job, "Diff": true});
+    client
+        .put(
+            &format!("/v1/job/{}/plan", segment(&document.id)),
+            &[],
+            &body,
+        )
+        .await
+}
+
+/// Shows what applying would change; exits 1 if it would change anything.
+pub async fn diff(cx: &mut Context) -> Outcome {
+    differences(cx)
+        .await
+        .map_err(|failure| failure.with_code(DIFF_FAILED))
+}
+
+async fn differences(cx: &mut Context) -> Outcome {
+    let files = files(cx)?;
+    let client = client(cx)?;
+    let mut code = 0;
+    for document in documents::read(cx, &files)? {
+        let client = client.in_namespace(&document.namespace);
+        let plan = plan(&client, &document).await.map_err(server)?;
+        if Change::of(&plan) == Change::Unchanged {
+            continue;
+        }
+        code = 1;
+        if let Some(found) = &plan.diff {
+            let verbose = found.kind == "Added" && cx.args.is("verbose");
+            let text = diff::job(found, verbose, cx.ui.colour);
+            cx.ui.line(text);
+        }
+    }
+    Ok(code)
+}

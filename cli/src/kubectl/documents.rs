@@ -1,0 +1,106 @@
+//! `-f`: the jobs of files, folders and standard input, in HCL, YAML or JSON.
+
+use serde_json::Value;
+
+use crate::app::Context;
+use crate::commands::job::source::{self, Source, plain};
+use crate::failure::Failure;
+
+/// The endings of files that are looked at in a folder.
+const ENDINGS: &[&str] = &["hcl", "nomad", "yaml", "yml", "json"];
+
+/// One job of a file.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// The job as the API takes it.
+    pub job: Value,
+    /// Its id.
+    pub id: String,
+    /// Its namespace, empty if the file names none.
+    pub namespace: String,
+}
+
+/// The jobs of everything that `names` names, in order.
+pub fn read(cx: &mut Context, names: &[String]) -> Result<Vec<Document>, Failure> {
+    let mut documents = Vec::new();
+    for name in names {
+        for source in sources(cx, name)? {
+            for job in source::jobs(cx, &source).map_err(in_other_words)? {
+                let job = source::as_value(&job)?;
+                let id = source::text(&job, "ID").to_owned();
+                if id.is_empty() {
+                    return Err(Failure::new(format!(
+                        "error: {}: a job without a name",
+                        source.name
+                    )));
+                }
+                let namespace = source::text(&job, "Namespace").to_owned();
+                documents.push(Document { job, id, namespace });
+            }
+        }
+    }
+    if documents.is_empty() {
+        return Err(Failure::new("error: no objects passed to apply"));
+    }
+    Ok(documents)
+}
+
+/// Failures to read a file begin here as kubectl's do.
+fn in_other_words(failure: Failure) -> Failure {
+    let message = failure
+        .message
+        .strip_prefix("Error getting job struct: Error")
+        .unwrap_or(&failure.message);
+    Failure {
+        message: format!("error:{message}"),
+        ..failure
+    }
+}
+
+fn sources(cx: &mut Context, name: &str) -> Result<Vec<Source>, Failure> {
+    let path = cx.folder.join(name);
+    if name == "-" || !path.is_dir() {
+        if name != "-" && !path.exists() {
+            return Err(Failure::new(format!(
+                "error: the path {name:?} does not exist"
+            )));
+        }
+        return Ok(vec![source::read(cx, name)?]);
+    }
+    let mut files = Vec::new();
+    collect(&path, cx.args.is("recursive"), &mut files)
+        .map_err(|e| Failure::new(format!("error: reading {name}: {}", plain(&e))))?;
+    files.sort();
+    if files.is_empty() {
+        return Err(Failure::new(format!(
+            "error: the folder {name:?} holds no file that ends in .{}",
+            ENDINGS.join(", .")
+        )));
+    }
+    files
+        .iter()
+        .map(|file| source::read(cx, &file.display().to_string()))
+        .collect()
+}
+
+fn collect(
+    folder: &std::path::Path,
+    deep: bool,
+    files: &mut Vec<std::path::PathBuf>,
+) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() {
+            if deep {
+                collect(&path, deep, files)?;
+            }
+        } else if path
+            .extension()
+            .is_some_and(|e| ENDINGS.iter().any(|known| e == *known))
+        {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,565 @@
+use serde_json::{Value, json};
+
+use super::recorded::api;
+use super::server::{Answer, Server};
+use super::{Call, Ran};
+
+const MINUTE: i64 = 60_000_000_000;
+const NOW: i64 = 1_795_324_588_000_000_000;
+
+async fn cluster() -> (Server, Call) {
+    let server = Server::start().await;
+    let job = |id: &str, team: &str, running: i64, queued: i64| {
+        json!({"ID": id, "Namespace": "default", "Type": "service", "Status": "running", "Priority": 50,
+            "Datacenters": ["dc1"], "NodePool": "default", "SubmitTime": NOW - 5 * MINUTE, "Meta": {"team": team},
+            "JobSummary": {"Summary": {"g": {"Running": running, "Queued": queued}}}})
+    };
+    let (web, db) = (job("web", "a", 2, 1), job("db", "b", 1, 0));
+    let alloc = |id: &str, job: &str, index: u64| {
+        json!({"ID": id, "Name": format!("{job}.g[0]"), "JobID": job, "Namespace": "default", "NodeID": "n1-aaaa",
+            "NodeName": "client-one", "ClientStatus": "running", "DesiredStatus": "run", "JobVersion": 3,
+            "CreateTime": NOW - MINUTE, "CreateIndex": index,
+            "TaskStates": {"t": {"State": "running", "Restarts": 1}}})
+    };
+    let allocs = json!([alloc("aaaa0000-1", "web", 7), alloc("bbbb0000-1", "db", 9)]);
+    let nodes = json!([{"ID": "11112222-1", "Name": "client-one", "Datacenter": "dc1", "Status": "ready",
+        "SchedulingEligibility": "ineligible", "NodePool": "default", "Version": "0.1.0", "Address": "10.0.0.1",
+        "Drivers": {"docker": {"Detected": true, "Healthy": true}, "qemu": {"Detected": false}}}]);
+    server
+        .get("/v1/jobs", json!([db, web]))
+        .get("/v1/jobs?meta=true", json!([db, web]))
+        .get("/v1/jobs?prefix=web", json!([web]))
+        .get("/v1/jobs?prefix=nope", json!([]))
+        .get("/v1/jobs?namespace=empty", json!([]))
+        .get("/v1/jobs?namespace=*", json!([db, web]))
+        .get("/v1/allocations", allocs.clone())
+        .get("/v1/allocations?prefix=aaaa", json!([allocs[0]]))
+        .get("/v1/nodes", nodes)
+        .get("/v1/node/11112222-1", json!({"ID": "11112222-1", "Name": "client-one", "Meta": {"rack": "r1"}}))
+        .get("/v1/evaluations", json!([{"ID": "eeee0000-1", "JobID": "web", "TriggeredBy": "job-register",
+            "Status": "complete", "CreateTime": NOW - 90 * MINUTE, "Priority": 50, "Namespace": "default"}]))
+        .get("/v1/deployments", json!([{"ID": "dddd0000-1", "JobID": "web", "JobVersion": 3, "Status": "running",
+            "StatusDescription": "Deployment is running", "Namespace": "default",
+            "TaskGroups": {"g": {"HealthyAllocs": 1, "DesiredTotal": 3}}}]));
+    let call = Call::to(&server.address).at(NOW);
+    (server, call)
+}
+
+fn good(out: &str) -> Ran {
+    Ran {
+        out: out.to_owned(),
+        err: String::new(),
+        code: 0,
+    }
+}
+
+#[tokio::test]
+async fn lists_look_like_kubectls() {
+    let (_server, call) = cluster().await;
+    for (words, out) in [
+        (
+            vec!["get", "jobs"],
+            "NAME   TYPE      STATUS    READY   AGE\ndb     service   running   1/1     5m\nweb    service   running   2/3     5m\n",
+        ),
+        (vec!["get", "job/web", "-o", "name"], "job/web\n"),
+        (
+            vec!["get", "job", "web", "-o=wide"],
+            "NAME   TYPE      STATUS    READY   AGE   PRIORITY   DATACENTERS   NODE POOL\nweb    service   running   2/3     5m    50         dc1           default\n",
+        ),
+        (
+            vec!["get", "jobs", "-l", "team=a"],
+            "NAME   TYPE      STATUS    READY   AGE\nweb    service   running   2/3     5m\n",
+        ),
+        (
+            vec!["get", "jobs", "-A"],
+            "NAMESPACE   NAME   TYPE      STATUS    READY   AGE\ndefault     db     service   running   1/1     5m\ndefault     web    service   running   2/3     5m\n",
+        ),
+        (
+            vec!["get", "allocs"],
+            "NAME       ALLOC      READY   STATUS    RESTARTS   AGE\nbbbb0000   db.g[0]    1/1     running   1          1m\naaaa0000   web.g[0]   1/1     running   1          1m\n",
+        ),
+        (
+            vec!["get", "alloc/aaaa", "-owide"],
+            "NAME       ALLOC      READY   STATUS    RESTARTS   AGE   NODE         NODE ID   VERSION   DESIRED\naaaa0000   web.g[0]   1/1     running   1          1m    client-one   n1-aaaa   3         run\n",
+        ),
+        (
+            vec!["get", "allocs", "-l", "team!=a"],
+            "NAME       ALLOC     READY   STATUS    RESTARTS   AGE\nbbbb0000   db.g[0]   1/1     running   1          1m\n",
+        ),
+        (
+            vec!["get", "nodes"],
+            "NAME         ID         STATUS             DATACENTER   VERSION\nclient-one   11112222   ready,ineligible   dc1          0.1.0\n",
+        ),
+        (
+            vec!["get", "node", "client-one", "-o", "wide"],
+            "NAME         ID         STATUS             DATACENTER   VERSION   ADDRESS    NODE POOL   CLASS    DRIVERS\nclient-one   11112222   ready,ineligible   dc1          0.1.0     10.0.0.1   default     <none>   docker\n",
+        ),
+        (
+            vec!["get", "no", "-l", "rack"],
+            "NAME         ID         STATUS             DATACENTER   VERSION\nclient-one   11112222   ready,ineligible   dc1          0.1.0\n",
+        ),
+        (
+            vec!["get", "evals"],
+            "NAME       JOB   TRIGGERED BY   STATUS     AGE\neeee0000   web   job-register   complete   1h30m\n",
+        ),
+        (
+            vec!["get", "deploy"],
+            "NAME       JOB   VERSION   STATUS    READY\ndddd0000   web   3         running   1/3\n",
+        ),
+        (
+            vec!["get", "jobs,nodes", "-o", "name"],
+            "job/db\njob/web\nnode/11112222-1\n",
+        ),
+        (
+            vec!["get", "job/web", "node/client-one"],
+            "NAME      TYPE      STATUS    READY   AGE\njob/web   service   running   2/3     5m\n\nNAME              ID         STATUS             DATACENTER   VERSION\nnode/client-one   11112222   ready,ineligible   dc1          0.1.0\n",
+        ),
+    ] {
+        assert_eq!(call.run(&words).await, good(out), "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_not_known_is_said_in_kubectls_words() {
+    let (_server, call) = cluster().await;
+    for (words, err, code) in [
+        (
+            vec!["get", "job/nope"],
+            "Error from server (NotFound): jobs \"nope\" not found\n",
+            1,
+        ),
+        (
+            vec!["get", "jobs", "-n", "empty"],
+            "No resources found in empty namespace.\n",
+            0,
+        ),
+        (
+            vec!["get", "nodes", "-l", "!rack"],
+            "No resources found.\n",
+            0,
+        ),
+        (
+            vec!["get", "frobs"],
+            "error: the server doesn't have a resource type \"frobs\"\n",
+            1,
+        ),
+        (
+            vec!["get", "jobs", "-o", "xml"],
+            "error: unable to match a printer suitable for the output format \"xml\", allowed formats are: json,name,wide,yaml\n",
+            1,
+        ),
+        (vec!["apply"], "error: must specify -f\n", 1),
+        (vec!["diff"], "error: must specify -f\n", 2),
+        (
+            vec!["apply", "-f", "no-such.hcl"],
+            "error: the path \"no-such.hcl\" does not exist\n",
+            1,
+        ),
+        (
+            vec!["scale", "job/web"],
+            "error: required flag(s) \"replicas\" not set\n",
+            1,
+        ),
+        (
+            vec!["delete", "jobs"],
+            "error: resource(s) were provided, but no name was specified\n",
+            1,
+        ),
+        (
+            vec!["delete", "node/x"],
+            "Error from server (MethodNotAllowed): nodes can't be deleted\n",
+            1,
+        ),
+    ] {
+        assert_eq!(
+            call.run(&words).await,
+            Ran {
+                out: String::new(),
+                err: err.to_owned(),
+                code
+            },
+            "{words:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn json_has_everything_that_the_agent_says() {
+    let (_server, call) = cluster().await;
+    let ran = call.run(&["get", "node/client-one", "-o", "json"]).await;
+    let value: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (&value["kind"], &value["status"]["Meta"]["rack"]),
+        (&json!("Node"), &json!("r1"))
+    );
+    let ran = call.run(&["get", "nodes", "-o", "json"]).await;
+    let value: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (&value["kind"], &value["items"][0]["kind"]),
+        (&json!("List"), &json!("Node"))
+    );
+}
+
+#[tokio::test]
+async fn a_watch_prints_what_changes() {
+    let (server, call) = cluster().await;
+    let job = |status: &str, running: i64| {
+        json!([{"ID": "db", "Namespace": "default", "Type": "service", "Status": status, "SubmitTime": NOW,
+            "JobSummary": {"Summary": {"g": {"Running": running}}}}])
+    };
+    server
+        .on(
+            "GET /v1/jobs?index=10&namespace=w&wait=60s",
+            Answer {
+                index: 11,
+                ..Answer::json(&job("running", 1))
+            },
+        )
+        .on(
+            "GET /v1/jobs?index=11&namespace=w&wait=60s",
+            Answer {
+                index: 12,
+                ..Answer::json(&job("dead", 0))
+            },
+        )
+        .get("/v1/jobs?namespace=w", job("pending", 0));
+    let out = call
+        .run_until(&["get", "jobs", "-w", "-n", "w"], |out| {
+            out.contains("dead")
+        })
+        .await;
+    assert_eq!(
+        out,
+        "NAME   TYPE      STATUS    READY   AGE\ndb     service   pending   0/0     0s\ndb     service   running   \
+         1/1     0s\ndb     service   dead      0/0     0s\n"
+    );
+    let ran = call.run(&["get", "jobs", "-n", "w", "-o", "name"]).await;
+    assert_eq!(ran, good("job/db\n"));
+}
+
+const HCL: &str = "job \"web\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"raw_exec\"\n      config {\n        command = \"/bin/true\"\n      }\n    }\n  }\n}\n";
+
+fn plan(kind: &str, index: u64) -> Value {
+    json!({"Diff": {"Type": kind, "ID": "web"}, "JobModifyIndex": index})
+}
+
+#[tokio::test]
+async fn applying_says_what_it_did_and_leaves_unchanged_jobs_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.nomad"), HCL).unwrap();
+    for (kind, word, writes) in [
+        ("Added", "created", 1),
+        ("Edited", "configured", 1),
+        ("None", "unchanged", 0),
+    ] {
+        let server = Server::start().await;
+        server
+            .on("PUT /v1/job/web/plan", Answer::json(&plan(kind, 17)))
+            .on("PUT /v1/jobs", Answer::json(&json!({"EvalID": "e"})));
+        let call = Call::to(&server.address).folder(folder.path());
+        assert_eq!(
+            call.run(&["apply", "-f", "web.nomad"]).await,
+            good(&format!("job/web {word}\n"))
+        );
+        let sent: Vec<_> = server
+            .requests()
+            .into_iter()
+            .filter(|r| r.target == "/v1/jobs")
+            .collect();
+        assert_eq!(sent.len(), writes, "{kind}");
+        for request in sent {
+            let body: Value = serde_json::from_str(&request.body).unwrap();
+            assert_eq!(
+                (&body["EnforceIndex"], &body["JobModifyIndex"]),
+                (&json!(true), &json!(17))
+            );
+        }
+        let dry = call.run(&["apply", "-f", ".", "--dry-run=server"]).await;
+        assert_eq!(dry, good(&format!("job/web {word} (server dry run)\n")));
+        let standard = call
+            .typing(HCL)
+            .run(&["apply", "-f", "-", "-o", "name"])
+            .await;
+        assert_eq!(standard, good("job/web\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_somebody_else_changed_meanwhile_is_looked_at_again() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.hcl"), HCL).unwrap();
+    let server = Server::start().await;
+    server
+        .on("PUT /v1/job/web/plan", Answer::json(&plan("Added", 0)))
+        .on("PUT /v1/job/web/plan", Answer::json(&plan("Edited", 5)))
+        .on(
+            "PUT /v1/jobs",
+            Answer::text(500, "Enforcing job modify index 0: job already exists"),
+        )
+        .on("PUT /v1/jobs", Answer::json(&json!({"EvalID": "e"})));
+    let ran = Call::to(&server.address)
+        .folder(folder.path())
+        .run(&["apply", "-f", "web.hcl"])
+        .await;
+    assert_eq!(ran, good("job/web configured\n"));
+}
+
+#[tokio::test]
+async fn one_job_that_fails_does_not_keep_the_others_back() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("a.hcl"),
+        HCL.replace("\"web\"", "\"bad\""),
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("b.hcl"), HCL).unwrap();
+    let server = Server::start().await;
+    server
+        .on("PUT /v1/job/bad/plan", Answer::text(500, "no such driver"))
+        .on("PUT /v1/job/web/plan", Answer::json(&plan("Added", 0)))
+        .on("PUT /v1/jobs", Answer::json(&json!({"EvalID": "e"})));
+    let ran = Call::to(&server.address)
+        .folder(folder.path())
+        .run(&["apply", "-f", "."])
+        .await;
+    assert_eq!(
+        ran,
+        Ran {
+            out: "job/web created\n".into(),
+            err: "Error from server: no such driver\n".into(),
+            code: 1
+        }
+    );
+}
+
+#[tokio::test]
+async fn diff_exits_with_0_1_or_2() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.hcl"), HCL).unwrap();
+    let Some(mut edited) = api("094", &[]) else {
+        return;
+    };
+    edited["Diff"]["ID"] = json!("web");
+    for (answer, out, code) in [
+        (Answer::json(&plan("None", 1)), "", 0),
+        (
+            Answer::json(&edited),
+            "+/- Job: \"web\"\n+/- Task Group: \"store\" (2 create, 1 in-place update)\n  +/- Count: \"1\" => \"3\" (forces create)\n      Task: \"redis\"\n",
+            1,
+        ),
+        (Answer::text(500, "no"), "", 2),
+    ] {
+        let server = Server::start().await;
+        server.on("PUT /v1/job/web/plan", answer);
+        let ran = Call::to(&server.address)
+            .folder(folder.path())
+            .run(&["diff", "-f", "web.hcl"])
+            .await;
+        assert_eq!((ran.out.as_str(), ran.code), (out, code), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn deleting_stops_and_forgets_and_waits_for_the_end() {
+    let server = Server::start().await;
+    let alloc = |status: &str| Answer::json(&json!([{"ID": "a", "ClientStatus": status}]));
+    server
+        .get("/v1/job/web", json!({"ID": "web"}))
+        .on(
+            "DELETE /v1/job/web?purge=true",
+            Answer::json(&json!({"EvalID": "e"})),
+        )
+        .on("DELETE /v1/job/web", Answer::json(&json!({"EvalID": "e"})))
+        .on("GET /v1/job/web/allocations", alloc("running"))
+        .on("GET /v1/job/web/allocations", alloc("complete"));
+    let call = Call::to(&server.address);
+    assert_eq!(
+        call.run(&["delete", "job/web"]).await,
+        good("job \"web\" deleted\n")
+    );
+    let asked = server
+        .requests()
+        .iter()
+        .filter(|r| r.target.ends_with("/allocations"))
+        .count();
+    assert_eq!(asked, 2);
+    assert_eq!(
+        call.run(&["delete", "job", "web", "--wait=false", "--purge=false"])
+            .await
+            .code,
+        0
+    );
+    assert_eq!(server.requests().last().unwrap().target, "/v1/job/web");
+    let gone = call.run(&["delete", "job/gone"]).await;
+    assert_eq!(
+        (gone.err.as_str(), gone.code),
+        ("Error from server (NotFound): jobs \"gone\" not found\n", 1)
+    );
+    assert_eq!(
+        call.run(&["delete", "job/gone", "--ignore-not-found"])
+            .await,
+        good("")
+    );
+    let server = Server::start().await;
+    server
+        .get("/v1/job/web", json!({"ID": "web"}))
+        .on(
+            "DELETE /v1/job/web?purge=true",
+            Answer::json(&json!({"EvalID": "e"})),
+        )
+        .on("GET /v1/job/web/allocations", alloc("running"));
+    let ran = Call::to(&server.address)
+        .run(&["delete", "job/web", "--timeout=1ms"])
+        .await;
+    assert_eq!(
+        ran.err,
+        "error: timed out waiting for the allocs of job \"web\" to end\n"
+    );
+    assert_eq!(ran.code, 1);
+}
+
+#[tokio::test]
+async fn scaling_names_the_group_or_asks_for_it() {
+    let server = Server::start().await;
+    let group = |name: &str| json!({"Name": name, "Count": 1});
+    server
+        .get(
+            "/v1/job/web",
+            json!({"ID": "web", "TaskGroups": [group("g")]}),
+        )
+        .get(
+            "/v1/job/two",
+            json!({"ID": "two", "TaskGroups": [group("a"), group("b")]}),
+        )
+        .on(
+            "PUT /v1/job/web/scale",
+            Answer::json(&json!({"EvalID": "e"})),
+        )
+        .on(
+            "PUT /v1/job/two/scale",
+            Answer::json(&json!({"EvalID": "e"})),
+        );
+    let call = Call::to(&server.address);
+    assert_eq!(
+        call.run(&["scale", "job/web", "--replicas=3"]).await,
+        good("job/web scaled\n")
+    );
+    assert_eq!(
+        call.run(&["scale", "--replicas=3", "job", "two", "--group=b"])
+            .await,
+        good("job/two scaled\n")
+    );
+    let several = call.run(&["scale", "job/two", "--replicas=3"]).await;
+    assert_eq!(
+        several.err,
+        "error: job/two has several groups, name one with --group: a, b\n"
+    );
+    let current = call
+        .run(&["scale", "job/web", "--replicas=3", "--current-replicas=2"])
+        .await;
+    assert_eq!(current.err, "error: Expected replicas to be 2, was 1\n");
+    assert_eq!(
+        call.run(&["scale", "job/web", "--replicas=-1"]).await.code,
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_get_gives_as_yaml_or_json_can_be_applied_again_and_is_the_same_job() {
+    let (Some(job), Some(list)) = (api("122", &[]), api("071", &[("\"cache\"", "\"pair\"")]))
+    else {
+        return;
+    };
+    let server = Server::start().await;
+    server
+        .get("/v1/jobs?prefix=pair", list)
+        .get("/v1/job/pair?namespace=default", job.clone())
+        .on(
+            "PUT /v1/job/pair/plan?namespace=default",
+            Answer::json(&plan("Edited", 40)),
+        )
+        .on(
+            "PUT /v1/jobs?namespace=default",
+            Answer::json(&json!({"EvalID": "e"})),
+        );
+    let folder = tempfile::tempdir().unwrap();
+    let call = Call::to(&server.address).folder(folder.path());
+    for format in ["yaml", "json"] {
+        let ran = call.run(&["get", "job/pair", "-o", format]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let name = format!("pair.{format}");
+        std::fs::write(folder.path().join(&name), &ran.out).unwrap();
+        let applied = call.run(&["apply", "-f", &name]).await;
+        assert_eq!(applied, good("job/pair configured\n"), "{}", ran.out);
+        let sent: Value = serde_json::from_str(&server.requests().last().unwrap().body).unwrap();
+        let canonical = |value: &Value| {
+            let mut job: rove_model::job::Job = serde_json::from_value(value.clone()).unwrap();
+            job.server_canonicalize();
+            serde_json::to_value(&job.task_groups).unwrap()
+        };
+        let differing = differences("", &canonical(&sent["Job"]), &canonical(&job));
+        assert_eq!(differing, Vec::<String>::new(), "{format}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_manifests_is_applied_one_after_the_other() {
+    let manifest = |name: &str| {
+        format!(
+            "apiVersion: rove/v1\nkind: Job\nmetadata:\n  name: {name}\nspec:\n  groups:\n  - name: g\n    tasks:\n    - name: t\n      driver: raw_exec\n      config:\n        command: /bin/true\n"
+        )
+    };
+    let server = Server::start().await;
+    for name in ["a", "b"] {
+        server.on(
+            &format!("PUT /v1/job/{name}/plan"),
+            Answer::json(&plan("Added", 0)),
+        );
+    }
+    server.on("PUT /v1/jobs", Answer::json(&json!({"EvalID": "e"})));
+    let call =
+        Call::to(&server.address).typing(&format!("{}---\n{}", manifest("a"), manifest("b")));
+    assert_eq!(
+        call.run(&["apply", "-f", "-"]).await,
+        good("job/a created\njob/b created\n")
+    );
+    let two = call.run(&["job", "run", "-detach", "-"]).await;
+    assert!(two.err.contains("it holds 2 jobs"), "{}", two.err);
+    let bad = Call::to(&server.address).typing("kind: Job\nspec:\n  colour: red\n");
+    let ran = bad.run(&["apply", "-f", "-"]).await;
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.starts_with("error: parsing job file from -:\n") && ran.err.contains("colour"),
+        "{}",
+        ran.err
+    );
+}
+
+/// Where two values differ; null, empty and zero are equal.
+fn differences(path: &str, a: &Value, b: &Value) -> Vec<String> {
+    let nothing = |v: &Value| {
+        v.is_null()
+            || v.as_f64() == Some(0.0)
+            || v.as_bool() == Some(false)
+            || v.as_str() == Some("")
+            || v.as_array().is_some_and(Vec::is_empty)
+            || v.as_object().is_some_and(serde_json::Map::is_empty)
+    };
+    match (a, b) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: std::collections::BTreeSet<&String> =
+                one.keys().chain(other.keys()).collect();
+            keys.into_iter()
+                .flat_map(|k| differences(&format!("{path}.{k}"), &a[k], &b[k]))
+                .collect()
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => one
+            .iter()
+            .zip(other)
+            .enumerate()
+            .flat_map(|(i, (a, b))| differences(&format!("{path}[{i}]"), a, b))
+            .collect(),
+        _ if a == b || (nothing(a) && nothing(b)) => Vec::new(),
+        _ => vec![format!("{path}: {a} and not {b}")],
+    }
+}

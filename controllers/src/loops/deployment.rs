@@ -1,0 +1,476 @@
+//! `deployment`: watches the health of a roll-out's allocs, asks for its next step, and ends it: successful when every
+//! group has as many healthy allocs as it wants, failed at its deadline, cancelled when the job moved on.
+
+use std::collections::BTreeSet;
+
+use rand::rngs::StdRng;
+use rove_model::{
+    alloc::{Alloc, AllocHealth},
+    deployment::{Deployment, DeploymentGroup, DeploymentStatus},
+    eval::{EvalStatus, TriggeredBy},
+    ids::{DeploymentId, GroupName, Revision, UnixNanos},
+    registration::JobStable,
+};
+use rove_store::{
+    keys::Key,
+    state::{State, Stored},
+};
+
+use crate::{
+    decision::{Decision, Object, Write},
+    loops::cause::{asks_for_eval, derived_id, is_live, new_eval},
+    runtime::{Began, Loop, News, View},
+};
+
+/// See the module.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeploymentLoop;
+
+const OVER: &str = "over or held";
+const STOPPED: &str = "cancelled, the job is stopped";
+const SUPERSEDED: &str = "cancelled, a newer version is there";
+const SUCCESSFUL: &str = "successful";
+const UNHEALTHY: &str = "failed for an unhealthy alloc";
+const LATE: &str = "failed at its deadline";
+const STEP: &str = "eval for the next step";
+const UNDER_WAY: &str = "under way";
+
+/// Versions that are kept as having run healthy.
+const STABLE_VERSIONS: usize = 10;
+
+/// How far a group of a deployment is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Live allocs of this deployment.
+    pub placed: u32,
+    /// Those of them that are healthy.
+    pub healthy: u32,
+    /// Allocs that were found unhealthy.
+    pub unhealthy: u32,
+    /// Live allocs of the job's older versions, still to be replaced.
+    pub outdated: u32,
+    /// When it has to have got further.
+    pub deadline: Option<UnixNanos>,
+    /// The newest revision that showed an alloc healthy.
+    newest: Revision,
+}
+
+impl Progress {
+    /// Counts the allocs of one group.
+    #[must_use]
+    pub fn of(state: &State, deployment: &Deployment, name: &GroupName) -> Self {
+        let mut progress = Self::default();
+        let Some(group) = deployment.task_groups.get(name) else {
+            return progress;
+        };
+        progress.deadline = group.require_progress_by;
+        for alloc in state
+            .allocs_of_deployment(deployment.id)
+            .filter(|alloc| alloc.task_group == *name)
+        {
+            progress.count(state, deployment, group, alloc);
+        }
+        for alloc in state.allocs_of_job(&deployment.job()) {
+            if alloc.task_group == *name
+                && alloc.job_uid == deployment.job_uid
+                && alloc.job_version < deployment.job_version
+                && is_live(state, alloc)
+            {
+                progress.outdated += 1;
+            }
+        }
+        progress
+    }
+
+    /// Whether the group is as the deployment wants it. What was about to be replaced when the deployment was planned
+    /// is not in its total, so older allocs are looked at as well.
+    fn is_complete(&self, group: &DeploymentGroup) -> bool {
+        self.healthy >= group.desired_total && self.outdated == 0
+    }
+
+    /// Whether another step is needed to get there.
+    fn needs_step(&self, group: &DeploymentGroup) -> bool {
+        self.placed < group.desired_total || self.outdated > 0
+    }
+
+    fn count(
+        &mut self,
+        state: &State,
+        deployment: &Deployment,
+        group: &DeploymentGroup,
+        alloc: &Alloc,
+    ) {
+        let live = is_live(state, alloc);
+        let status = state.alloc_status(alloc.id);
+        let health = status.and_then(|status| {
+            let health = health_in(status.deployment_status.as_ref()?, deployment.id)?;
+            Some((health, status.modify))
+        });
+        // Also of those that are over by now: the deadline runs from the first that was placed, not from the last that
+        // still lives.
+        self.progressed(group, alloc.create_time.max(deployment.create_time));
+        if live {
+            self.placed += 1;
+        }
+        match health {
+            Some((health, modify)) if health.healthy => {
+                self.newest = self.newest.max(modify);
+                self.progressed(group, health.timestamp);
+                if live {
+                    self.healthy += 1;
+                }
+            }
+            Some(_) => self.unhealthy += 1,
+            None => {}
+        }
+    }
+
+    fn progressed(&mut self, group: &DeploymentGroup, at: UnixNanos) {
+        if group.progress_deadline > 0 {
+            let by = at.saturating_add(group.progress_deadline);
+            self.deadline = self.deadline.max(Some(by));
+        }
+    }
+}
+
+fn health_in(health: &AllocHealth, deployment: DeploymentId) -> Option<&AllocHealth> {
+    health
+        .deployment_id
+        .is_none_or(|id| id == deployment)
+        .then_some(health)
+}
+
+fn end(
+    view: &View<'_, DeploymentLoop>,
+    deployment: &Stored<Deployment>,
+    branch: &'static str,
+    status: DeploymentStatus,
+    description: &str,
+) -> Decision {
+    let mut ended = deployment.value.clone();
+    ended.status = status;
+    ended.status_description = description.to_owned();
+    ended.modify_time = view.now;
+    for (name, group) in &mut ended.task_groups {
+        group.require_progress_by = Progress::of(view.state, deployment, name).deadline;
+    }
+    Decision::write(branch, vec![Write::deployment(ended, deployment.modify)])
+}
+
+fn stable(state: &State, deployment: &Deployment) -> Write {
+    let job = deployment.job();
+    let before = state.stable(&job);
+    let mut versions: BTreeSet<u64> = before
+        .filter(|before| before.uid == deployment.job_uid)
+        .map(|before| before.versions.clone())
+        .unwrap_or_default();
+    versions.insert(deployment.job_version);
+    while versions.len() > STABLE_VERSIONS {
+        versions.pop_first();
+    }
+    let stable = Object::JobStable(JobStable {
+        uid: deployment.job_uid,
+        versions,
+    });
+    match before {
+        Some(before) => Write::Update(Key::JobStable(job), stable, before.modify),
+        None => Write::Create(Key::JobStable(job), stable),
+    }
+}
+
+impl Loop for DeploymentLoop {
+    const NAME: &'static str = "deployment";
+    const BRANCHES: &'static [&'static str] = &[
+        OVER, STOPPED, SUPERSEDED, SUCCESSFUL, UNHEALTHY, LATE, STEP, UNDER_WAY,
+    ];
+    type Key = DeploymentId;
+    type Memory = ();
+    type Memo = ();
+
+    fn begin(&self, _: Began) {}
+
+    fn notice(
+        &self,
+        (): &mut (),
+        state: &State,
+        news: News<'_>,
+        now: UnixNanos,
+        wake: &mut dyn FnMut(DeploymentId, UnixNanos, i32),
+    ) {
+        let mut of_job = |job| {
+            for deployment in state.deployments_of_job(&job) {
+                if deployment.status.is_active() {
+                    wake(deployment.id, now, 0);
+                }
+            }
+        };
+        let keys = match news {
+            News::Everything => {
+                for deployment in state.deployments() {
+                    wake(deployment.id, now, 0);
+                }
+                return;
+            }
+            News::Keys(keys) => keys,
+        };
+        for key in keys {
+            match key {
+                Key::Registration(job) => of_job(job.clone()),
+                // A step may have been asked for on an older state than its plan's.
+                Key::Eval(id) => {
+                    if let Some(eval) = state
+                        .eval(*id)
+                        .filter(|eval| eval.status != EvalStatus::Pending)
+                    {
+                        of_job(eval.job());
+                    }
+                }
+                _ => {}
+            }
+        }
+        for key in keys {
+            match key {
+                Key::Deployment(id) => wake(*id, now, 0),
+                Key::AllocStatus(_, id) | Key::Alloc(_, id) => {
+                    if let Some(id) = state.alloc(*id).and_then(|alloc| alloc.deployment_id) {
+                        wake(id, now, 0);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn decide(&self, view: &View<'_, Self>, id: &DeploymentId, _: &mut StdRng) -> Decision {
+        let state = view.state;
+        let Some(deployment) = state
+            .deployment(*id)
+            .filter(|deployment| deployment.status == DeploymentStatus::Running)
+        else {
+            return Decision::wait(OVER);
+        };
+        let job = deployment.job();
+        let registration = state
+            .registration(&job)
+            .filter(|registration| registration.uid == deployment.job_uid && !registration.stop);
+        let cancel = |branch, why| end(view, deployment, branch, DeploymentStatus::Cancelled, why);
+        match registration {
+            None => return cancel(STOPPED, "Cancelled because job is stopped"),
+            Some(registration) if registration.version > deployment.job_version => {
+                return cancel(SUPERSEDED, "Cancelled due to newer version of job");
+            }
+            Some(_) => {}
+        }
+
+        let mut complete = true;
+        let mut unfinished_step = false;
+        let mut newest = 0;
+        let mut deadline: Option<UnixNanos> = None;
+        for (name, group) in &deployment.task_groups {
+            let progress = Progress::of(state, deployment, name);
+            newest = newest.max(progress.newest);
+            if progress.is_complete(group) {
+                continue;
+            }
+            complete = false;
+            unfinished_step |= progress.needs_step(group);
+            if progress.unhealthy > 0 && (group.auto_revert || group.progress_deadline == 0) {
+                let why = "Failed due to unhealthy allocations";
+                return end(view, deployment, UNHEALTHY, DeploymentStatus::Failed, why);
+            }
+            deadline = match (deadline, progress.deadline) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        if complete {
+            let why = "Deployment completed successfully";
+            let mut decision = end(
+                view,
+                deployment,
+                SUCCESSFUL,
+                DeploymentStatus::Successful,
+                why,
+            );
+            decision.commit.last.push(stable(state, deployment));
+            return decision;
+        }
+        if deadline.is_some_and(|deadline| deadline <= view.now) {
+            let why = "Failed due to progress deadline";
+            return end(view, deployment, LATE, DeploymentStatus::Failed, why);
+        }
+        if unfinished_step && newest > 0 && asks_for_eval(state, &job, newest, view.now) {
+            let eval = derived_id(&[
+                b"deployment-watcher",
+                deployment.id.0.as_bytes(),
+                &newest.to_be_bytes(),
+            ]);
+            if state.eval(eval).is_none()
+                && let Some(mut eval) =
+                    new_eval(state, &job, eval, TriggeredBy::DeploymentWatcher, view.now)
+            {
+                eval.deployment_id = Some(deployment.id);
+                eval.priority = deployment.eval_priority;
+                return Decision::write(STEP, vec![Write::new_eval(eval)]).then_at(deadline);
+            }
+        }
+        Decision::wait(UNDER_WAY).then_at(deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rove_model::alloc::ClientStatus;
+
+    use super::*;
+    use crate::{
+        clock::SECOND,
+        loops::testing::{World, decide},
+    };
+
+    #[test]
+    fn it_succeeds_when_every_alloc_is_healthy_and_marks_the_version_as_stable() {
+        let mut world = World::new();
+        let job = world.placed("web", 3);
+        let id = world.deployment(&job, 3, 600);
+        let allocs = world.allocs(&job);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
+        for alloc in &allocs[..2] {
+            world.health(*alloc, id, true);
+        }
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
+        world.health(allocs[2], id, true);
+        let decision = decide(&DeploymentLoop, &world, &id);
+        assert_eq!(decision.branch, SUCCESSFUL);
+        world.apply(&decision);
+        let deployment = world.state.deployment(id).unwrap();
+        assert_eq!(
+            deployment.status_description,
+            "Deployment completed successfully"
+        );
+        assert!(world.state.stable(&job).unwrap().versions.contains(&0));
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, OVER);
+    }
+
+    #[test]
+    fn the_next_step_is_asked_for_once_for_each_newly_healthy_alloc() {
+        let mut world = World::new();
+        let job = world.placed("web", 1);
+        let id = world.deployment(&job, 3, 600);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
+        world.health(world.allocs(&job)[0], id, true);
+        let decision = decide(&DeploymentLoop, &world, &id);
+        assert_eq!(decision.branch, STEP);
+        world.apply(&decision);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
+        world.complete_evals(&job);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
+    }
+
+    #[test]
+    fn it_goes_on_while_an_alloc_of_an_older_version_runs() {
+        let mut world = World::new();
+        let job = world.placed("web", 2);
+        let old = world.allocs(&job)[0];
+        world.update(&job, 2);
+        world.ask(&job);
+        world.complete_evals(&job);
+        let node = world.state.alloc(old).unwrap().node_id;
+        let new = world.new_alloc(&job, node, 1);
+        world.state.put(&Key::Alloc(node, new.id), &new).unwrap();
+        world.desire(
+            world.allocs(&job)[1],
+            rove_model::alloc::DesiredStatus::Stop,
+        );
+        let id = world.deployment(&job, 1, 600);
+        let mut stays = world.state.alloc(old).unwrap().value.clone();
+        stays.deployment_id = None;
+        world.state.put(&Key::Alloc(node, old), &stays).unwrap();
+        world.status(new.id, ClientStatus::Running);
+        world.health(new.id, id, true);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, STEP);
+        world.desire(old, rove_model::alloc::DesiredStatus::Stop);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, SUCCESSFUL);
+    }
+
+    #[test]
+    fn it_fails_when_no_alloc_becomes_healthy_before_the_deadline() {
+        let mut world = World::new();
+        let job = world.placed("web", 2);
+        let id = world.deployment(&job, 2, 600);
+        let started = world.now;
+        world.now += 500 * SECOND;
+        world.health(world.allocs(&job)[0], id, true);
+        let decision = decide(&DeploymentLoop, &world, &id);
+        assert_eq!(decision, Decision::at(UNDER_WAY, started + 1_100 * SECOND));
+        world.now = started + 1_100 * SECOND;
+        let decision = decide(&DeploymentLoop, &world, &id);
+        assert_eq!(decision.branch, LATE);
+        world.apply(&decision);
+        let deployment = world.state.deployment(id).unwrap();
+        assert_eq!(deployment.status, DeploymentStatus::Failed);
+        assert_eq!(
+            deployment.status_description,
+            "Failed due to progress deadline"
+        );
+    }
+
+    #[test]
+    fn it_ends_at_its_deadline_even_when_nothing_of_it_lives() {
+        let mut world = World::new();
+        let job = world.placed("web", 1);
+        let id = world.deployment(&job, 1, 600);
+        world.status(world.allocs(&job)[0], ClientStatus::Failed);
+        let due = world.now + 600 * SECOND;
+        let decision = decide(&DeploymentLoop, &world, &id);
+        assert_eq!(decision, Decision::at(UNDER_WAY, due));
+        world.now = due;
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, LATE);
+    }
+
+    #[test]
+    fn an_unhealthy_alloc_fails_it_only_where_no_deadline_gives_it_another_chance() {
+        for (deadline, branch) in [(600, UNDER_WAY), (0, UNHEALTHY)] {
+            let mut world = World::new();
+            let job = world.placed("web", 2);
+            let id = world.deployment(&job, 2, deadline);
+            world.health(world.allocs(&job)[0], id, false);
+            assert_eq!(
+                decide(&DeploymentLoop, &world, &id).branch,
+                branch,
+                "{deadline} s"
+            );
+        }
+    }
+
+    #[test]
+    fn an_alloc_that_is_no_longer_live_does_not_count_as_healthy() {
+        let mut world = World::new();
+        let job = world.placed("web", 1);
+        let id = world.deployment(&job, 1, 600);
+        let alloc = world.allocs(&job)[0];
+        world.health(alloc, id, true);
+        world.status(alloc, ClientStatus::Failed);
+        // Its health was news, so the next step is asked for; the roll-out is not over.
+        assert_ne!(decide(&DeploymentLoop, &world, &id).branch, SUCCESSFUL);
+    }
+
+    #[test]
+    fn it_is_cancelled_when_the_job_moved_on() {
+        let mut world = World::new();
+        let job = world.placed("web", 1);
+        let id = world.deployment(&job, 1, 600);
+        world.update(&job, 2);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, SUPERSEDED);
+        world.stop(&job, false);
+        let decision = decide(&DeploymentLoop, &world, &id);
+        assert_eq!(decision.branch, STOPPED);
+        world.apply(&decision);
+        assert_eq!(
+            world.state.deployment(id).unwrap().status,
+            DeploymentStatus::Cancelled
+        );
+    }
+}

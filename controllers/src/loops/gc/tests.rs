@@ -1,0 +1,232 @@
+#![allow(clippy::unwrap_used)]
+
+use rove_model::{
+    alloc::{ClientStatus, DesiredStatus},
+    deployment::DeploymentStatus,
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    decision::Again,
+    loops::testing::{World, decide_with},
+};
+
+const HOUR: UnixNanos = 3_600 * SECOND;
+
+fn look(world: &World, key: GcKey) -> Decision {
+    decide_with(&GcLoop::default(), world, &GcMemory::default(), &key)
+}
+
+fn job(world: &World, job: &JobKey) -> Decision {
+    look(world, GcKey::Job(job.clone()))
+}
+
+#[test]
+fn a_purged_job_goes_as_soon_as_nothing_of_it_runs_and_leaves_nothing_behind() {
+    let mut world = World::new();
+    let key = world.placed("web", 3);
+    world.deployment(&key, 3, 600);
+    assert_eq!(job(&world, &key).branch, JOB_IN_USE);
+    world.stop(&key, true);
+    assert_eq!(
+        job(&world, &key).branch,
+        JOB_WAITS,
+        "its eval is not made yet"
+    );
+    world.ask(&key);
+    assert_eq!(job(&world, &key).branch, JOB_WAITS, "its eval is due");
+    for alloc in world.allocs(&key) {
+        world.desire(alloc, DesiredStatus::Stop);
+    }
+    world.complete_evals(&key);
+    assert_eq!(job(&world, &key).branch, JOB_WAITS, "its tasks still run");
+    for alloc in world.allocs(&key) {
+        world.status(alloc, ClientStatus::Complete);
+    }
+    let decision = job(&world, &key);
+    assert_eq!(decision.branch, JOB_REMOVED);
+    world.apply(&decision);
+    let state = &world.state;
+    assert!(state.registration(&key).is_none() && state.evaluated(&key).is_none());
+    assert_eq!(state.evals().count() + state.alloc_count(), 0);
+    assert_eq!(
+        state.all_job_versions().count() + state.deployments().count(),
+        0
+    );
+    assert_eq!(state.alloc_statuses().count(), 0);
+    assert_eq!(
+        job(&world, &key).branch,
+        JOB_IN_USE,
+        "and nothing is left to do"
+    );
+}
+
+#[test]
+fn what_is_to_stop_on_a_node_that_is_down_is_not_waited_for() {
+    let mut world = World::new();
+    let key = world.placed("web", 1);
+    world.stop(&key, true);
+    world.ask(&key);
+    world.desire(world.allocs(&key)[0], DesiredStatus::Lost);
+    world.complete_evals(&key);
+    assert_eq!(job(&world, &key).branch, JOB_WAITS);
+    world.node_status(NodeId(Uuid::from_u128(1)), NodeState::Down);
+    assert_eq!(job(&world, &key).branch, JOB_REMOVED);
+}
+
+#[test]
+fn a_stopped_job_goes_after_its_time_and_a_running_one_never() {
+    let mut world = World::new();
+    let key = world.placed("web", 1);
+    world.now += 100 * HOUR;
+    assert_eq!(job(&world, &key).branch, JOB_IN_USE);
+    world.stop(&key, false);
+    world.ask(&key);
+    let alloc = world.allocs(&key)[0];
+    world.desire(alloc, DesiredStatus::Stop);
+    world.status(alloc, ClientStatus::Complete);
+    world.complete_evals(&key);
+    let stopped = world.now;
+    assert!(matches!(job(&world, &key).again, Again::At(at) if at <= stopped + 4 * HOUR));
+    world.now += 4 * HOUR;
+    assert_eq!(job(&world, &key).branch, JOB_REMOVED);
+}
+
+#[test]
+fn allocs_that_are_over_go_with_a_count_and_wanted_ones_stay() {
+    let mut world = World::new();
+    let key = world.placed("web", 4);
+    let allocs = world.allocs(&key);
+    for (alloc, desired, client) in [
+        (allocs[0], DesiredStatus::Stop, ClientStatus::Complete),
+        (allocs[1], DesiredStatus::Stop, ClientStatus::Failed),
+        (allocs[2], DesiredStatus::Lost, ClientStatus::Complete),
+        (allocs[3], DesiredStatus::Run, ClientStatus::Failed),
+    ] {
+        world.desire(alloc, desired);
+        world.status(alloc, client);
+    }
+    let due = world.now + HOUR;
+    assert_eq!(job(&world, &key), Decision::at(JOB_IN_USE, due));
+    world.now = due;
+    let decision = job(&world, &key);
+    assert_eq!(decision.branch, ALLOCS_REMOVED);
+    world.apply(&decision);
+    assert_eq!(world.allocs(&key), [allocs[3]]);
+    let collected = world.state.collected(&key).unwrap();
+    let counts = collected.groups.values().next().unwrap();
+    assert_eq!((counts.complete, counts.failed, counts.lost), (1, 1, 1));
+}
+
+#[test]
+fn old_evals_go_but_the_newest_one_stays_while_the_job_lives() {
+    let mut world = World::new();
+    let key = world.placed("web", 0);
+    for _ in 0..3 {
+        world.ask(&key);
+        world.complete_evals(&key);
+    }
+    world.now += HOUR;
+    let decision = job(&world, &key);
+    assert_eq!(decision.branch, EVALS_REMOVED);
+    world.apply(&decision);
+    let left: Vec<_> = world.state.evals_of_job(&key).map(|eval| eval.id).collect();
+    let newest = world
+        .state
+        .evals_of_job(&key)
+        .map(|eval| eval.snapshot)
+        .max();
+    assert!(left.len() <= 2 && newest.is_some(), "{left:?}");
+    assert_eq!(job(&world, &key).branch, JOB_IN_USE);
+}
+
+#[test]
+fn a_deployment_that_is_over_stays_while_allocs_of_it_run() {
+    let mut world = World::new();
+    let key = world.placed("web", 1);
+    let id = world.deployment(&key, 1, 600);
+    let mut deployment = world.state.deployment(id).unwrap().value.clone();
+    deployment.status = DeploymentStatus::Successful;
+    world.state.put(&Key::Deployment(id), &deployment).unwrap();
+    world.now += 2 * HOUR;
+    assert_eq!(job(&world, &key).branch, JOB_IN_USE);
+    let alloc = world.allocs(&key)[0];
+    world.desire(alloc, DesiredStatus::Stop);
+    world.status(alloc, ClientStatus::Complete);
+    assert_eq!(job(&world, &key).branch, DEPLOYMENTS_REMOVED);
+}
+
+#[test]
+fn old_versions_go_but_the_last_six_and_those_that_run() {
+    let mut world = World::new();
+    let key = world.placed("web", 1);
+    for count in 0..10 {
+        world.update(&key, count);
+    }
+    let decision = job(&world, &key);
+    assert_eq!(decision.branch, VERSIONS_REMOVED);
+    world.apply(&decision);
+    let versions: Vec<u64> = world
+        .state
+        .job_versions(&key)
+        .map(|(version, _)| version.version)
+        .collect();
+    assert_eq!(versions, [0, 5, 6, 7, 8, 9, 10]);
+}
+
+#[test]
+fn a_node_goes_a_day_after_it_went_down_unless_something_is_on_it() {
+    let mut world = World::new();
+    let key = world.placed("web", 1);
+    let id = NodeId(Uuid::from_u128(1));
+    let decide = |world: &World| look(world, GcKey::Node(id));
+    assert_eq!(decide(&world).branch, NODE_IN_USE);
+    world.state.delete(&Key::NodeAlive(id));
+    world.node_status(id, NodeState::Down);
+    assert_eq!(decide(&world).branch, NODE_IN_USE, "an alloc is on it");
+    let alloc = world.allocs(&key)[0];
+    world.state.delete(&Key::Alloc(id, alloc));
+    assert_eq!(decide(&world).branch, NODE_DOWN);
+    world.now += 24 * HOUR;
+    let decision = decide(&world);
+    assert_eq!(decision.branch, NODE_REMOVED);
+    world.apply(&decision);
+    assert!(world.state.node(id).is_none() && world.state.node_status(id).is_none());
+
+    assert_eq!(
+        look(&world, GcKey::Status(id, alloc)).branch,
+        STATUS_REMOVED
+    );
+    let decision = look(&world, GcKey::Status(id, alloc));
+    world.apply(&decision);
+    assert_eq!(look(&world, GcKey::Status(id, alloc)).branch, STATUS_IN_USE);
+}
+
+#[test]
+fn the_store_forgets_in_small_steps_and_keeps_five_minutes() {
+    let looper = GcLoop::default();
+    let mut world = World::new();
+    let mut memory = GcMemory::default();
+    world.register("web", 1);
+    for minute in 0..10 {
+        looper.notice(
+            &mut memory,
+            &world.state,
+            News::Keys(&[]),
+            world.now,
+            &mut |_, _, _| {},
+        );
+        let decision = decide_with(&looper, &world, &memory, &GcKey::History);
+        let revision = world.state.revision();
+        if minute < 5 {
+            assert_eq!(decision.branch, HISTORY_KEPT, "minute {minute}");
+        } else {
+            // One revision a minute: the one of five minutes ago.
+            assert_eq!(decision.compact, Some(revision - 5), "minute {minute}");
+        }
+        assert!(matches!(decision.again, Again::At(at) if at > world.now));
+        world.state.delete(&Key::Leader("none".to_owned()));
+        world.now += 60 * SECOND;
+    }
+}

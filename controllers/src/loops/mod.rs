@@ -1,0 +1,12 @@
+//! The loops, one module each: what wakes them and what they decide.
+
+pub mod alloc;
+pub mod applier;
+pub mod cause;
+pub mod deployment;
+pub mod gc;
+pub mod job;
+pub mod node;
+pub mod scheduler;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,534 @@
+//! A state put together by hand, for the tables of the loops.
+
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+use rand::{SeedableRng, rngs::StdRng};
+use rove_model::{
+    alloc::{
+        Alloc, AllocHealth, AllocResources, AllocStatus, ClientStatus, DesiredStatus, TaskResources,
+    },
+    deployment::{Deployment, DeploymentGroup, DeploymentStatus},
+    encoding::encode,
+    eval::{Eval, EvalStatus, TriggeredBy},
+    ids::{AllocId, DeploymentId, EvalId, JobKey, JobUid, NodeId, Revision, UnixNanos, VersionKey},
+    job::{Job, TaskGroup},
+    node::{DriverInfo, Node, NodeAlive, NodeReserved, NodeResources, NodeState, NodeStatus},
+    plan::Plan,
+    registration::{EvalRequest, JobEvaluated, JobVersion, Registration},
+};
+use rove_store::{
+    keys::{Key, Keys},
+    state::State,
+    store::{Event, KeyValue},
+};
+use uuid::Uuid;
+
+use super::cause::new_eval;
+use crate::{
+    clock::SECOND,
+    decision::{Decision, Object, Require, Write},
+    runtime::{Loop, View},
+};
+
+/// See the module.
+pub(crate) struct World {
+    pub(crate) state: State,
+    pub(crate) now: UnixNanos,
+    ids: u128,
+}
+
+pub(crate) fn decide<L: Loop<Memory = ()>>(
+    looper: &L,
+    world: &World,
+    key: &L::Key,
+) -> Decision<L::Memo> {
+    decide_with(looper, world, &(), key)
+}
+
+pub(crate) fn decide_with<L: Loop>(
+    looper: &L,
+    world: &World,
+    memory: &L::Memory,
+    key: &L::Key,
+) -> Decision<L::Memo> {
+    let view = View {
+        state: &world.state,
+        memory,
+        in_flight: &[],
+        now: world.now,
+    };
+    let decision = looper.decide(&view, key, &mut StdRng::seed_from_u64(7));
+    assert!(
+        L::BRANCHES.contains(&decision.branch),
+        "{}",
+        decision.branch
+    );
+    decision
+}
+
+fn job(key: &JobKey, count: i64, version: u64) -> Job {
+    let mut job = Job {
+        id: key.id.to_string(),
+        namespace: key.namespace.to_string(),
+        datacenters: vec!["*".to_owned()],
+        task_groups: vec![TaskGroup {
+            name: "group".to_owned(),
+            count: Some(count),
+            ..TaskGroup::default()
+        }],
+        version,
+        ..Job::default()
+    };
+    job.canonicalize();
+    job
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::new(Keys::default()),
+            now: 1_000 * SECOND,
+            ids: 1_000,
+        }
+    }
+
+    fn id(&mut self) -> Uuid {
+        self.ids += 1;
+        Uuid::from_u128(self.ids)
+    }
+
+    pub(crate) fn register(&mut self, id: &str, count: i64) -> JobKey {
+        let key = JobKey::new("default", id);
+        let uid = JobUid(self.id());
+        self.version(&key, uid, 0, count, TriggeredBy::JobRegister, |_| {});
+        key
+    }
+
+    pub(crate) fn update(&mut self, key: &JobKey, count: i64) {
+        let before = self.state.registration(key).unwrap().value.clone();
+        let version = before.version + 1;
+        self.version(
+            key,
+            before.uid,
+            version,
+            count,
+            TriggeredBy::JobRegister,
+            |_| {},
+        );
+    }
+
+    pub(crate) fn stop(&mut self, key: &JobKey, purge: bool) {
+        let before = self.state.registration(key).unwrap().value.clone();
+        let version = before.version + 1;
+        let why = TriggeredBy::JobDeregister;
+        self.version(key, before.uid, version, 0, why, |registration| {
+            registration.stop = true;
+            registration.purge = purge;
+        });
+    }
+
+    fn version(
+        &mut self,
+        key: &JobKey,
+        uid: JobUid,
+        version: u64,
+        count: i64,
+        triggered_by: TriggeredBy,
+        change: impl FnOnce(&mut Registration),
+    ) {
+        let spec = JobVersion {
+            job: job(key, count, version),
+        };
+        let version_key = VersionKey {
+            job: key.clone(),
+            uid,
+            version,
+        };
+        self.state
+            .put(&Key::JobVersion(version_key), &spec)
+            .unwrap();
+        let mut registration = Registration {
+            uid,
+            version,
+            stop: false,
+            purge: false,
+            eval: EvalRequest {
+                id: EvalId(self.id()),
+                triggered_by,
+                priority: 50,
+                create_time: self.now,
+            },
+        };
+        change(&mut registration);
+        self.state
+            .put(&Key::Registration(key.clone()), &registration)
+            .unwrap();
+    }
+
+    pub(crate) fn version_key(&self, key: &JobKey) -> VersionKey {
+        let registration = self.state.registration(key).unwrap();
+        VersionKey {
+            job: key.clone(),
+            uid: registration.uid,
+            version: registration.version,
+        }
+    }
+
+    /// The job loop's part.
+    pub(crate) fn ask(&mut self, key: &JobKey) -> EvalId {
+        let registration = self.state.registration(key).unwrap().value.clone();
+        let mut id = registration.eval.id;
+        if self.state.eval(id).is_some() {
+            id = EvalId(self.id());
+        }
+        let eval = new_eval(
+            &self.state,
+            key,
+            id,
+            registration.eval.triggered_by,
+            self.now,
+        )
+        .unwrap();
+        self.state.put(&Key::Eval(id), &eval).unwrap();
+        let evaluated = JobEvaluated {
+            uid: registration.uid,
+            eval: registration.eval.id,
+            snapshot: self.state.revision(),
+        };
+        self.state
+            .put(&Key::JobEvaluated(key.clone()), &evaluated)
+            .unwrap();
+        id
+    }
+
+    /// The scheduler's part: an empty plan for the eval that is due.
+    pub(crate) fn plan(&mut self, key: &JobKey) -> EvalId {
+        let eval = self
+            .state
+            .evals_of_job(key)
+            .find(|eval| eval.status == EvalStatus::Pending)
+            .unwrap()
+            .value
+            .clone();
+        let id = eval.id;
+        let plan = self.empty_plan(eval);
+        self.state.put(&Key::Plan(id), &plan).unwrap();
+        id
+    }
+
+    pub(crate) fn empty_plan(&self, mut eval: Eval) -> Plan {
+        eval.status = EvalStatus::Complete;
+        eval.snapshot = self.state.revision();
+        Plan {
+            namespace: eval.namespace.clone(),
+            job_id: eval.job_id.clone(),
+            job_uid: eval.job_uid,
+            snapshot: self.state.revision(),
+            eval,
+            placements: Vec::new(),
+            stops: Vec::new(),
+            in_place: Vec::new(),
+            deployment: None,
+            deployment_ends: Vec::new(),
+            follow_ups: Vec::new(),
+            cancels: Vec::new(),
+        }
+    }
+
+    /// What comes after the plans: all evals that were due were decided on the state as it is now.
+    pub(crate) fn complete_evals(&mut self, key: &JobKey) {
+        let snapshot = self.state.revision();
+        let due: Vec<Eval> = self
+            .state
+            .evals_of_job(key)
+            .filter(|eval| eval.status == EvalStatus::Pending)
+            .map(|eval| eval.value.clone())
+            .collect();
+        for mut eval in due {
+            eval.status = EvalStatus::Complete;
+            eval.snapshot = snapshot;
+            eval.modify_time = self.now;
+            self.state.put(&Key::Eval(eval.id), &eval).unwrap();
+            self.state.delete(&Key::Plan(eval.id));
+        }
+    }
+
+    pub(crate) fn block<'a>(
+        &mut self,
+        key: &JobKey,
+        classes: impl IntoIterator<Item = (&'a str, bool)>,
+    ) -> EvalId {
+        let id = EvalId(self.id());
+        let why = TriggeredBy::QueuedAllocs;
+        let mut eval = new_eval(&self.state, key, id, why, self.now).unwrap();
+        eval.status = EvalStatus::Blocked;
+        eval.snapshot = self.state.revision();
+        eval.class_eligibility = classes
+            .into_iter()
+            .map(|(class, can)| (class.to_owned(), can))
+            .collect();
+        self.state.put(&Key::Eval(id), &eval).unwrap();
+        id
+    }
+
+    pub(crate) fn node_without_life(&mut self, number: u128) -> NodeId {
+        let id = NodeId(Uuid::from_u128(number));
+        let mut node = Node {
+            id,
+            name: format!("node{number}"),
+            datacenter: "dc1".to_owned(),
+            node_pool: "default".to_owned(),
+            node_class: String::new(),
+            attributes: Default::default(),
+            meta: Default::default(),
+            drivers: [(
+                "mock".to_owned(),
+                DriverInfo {
+                    detected: true,
+                    healthy: true,
+                    ..DriverInfo::default()
+                },
+            )]
+            .into(),
+            resources: NodeResources {
+                cpu: 1_000,
+                cores: 1,
+                memory_mb: 1_000,
+                disk_mb: 10_000,
+                networks: Vec::new(),
+                min_dynamic_port: 20_000,
+                max_dynamic_port: 32_000,
+            },
+            reserved: NodeReserved::default(),
+            http_addr: String::new(),
+            computed_class: String::new(),
+            registered_at: self.now,
+            version: "0".to_owned(),
+        };
+        node.computed_class = node.compute_class();
+        self.state.put(&Key::Node(id), &node).unwrap();
+        id
+    }
+
+    pub(crate) fn node(&mut self, number: u128) -> NodeId {
+        let id = self.node_without_life(number);
+        let alive = NodeAlive { since: self.now };
+        self.state.put(&Key::NodeAlive(id), &alive).unwrap();
+        self.node_status(id, NodeState::Ready);
+        id
+    }
+
+    pub(crate) fn node_status(&mut self, id: NodeId, status: NodeState) {
+        let status = NodeStatus {
+            status,
+            status_description: String::new(),
+            since: self.now,
+            events: Vec::new(),
+        };
+        self.state.put(&Key::NodeStatus(id), &status).unwrap();
+    }
+
+    pub(crate) fn new_alloc(&mut self, key: &JobKey, node: NodeId, index: u32) -> Alloc {
+        let registration = self.state.registration(key).unwrap().value.clone();
+        Alloc {
+            id: AllocId(self.id()),
+            eval_id: registration.eval.id,
+            node_id: node,
+            node_name: "node".to_owned(),
+            namespace: key.namespace.clone(),
+            job_id: key.id.clone(),
+            job_uid: registration.uid,
+            job_version: registration.version,
+            task_group: "group".into(),
+            index,
+            resources: AllocResources {
+                tasks: [(
+                    "task".to_owned(),
+                    TaskResources {
+                        cpu: 100,
+                        memory_mb: 10,
+                        ..TaskResources::default()
+                    },
+                )]
+                .into(),
+                disk_mb: 10,
+                ports: Vec::new(),
+            },
+            desired_status: DesiredStatus::Run,
+            desired_description: String::new(),
+            deployment_id: None,
+            canary: false,
+            previous_allocation: None,
+            follow_up_eval: None,
+            reschedule_events: Vec::new(),
+            metrics: Default::default(),
+            create_time: self.now,
+            modify_time: self.now,
+        }
+    }
+
+    /// A job that is evaluated and has `count` allocs running on node 1.
+    pub(crate) fn placed(&mut self, id: &str, count: u32) -> JobKey {
+        let node = NodeId(Uuid::from_u128(1));
+        if self.state.node(node).is_none() {
+            self.node(1);
+        }
+        let key = self.register(id, i64::from(count));
+        self.ask(&key);
+        for index in 0..count {
+            let alloc = self.new_alloc(&key, node, index);
+            self.state.put(&Key::Alloc(node, alloc.id), &alloc).unwrap();
+            self.status(alloc.id, ClientStatus::Running);
+        }
+        self.complete_evals(&key);
+        key
+    }
+
+    pub(crate) fn allocs(&self, key: &JobKey) -> Vec<AllocId> {
+        self.state
+            .allocs_of_job(key)
+            .map(|alloc| alloc.id)
+            .collect()
+    }
+
+    pub(crate) fn desire(&mut self, id: AllocId, desired: DesiredStatus) {
+        let mut alloc = self.state.alloc(id).unwrap().value.clone();
+        alloc.desired_status = desired;
+        alloc.modify_time = self.now;
+        self.state
+            .put(&Key::Alloc(alloc.node_id, id), &alloc)
+            .unwrap();
+    }
+
+    pub(crate) fn status(&mut self, id: AllocId, client_status: ClientStatus) {
+        self.set_status(id, |status| status.client_status = client_status);
+    }
+
+    pub(crate) fn health(&mut self, id: AllocId, deployment: DeploymentId, healthy: bool) {
+        let timestamp = self.now;
+        self.set_status(id, |status| {
+            status.deployment_status = Some(AllocHealth {
+                healthy,
+                timestamp,
+                deployment_id: Some(deployment),
+            });
+        });
+    }
+
+    fn set_status(&mut self, id: AllocId, change: impl FnOnce(&mut AllocStatus)) {
+        let node = self.state.alloc(id).unwrap().node_id;
+        let before = self
+            .state
+            .alloc_status(id)
+            .map(|status| status.value.clone());
+        let mut status = before.unwrap_or(AllocStatus {
+            id,
+            client_status: ClientStatus::Pending,
+            client_description: String::new(),
+            task_states: Default::default(),
+            deployment_status: None,
+            job_version: 0,
+            alloc_modify_index: 0,
+            modify_time: self.now,
+        });
+        status.modify_time = self.now;
+        change(&mut status);
+        self.state
+            .put(&Key::AllocStatus(node, id), &status)
+            .unwrap();
+    }
+
+    /// A deployment of the job's current version that all its allocs belong to.
+    pub(crate) fn deployment(&mut self, key: &JobKey, total: u32, deadline: i64) -> DeploymentId {
+        let id = DeploymentId(self.id());
+        let registration = self.state.registration(key).unwrap().value.clone();
+        let deployment = Deployment {
+            id,
+            eval_id: None,
+            namespace: key.namespace.clone(),
+            job_id: key.id.clone(),
+            job_uid: registration.uid,
+            job_version: registration.version,
+            job_modify_index: self.state.job_modify_index(key),
+            status: DeploymentStatus::Running,
+            status_description: "Deployment is running".to_owned(),
+            task_groups: [(
+                "group".into(),
+                DeploymentGroup {
+                    auto_revert: false,
+                    auto_promote: false,
+                    promoted: false,
+                    desired_canaries: 0,
+                    desired_total: total,
+                    progress_deadline: deadline * SECOND,
+                    require_progress_by: None,
+                },
+            )]
+            .into(),
+            eval_priority: 50,
+            create_time: self.now,
+            modify_time: self.now,
+        };
+        self.state.put(&Key::Deployment(id), &deployment).unwrap();
+        for alloc in self.allocs(key) {
+            let mut alloc = self.state.alloc(alloc).unwrap().value.clone();
+            alloc.deployment_id = Some(id);
+            let key = Key::Alloc(alloc.node_id, alloc.id);
+            self.state.put(&key, &alloc).unwrap();
+        }
+        id
+    }
+
+    /// Writes a decision as the store would, in one revision. Its conditions must hold.
+    pub(crate) fn apply<M>(&mut self, decision: &Decision<M>) -> Revision {
+        let modify = |key: &Key| self.state.revisions(key).map_or(0, |(_, modify)| modify);
+        for require in &decision.commit.requires {
+            match require {
+                Require::Unchanged(key, revision) => assert_eq!(modify(key), *revision, "{key}"),
+                Require::Absent(key) => assert_eq!(modify(key), 0, "{key}"),
+            }
+        }
+        let revision = self.state.revision() + 1;
+        let put = |key: &Key, object: &Object| {
+            let bytes = match object {
+                Object::Eval(value) => encode(value),
+                other => other.encode(),
+            };
+            Event::Put(KeyValue {
+                key: self.state.keys().encode(key),
+                value: Bytes::from(bytes.unwrap()),
+                create_revision: self
+                    .state
+                    .revisions(key)
+                    .map_or(revision, |(create, _)| create),
+                mod_revision: revision,
+                version: 1,
+                lease: None,
+            })
+        };
+        let events: Vec<Event> = decision
+            .commit
+            .writes()
+            .map(|write| {
+                let expected = match write {
+                    Write::Create(..) => 0,
+                    Write::Update(_, _, revision) | Write::Delete(_, revision) => *revision,
+                    Write::Forget(key) => modify(key),
+                };
+                assert_eq!(modify(write.key()), expected, "{}", write.key());
+                match write {
+                    Write::Create(key, object) | Write::Update(key, object, _) => put(key, object),
+                    Write::Delete(key, _) | Write::Forget(key) => Event::Delete {
+                        key: self.state.keys().encode(key),
+                        mod_revision: revision,
+                    },
+                }
+            })
+            .collect();
+        if !events.is_empty() {
+            self.state.apply(&events, revision);
+        }
+        revision
+    }
+}

@@ -1,0 +1,536 @@
+//! Writing a decision to the store: packed into few transactions, each fenced and each comparing what it was decided
+//! on, so that any of them may fail or be sent twice without harm.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use rove_model::{
+    alloc::Alloc,
+    encoding::{EncodingError, decode},
+    eval::AllocMetric,
+    ids::Revision,
+};
+use rove_store::{
+    backoff::Backoff,
+    election::Fence,
+    keys::{Key, Keys},
+    store::{
+        Compare, KeyRange, MAX_TXN_BYTES, MAX_TXN_OPS, Op, OpResponse, RangeRequest, Store,
+        StoreError, Txn,
+    },
+};
+use serde::Deserialize;
+use thiserror::Error;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use crate::decision::{Commit, Object, Write};
+
+/// The longest wait for an answer: etcd's own request timeout is 7 s.
+const CALL: Duration = Duration::from_secs(10);
+
+/// Transactions of one commit under way at once: four keep etcd busy.
+const IN_FLIGHT: usize = 4;
+
+/// What a transaction takes on the wire beside its keys and values, for each step; generously.
+const OVERHEAD: usize = 64;
+
+/// What came of a commit. The revision is one at which what it did, and what stood against it, can be seen.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All of it is written.
+    Committed(Revision),
+    /// Something had changed, so part or all of it is not written.
+    Conflict(Revision),
+    /// An answer was lost: whether it is written is to be seen.
+    Unknown(Revision),
+    /// It can't be written as it is.
+    Refused(CommitError),
+}
+
+/// Why a decision can't be written at all.
+#[derive(Debug, Error)]
+pub enum CommitError {
+    /// A value can't be stored.
+    #[error("{key} can't be stored")]
+    Encoding {
+        /// The key.
+        key: String,
+        /// Why.
+        #[source]
+        source: EncodingError,
+    },
+    /// Writes that belong together don't fit into one transaction.
+    #[error("{writes} writes of {bytes} bytes belong together and don't fit into one transaction")]
+    GroupTooLarge {
+        /// How many.
+        writes: usize,
+        /// Their size.
+        bytes: usize,
+    },
+    /// A mistake in the code.
+    #[error("the commit panicked")]
+    Panic,
+    /// The store does not take it.
+    #[error("the store refuses the decision")]
+    Store(#[source] StoreError),
+}
+
+/// A write as it goes to the store.
+struct Encoded {
+    compare: Option<Compare>,
+    op: Op,
+    bytes: usize,
+}
+
+/// Writes that go together.
+#[derive(Default)]
+struct Batch {
+    writes: Vec<Encoded>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn takes(&self, other: &Self, most: usize) -> bool {
+        self.writes.len() + other.writes.len() <= most && self.bytes + other.bytes <= MAX_TXN_BYTES
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.writes.append(&mut other.writes);
+        self.bytes += other.bytes;
+    }
+}
+
+/// The stages of a commit: each is sent when the one before is acknowledged, its transactions in any order.
+type Stages = Vec<Vec<Batch>>;
+
+/// What a loop writes with.
+#[derive(Clone)]
+pub struct Committer {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Its keys.
+    pub keys: Keys,
+}
+
+impl Committer {
+    /// Commits one decision under `fence`.
+    pub async fn commit(&self, fence: &Fence, mut commit: Commit, seed: u64) -> Outcome {
+        if let Err(error) = self.keep_metrics(&mut commit).await {
+            return self.after_failure(fence, error, seed).await;
+        }
+        let common: Vec<Compare> = std::iter::once(fence.compare())
+            .chain(
+                commit
+                    .requires
+                    .iter()
+                    .map(|require| require.compare(&self.keys)),
+            )
+            .collect();
+        let most = MAX_TXN_OPS.saturating_sub(common.len()).max(1);
+        let stages = match self.pack(&commit, most) {
+            Ok(stages) => stages,
+            Err(error) => return Outcome::Refused(error),
+        };
+        let mut newest = 0;
+        for stage in stages {
+            let answers: Vec<_> = stream::iter(stage)
+                .map(|batch| self.send(&common, batch))
+                .buffer_unordered(IN_FLIGHT)
+                .collect()
+                .await;
+            let mut conflict = false;
+            let mut failure = None;
+            for answer in answers {
+                match answer {
+                    Ok((succeeded, revision)) => {
+                        conflict |= !succeeded;
+                        newest = newest.max(revision);
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            }
+            if let Some(error) = failure {
+                return self.after_failure(fence, error, seed).await;
+            }
+            if conflict {
+                return Outcome::Conflict(newest);
+            }
+        }
+        Outcome::Committed(newest)
+    }
+
+    async fn send(&self, common: &[Compare], batch: Batch) -> Result<(bool, Revision), StoreError> {
+        let mut txn = Txn {
+            compares: common.to_vec(),
+            ..Txn::default()
+        };
+        for write in batch.writes {
+            txn.compares.extend(write.compare);
+            txn.then.push(write.op);
+        }
+        let response = call(self.store.txn(txn)).await?;
+        Ok((response.succeeded, response.revision))
+    }
+
+    fn pack(&self, commit: &Commit, most: usize) -> Result<Stages, CommitError> {
+        let one = |writes: &[Write]| -> Result<Batch, CommitError> {
+            let mut batch = Batch::default();
+            for write in writes {
+                let write = self.encode(write)?;
+                batch.bytes += write.bytes;
+                batch.writes.push(write);
+            }
+            if batch.writes.len() > most || batch.bytes > MAX_TXN_BYTES {
+                return Err(CommitError::GroupTooLarge {
+                    writes: batch.writes.len(),
+                    bytes: batch.bytes,
+                });
+            }
+            Ok(batch)
+        };
+        let pack = |groups: &[Vec<Write>]| -> Result<Vec<Batch>, CommitError> {
+            let mut batches: Vec<Batch> = Vec::new();
+            for group in groups.iter().filter(|group| !group.is_empty()) {
+                let group = one(group)?;
+                match batches.last_mut() {
+                    Some(batch) if batch.takes(&group, most) => batch.append(group),
+                    _ => batches.push(group),
+                }
+            }
+            Ok(batches)
+        };
+        let mut stages = vec![
+            pack(&commit.first)?,
+            pack(&commit.groups)?,
+            pack(std::slice::from_ref(&commit.last))?,
+        ];
+        let writes: usize = stages
+            .iter()
+            .flatten()
+            .map(|batch| batch.writes.len())
+            .sum();
+        let bytes: usize = stages.iter().flatten().map(|batch| batch.bytes).sum();
+        if writes <= most && bytes <= MAX_TXN_BYTES {
+            let mut all = Batch::default();
+            stages
+                .into_iter()
+                .flatten()
+                .for_each(|batch| all.append(batch));
+            return Ok(vec![vec![all]]);
+        }
+        stages.retain(|stage| !stage.is_empty());
+        Ok(stages)
+    }
+
+    fn encode(&self, write: &Write) -> Result<Encoded, CommitError> {
+        let key = self.keys.encode(write.key());
+        let (op, value) = match write {
+            Write::Create(_, object) | Write::Update(_, object, _) => {
+                let value = object.encode().map_err(|source| CommitError::Encoding {
+                    key: write.key().to_string(),
+                    source,
+                })?;
+                let size = value.len();
+                (Op::put(key.clone(), value), size)
+            }
+            Write::Delete(..) | Write::Forget(_) => (Op::delete(key.clone()), 0),
+        };
+        Ok(Encoded {
+            compare: write.compare(&self.keys),
+            op,
+            bytes: value + 2 * key.len() + OVERHEAD,
+        })
+    }
+
+    /// State keeps no placement metrics: an alloc that is written again gets those that stand in the store.
+    async fn keep_metrics(&self, commit: &mut Commit) -> Result<(), StoreError> {
+        let mut updates: Vec<(Bytes, &mut Alloc)> = commit
+            .first
+            .iter_mut()
+            .chain(&mut commit.groups)
+            .flatten()
+            .chain(&mut commit.last)
+            .filter_map(|write| match write {
+                Write::Update(key @ Key::Alloc(..), Object::Alloc(alloc), _) => {
+                    Some((self.keys.encode(key), &mut **alloc))
+                }
+                _ => None,
+            })
+            .collect();
+        for chunk in updates.chunks_mut(MAX_TXN_OPS) {
+            let reads = chunk
+                .iter()
+                .map(|(key, _)| Op::Range(RangeRequest::new(KeyRange::Key(key.clone()))))
+                .collect();
+            let answer = call(self.store.txn(Txn {
+                then: reads,
+                ..Txn::default()
+            }))
+            .await?;
+            for ((_, alloc), response) in chunk.iter_mut().zip(answer.responses) {
+                if let OpResponse::Range(found) = response
+                    && let Some(kv) = found.kvs.first()
+                    && let Ok(stored) = decode::<MetricsOnly>(&kv.value)
+                {
+                    alloc.metrics = stored.metrics;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// After an answer that was lost: reads until the store answers, so that a state at that revision shows whatever
+    /// was done.
+    async fn after_failure(&self, fence: &Fence, error: StoreError, seed: u64) -> Outcome {
+        if !matches!(
+            error,
+            StoreError::Unavailable(_) | StoreError::NoSpace | StoreError::Disk(_)
+        ) {
+            return Outcome::Refused(CommitError::Store(error));
+        }
+        warn!(%error, "a write got no answer, looking what came of it");
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5), seed);
+        loop {
+            let request = RangeRequest {
+                count_only: true,
+                ..RangeRequest::new(KeyRange::Key(fence.key.clone()))
+            };
+            match call(self.store.range(request)).await {
+                Ok(answer) => return Outcome::Unknown(answer.revision),
+                Err(error) => {
+                    debug!(%error, "the store still gives no answer");
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct MetricsOnly {
+    #[serde(default)]
+    metrics: AllocMetric,
+}
+
+async fn call<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    timeout(CALL, answer).await.unwrap_or_else(|_| {
+        Err(StoreError::Unavailable(format!(
+            "no answer within {CALL:?}"
+        )))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use futures::FutureExt;
+    use rove_model::{ids::EvalId, node::NodeState};
+    use rove_store::{
+        faults::{Faults, FaultyStore},
+        keys::Table,
+        memory::MemoryStore,
+        state::State,
+        store::{Event, WatchEvent, WatchRequest},
+    };
+
+    use super::*;
+    use crate::{
+        decision::{Decision, Require},
+        loops::testing::World,
+    };
+
+    /// A store that holds what `world` does, at other revisions.
+    async fn stored(world: &World) -> (Arc<MemoryStore>, State) {
+        let store = Arc::new(MemoryStore::new());
+        let keys = Keys::default();
+        let leader = keys.encode(&Key::Leader("applier".to_owned()));
+        let txn = Txn {
+            then: vec![Op::put(leader, "x")],
+            ..Txn::default()
+        };
+        store.txn(txn).await.unwrap();
+        (store, world.state.clone())
+    }
+
+    fn fence(create_revision: Revision) -> Fence {
+        Fence {
+            key: Keys::default().encode(&Key::Leader("applier".to_owned())),
+            create_revision,
+        }
+    }
+
+    fn placements(world: &mut World, count: u32) -> Vec<Vec<Write>> {
+        let job = world.register("web", i64::from(count));
+        let node = world.node(1);
+        (0..count)
+            .map(|index| world.new_alloc(&job, node, index))
+            .map(|alloc| {
+                let key = Key::Alloc(node, alloc.id);
+                vec![Write::Create(key, Object::Alloc(Box::new(alloc)))]
+            })
+            .collect()
+    }
+
+    fn last() -> Vec<Write> {
+        vec![Write::Forget(Key::Plan(EvalId(uuid::Uuid::nil())))]
+    }
+
+    async fn revisions(store: &MemoryStore, keys: KeyRange) -> Vec<Vec<Event>> {
+        let request = WatchRequest {
+            keys,
+            start: Some(1),
+        };
+        let mut watch = store.watch(request).await.unwrap();
+        let mut found = Vec::new();
+        while let Some(Some(Ok(item))) = watch.next().now_or_never() {
+            if let WatchEvent::Batch { events, .. } = item {
+                let chunks = events.chunk_by(|a, b| a.revision() == b.revision());
+                found.extend(chunks.map(<[Event]>::to_vec));
+            }
+        }
+        found
+    }
+
+    fn committer(store: Arc<dyn Store>) -> Committer {
+        Committer {
+            store,
+            keys: Keys::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_decision_takes_several_transactions_and_its_end_comes_last() {
+        let mut world = World::new();
+        let groups = placements(&mut world, 300);
+        let (store, _) = stored(&world).await;
+        let plan = Keys::default().encode(&Key::Plan(EvalId(uuid::Uuid::nil())));
+        let txn = Txn {
+            then: vec![Op::put(plan.clone(), "plan")],
+            ..Txn::default()
+        };
+        store.txn(txn).await.unwrap();
+        let commit = Commit {
+            groups,
+            last: last(),
+            ..Commit::default()
+        };
+        let outcome = committer(store.clone()).commit(&fence(2), commit, 1).await;
+        assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+        let all = revisions(&store, Keys::default().all()).await;
+        let writes: Vec<usize> = all[2..].iter().map(Vec::len).collect();
+        assert_eq!(writes, [127, 127, 46, 1]);
+        assert_eq!(all.last().unwrap()[0].key(), &plan);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_decision_is_one_transaction() {
+        let mut world = World::new();
+        let groups = placements(&mut world, 20);
+        let (store, _) = stored(&world).await;
+        let commit = Commit {
+            groups,
+            last: last(),
+            ..Commit::default()
+        };
+        committer(store.clone()).commit(&fence(2), commit, 1).await;
+        let allocs = revisions(&store, Keys::default().table(Table::Allocs)).await;
+        assert_eq!(allocs.iter().map(Vec::len).collect::<Vec<_>>(), [20]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deposed_leader_and_a_changed_key_write_nothing() {
+        let mut world = World::new();
+        let groups = placements(&mut world, 2);
+        let (store, _) = stored(&world).await;
+        let commit = |requires| Commit {
+            requires,
+            groups: groups.clone(),
+            ..Commit::default()
+        };
+        let other = Require::Unchanged(Key::Leader("job".to_owned()), 7);
+        for (fence, requires, what) in [
+            (fence(1), Vec::new(), "another election"),
+            (fence(2), vec![other], "a key that changed"),
+        ] {
+            let outcome = committer(store.clone())
+                .commit(&fence, commit(requires), 1)
+                .await;
+            assert!(
+                matches!(outcome, Outcome::Conflict(2)),
+                "{what}: {outcome:?}"
+            );
+        }
+        assert_eq!(store.status().await.unwrap().revision, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_lost_answer_the_state_is_told_from_when_on_the_outcome_shows() {
+        let mut world = World::new();
+        let groups = placements(&mut world, 2);
+        let (memory, _) = stored(&world).await;
+        let faults = Faults {
+            lost_answer: 1.0,
+            ..Faults::default()
+        };
+        let store = Arc::new(FaultyStore::new(memory, 1, faults));
+        let commit = Commit {
+            groups,
+            ..Commit::default()
+        };
+        let outcome = committer(store).commit(&fence(2), commit, 1).await;
+        assert!(matches!(outcome, Outcome::Unknown(3)), "{outcome:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alloc_that_is_written_again_keeps_its_placement_metrics() {
+        let mut world = World::new();
+        let job = world.register("web", 1);
+        let node = world.node(1);
+        let mut alloc = world.new_alloc(&job, node, 0);
+        alloc.metrics.nodes_evaluated = 42;
+        let key = Key::Alloc(node, alloc.id);
+        let (store, _) = stored(&world).await;
+        let committer = committer(store.clone());
+        let create = vec![Write::Create(
+            key.clone(),
+            Object::Alloc(Box::new(alloc.clone())),
+        )];
+        committer
+            .commit(&fence(2), Decision::<()>::write("", create).commit, 1)
+            .await;
+        alloc.metrics = AllocMetric::default();
+        let update = vec![Write::Update(
+            key.clone(),
+            Object::Alloc(Box::new(alloc)),
+            3,
+        )];
+        let outcome = committer
+            .commit(&fence(2), Decision::<()>::write("", update).commit, 1)
+            .await;
+        assert!(matches!(outcome, Outcome::Committed(4)), "{outcome:?}");
+        let key = KeyRange::Key(Keys::default().encode(&key));
+        let found = store.range(RangeRequest::new(key)).await.unwrap();
+        let stored: Alloc = decode(&found.kvs[0].value).unwrap();
+        assert_eq!(stored.metrics.nodes_evaluated, 42);
+    }
+
+    #[test]
+    fn what_belongs_together_and_is_too_large_is_refused() {
+        let mut world = World::new();
+        world.node_status(rove_model::ids::NodeId(uuid::Uuid::nil()), NodeState::Ready);
+        let group: Vec<Write> = placements(&mut world, 200).into_iter().flatten().collect();
+        let commit = Commit {
+            groups: vec![group],
+            ..Commit::default()
+        };
+        let refused = committer(Arc::new(MemoryStore::new())).pack(&commit, 127);
+        assert!(matches!(
+            refused,
+            Err(CommitError::GroupTooLarge { writes: 200, .. })
+        ));
+    }
+}

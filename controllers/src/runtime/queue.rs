@@ -1,0 +1,221 @@
+//! The work queue of a loop: which keys to look at, and when.
+//!
+//! A key is in it once, however often it is pushed; an earlier time wins. A key that is being worked on is not given
+//! out again before it is done. The queue is bounded: past its limit keys are dropped and the loop has to look at
+//! everything again, which it learns from [`WorkQueue::overflowed`].
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use rove_model::ids::UnixNanos;
+
+/// When and how urgently a key is to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Want {
+    due: UnixNanos,
+    priority: i32,
+}
+
+impl Want {
+    fn merged(self, other: Self) -> Self {
+        Self {
+            due: self.due.min(other.due),
+            priority: self.priority.max(other.priority),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Waiting,
+    Ready,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct WorkQueue<K> {
+    queued: BTreeMap<K, (Want, u64, Place)>,
+    waiting: BTreeSet<(UnixNanos, u64, K)>,
+    ready: BTreeSet<(Reverse<i32>, u64, K)>,
+    /// Keys that are worked on, and what was asked for them meanwhile.
+    running: BTreeMap<K, Option<Want>>,
+    pushed: u64,
+    limit: usize,
+    overflowed: bool,
+}
+
+impl<K: Ord + Clone> WorkQueue<K> {
+    /// A queue of at most `limit` keys.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            queued: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            running: BTreeMap::new(),
+            pushed: 0,
+            limit,
+            overflowed: false,
+        }
+    }
+
+    /// Asks for a look at `key` at `due`, before those of a lower priority.
+    pub fn push(&mut self, key: K, due: UnixNanos, priority: i32) {
+        let want = Want { due, priority };
+        if let Some(noted) = self.running.get_mut(&key) {
+            *noted = Some(noted.map_or(want, |noted| noted.merged(want)));
+            return;
+        }
+        let (want, seq) = match self.queued.get(&key).copied() {
+            Some((before, seq, place)) => {
+                let merged = before.merged(want);
+                if merged == before {
+                    return;
+                }
+                match place {
+                    Place::Waiting => self.waiting.remove(&(before.due, seq, key.clone())),
+                    Place::Ready => {
+                        self.ready
+                            .remove(&(Reverse(before.priority), seq, key.clone()))
+                    }
+                };
+                // It keeps its turn.
+                (merged, seq)
+            }
+            None if self.queued.len() >= self.limit => {
+                self.overflowed = true;
+                return;
+            }
+            None => {
+                self.pushed += 1;
+                (want, self.pushed)
+            }
+        };
+        self.waiting.insert((want.due, seq, key.clone()));
+        self.queued.insert(key, (want, seq, Place::Waiting));
+    }
+
+    /// The next key that is due: the highest priority first, then the one that waited longest. It is worked on until
+    /// [`WorkQueue::done`].
+    pub fn pop(&mut self, now: UnixNanos) -> Option<K> {
+        while self.waiting.first().is_some_and(|(due, _, _)| *due <= now) {
+            if let Some((_, seq, key)) = self.waiting.pop_first()
+                && let Some((want, _, place)) = self.queued.get_mut(&key)
+            {
+                *place = Place::Ready;
+                self.ready.insert((Reverse(want.priority), seq, key));
+            }
+        }
+        let (_, _, key) = self.ready.pop_first()?;
+        self.queued.remove(&key);
+        self.running.insert(key.clone(), None);
+        Some(key)
+    }
+
+    /// `key` is no longer worked on. It is queued again for `due`, and for what was asked of it meanwhile.
+    pub fn done(&mut self, key: K, due: Option<UnixNanos>, priority: i32) {
+        let noted = self.running.remove(&key).flatten();
+        let due = due.map(|due| Want { due, priority });
+        let want = match (noted, due) {
+            (Some(noted), Some(due)) => Some(noted.merged(due)),
+            (one, other) => one.or(other),
+        };
+        if let Some(want) = want {
+            self.push(key, want.due, want.priority);
+        }
+    }
+
+    /// When the next key is due. In the past when there is one to do now.
+    #[must_use]
+    pub fn next_due(&self) -> Option<UnixNanos> {
+        if self.ready.is_empty() {
+            self.waiting.first().map(|(due, _, _)| *due)
+        } else {
+            Some(UnixNanos::MIN)
+        }
+    }
+
+    /// Whether keys were dropped since this was last asked.
+    pub fn overflowed(&mut self) -> bool {
+        std::mem::take(&mut self.overflowed)
+    }
+
+    /// How many keys wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queued.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queued.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(queue: &mut WorkQueue<&'static str>, now: UnixNanos) -> Vec<&'static str> {
+        std::iter::from_fn(|| queue.pop(now)).collect()
+    }
+
+    #[test]
+    fn keys_come_once_in_order_of_priority_then_of_waiting() {
+        let mut queue = WorkQueue::new(10);
+        for (key, due, priority) in [
+            ("slow", 0, 1),
+            ("a", 0, 50),
+            ("b", 0, 50),
+            ("a", 0, 50),
+            ("urgent", 0, 90),
+            ("later", 100, 90),
+        ] {
+            queue.push(key, due, priority);
+        }
+        assert_eq!(drain(&mut queue, 10), ["urgent", "a", "b", "slow"]);
+        assert_eq!(queue.next_due(), Some(100));
+        assert_eq!(drain(&mut queue, 100), ["later"]);
+        assert_eq!(queue.next_due(), None);
+    }
+
+    #[test]
+    fn an_earlier_time_wins_and_a_later_one_changes_nothing() {
+        let mut queue = WorkQueue::new(10);
+        queue.push("a", 100, 0);
+        queue.push("a", 200, 0);
+        assert_eq!(queue.next_due(), Some(100));
+        queue.push("a", 50, 0);
+        assert_eq!(queue.next_due(), Some(50));
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn a_key_that_is_worked_on_comes_again_only_when_it_is_done() {
+        let mut queue = WorkQueue::new(10);
+        queue.push("a", 0, 0);
+        assert_eq!(queue.pop(0), Some("a"));
+        queue.push("a", 0, 0);
+        assert_eq!(queue.pop(0), None);
+        queue.done("a", None, 0);
+        assert_eq!(queue.pop(0), Some("a"));
+        queue.done("a", Some(70), 0);
+        assert_eq!((queue.pop(69), queue.pop(70)), (None, Some("a")));
+        queue.done("a", None, 0);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn past_its_limit_it_drops_and_says_so_once() {
+        let mut queue = WorkQueue::new(2);
+        for key in ["a", "b", "c"] {
+            queue.push(key, 0, 0);
+        }
+        assert_eq!(queue.len(), 2);
+        assert!(queue.overflowed());
+        assert!(!queue.overflowed());
+    }
+}

@@ -1,0 +1,150 @@
+//! The applier's last look: does what a plan places still fit, by the newest state?
+//!
+//! It counts the nodes' allocs itself and shares nothing with the search, so a fault there can't put two allocs into
+//! the same room.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rove_model::{
+    alloc::{Alloc, DesiredStatus},
+    ids::{AllocId, NodeId},
+    node::{Eligibility, NodeState},
+    plan::Plan,
+    resources::{Dimension, Room},
+};
+use rove_store::state::State;
+
+/// Why a placement is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its node is gone, or not ready for allocs.
+    NodeNotReady,
+    /// Its node has too little of this.
+    Exhausted(Dimension),
+    /// Its node has given this port to another alloc.
+    PortTaken(u16),
+}
+
+/// What of a plan may be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlanVerdict {
+    /// Placements that fit, or are written already.
+    pub accepted: BTreeSet<AllocId>,
+    /// Placements that must not be written, and why.
+    pub refused: BTreeMap<AllocId, Refusal>,
+    /// Stops that must not be written, as the placement they make way for is refused.
+    pub held: BTreeSet<AllocId>,
+}
+
+impl PlanVerdict {
+    /// Everything may be written.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.refused.is_empty()
+    }
+}
+
+struct NodeUse {
+    room: Room,
+    used: Room,
+    ports: BTreeSet<u16>,
+}
+
+/// Whether each placement of a plan still fits. A stop frees its room for the placements of the same plan.
+#[must_use]
+pub fn check_plan(state: &State, plan: &Plan) -> PlanVerdict {
+    let mut verdict = PlanVerdict::default();
+    loop {
+        let held = verdict.held.len();
+        verdict = check(state, plan, verdict.held);
+        // A stop that is held keeps its room, so that another placement may not fit any more.
+        if verdict.held.len() == held {
+            return verdict;
+        }
+    }
+}
+
+fn check(state: &State, plan: &Plan, mut held: BTreeSet<AllocId>) -> PlanVerdict {
+    let stopped = plan
+        .stops
+        .iter()
+        .filter(|stop| stop.desired_status != DesiredStatus::Run)
+        .map(|stop| stop.alloc_id)
+        .filter(|id| !held.contains(id))
+        .collect::<BTreeSet<_>>();
+    let mut verdict = PlanVerdict::default();
+    let mut nodes: BTreeMap<NodeId, Option<NodeUse>> = BTreeMap::new();
+    for alloc in &plan.placements {
+        if state.alloc(alloc.id).is_some() {
+            verdict.accepted.insert(alloc.id);
+            continue;
+        }
+        let node = nodes
+            .entry(alloc.node_id)
+            .or_insert_with(|| node_use(state, alloc.node_id, &stopped));
+        match place(node.as_mut(), alloc) {
+            Ok(()) => {
+                verdict.accepted.insert(alloc.id);
+            }
+            Err(refusal) => {
+                verdict.refused.insert(alloc.id, refusal);
+                // What is lost or moved away is stopped all the same; what makes way is not.
+                let makes_way = alloc.previous_allocation.filter(|previous| {
+                    plan.stops
+                        .iter()
+                        .any(|stop| stop.alloc_id == *previous && super::place::makes_way(stop))
+                });
+                held.extend(makes_way);
+            }
+        }
+    }
+    verdict.held = held;
+    verdict
+}
+
+fn node_use(state: &State, id: NodeId, stopped: &BTreeSet<AllocId>) -> Option<NodeUse> {
+    let node = state.node(id)?;
+    let ready = state
+        .node_status(id)
+        .is_some_and(|status| status.status == NodeState::Ready)
+        && state
+            .node_control(id)
+            .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible);
+    if !ready {
+        return None;
+    }
+    let mut found = NodeUse {
+        room: node.room(),
+        used: Room::default(),
+        ports: node.reserved.ports.iter().copied().collect(),
+    };
+    for alloc in state.allocs_of_node(id) {
+        let live = alloc.desired_status == DesiredStatus::Run
+            && !stopped.contains(&alloc.id)
+            && !state.client_status(alloc.id).is_terminal();
+        if live {
+            found.used = found.used.plus(alloc.resources.room());
+            found
+                .ports
+                .extend(alloc.resources.all_ports().map(|port| port.value));
+        }
+    }
+    Some(found)
+}
+
+fn place(node: Option<&mut NodeUse>, alloc: &Alloc) -> Result<(), Refusal> {
+    let node = node.ok_or(Refusal::NodeNotReady)?;
+    let used = node.used.plus(alloc.resources.room());
+    if let Some(dimension) = node.room.exceeded_by(used) {
+        return Err(Refusal::Exhausted(dimension));
+    }
+    let mut ports = BTreeSet::new();
+    for port in alloc.resources.all_ports() {
+        if node.ports.contains(&port.value) || !ports.insert(port.value) {
+            return Err(Refusal::PortTaken(port.value));
+        }
+    }
+    node.used = used;
+    node.ports.extend(ports);
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The evaluations that follow from an evaluation.
+
+use rove_model::{
+    eval::{Eval, EvalStatus, TriggeredBy},
+    ids::{EvalId, UnixNanos},
+};
+
+pub(super) const DELAYED_RESCHEDULE: &str = "created for delayed rescheduling";
+pub(super) const BLOCKED: &str = "created to place remaining allocations";
+pub(super) const NEXT_TURN: &str = "created for the next turn of a large job";
+
+/// An evaluation of the same job that follows from `eval`.
+pub(super) fn follow_up(
+    eval: &Eval,
+    id: EvalId,
+    triggered_by: TriggeredBy,
+    status: EvalStatus,
+    description: &str,
+    now: UnixNanos,
+) -> Eval {
+    Eval {
+        id,
+        triggered_by,
+        status,
+        status_description: description.to_owned(),
+        previous_eval: Some(eval.id),
+        create_time: now,
+        modify_time: now,
+        node_id: None,
+        deployment_id: None,
+        wait_until: None,
+        next_eval: None,
+        blocked_eval: None,
+        failed_groups: Default::default(),
+        class_eligibility: Default::default(),
+        queued_allocations: Default::default(),
+        plan_refusals: 0,
+        ..eval.clone()
+    }
+}
+
+/// It was blocked before, and is blocked again when there is still no place.
+pub(super) fn was_blocked(eval: &Eval) -> bool {
+    matches!(
+        eval.triggered_by,
+        TriggeredBy::QueuedAllocs | TriggeredBy::MaxPlanAttempts
+    )
+}

@@ -1,0 +1,10 @@
+#![allow(clippy::unwrap_used)]
+
+mod blocked;
+mod cache;
+mod dry_run;
+mod lifecycle;
+mod placement;
+mod properties;
+mod reference;
+mod rollout;

@@ -1,0 +1,333 @@
+//! Which node is chosen, and what it is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rove_model::{
+    alloc::ClientStatus,
+    duration::Nanos,
+    ids::NodeId,
+    job::{Constraint, EphemeralDisk, Job, ReschedulePolicy},
+    node::{Eligibility, NodeControl, NodeState},
+};
+
+use super::super::fixtures::{World, job, node, node_id, resources, task, with_ports};
+
+fn nodes_of(world: &World, id: &str) -> Vec<NodeId> {
+    world.live(id).iter().map(|alloc| alloc.node_id).collect()
+}
+
+fn distinct(world: &World, id: &str) -> usize {
+    nodes_of(world, id)
+        .into_iter()
+        .collect::<BTreeSet<_>>()
+        .len()
+}
+
+fn constraint(left: &str, operand: &str, right: &str) -> Constraint {
+    Constraint {
+        ltarget: left.to_owned(),
+        rtarget: right.to_owned(),
+        operand: operand.to_owned(),
+    }
+}
+
+#[test]
+fn the_fuller_node_is_better() {
+    let mut world = World::new(1);
+    world.run_register(&job("first", 1));
+    for n in 2..=20 {
+        world.add_node(node(n));
+    }
+    world.run_register(&job("second", 1));
+    assert_eq!(nodes_of(&world, "second"), [node_id(1)]);
+}
+
+#[test]
+fn allocs_of_a_group_keep_away_from_each_other() {
+    let mut world = World::new(5);
+    world.run_register(&job("j", 5));
+    assert_eq!(distinct(&world, "j"), 5);
+    world.run_register(&job("j", 10));
+    let mut by_node = BTreeMap::<_, u32>::new();
+    for node in nodes_of(&world, "j") {
+        *by_node.entry(node).or_default() += 1;
+    }
+    assert!(by_node.values().all(|allocs| *allocs == 2), "{by_node:?}");
+}
+
+#[test]
+fn equal_nodes_are_drawn_by_the_seed() {
+    let chosen = |seed| {
+        let mut world = World::seeded(20, seed);
+        world.run_register(&job("j", 1));
+        nodes_of(&world, "j")[0]
+    };
+    assert_eq!(chosen(1), chosen(1));
+    let drawn = (0..10).map(chosen).collect::<BTreeSet<_>>();
+    assert!(drawn.len() > 3, "{drawn:?}");
+}
+
+#[test]
+fn a_node_that_will_not_do_is_not_chosen() {
+    type Change = fn(&mut World, &mut Job);
+    let rows: [(&str, Change); 9] = [
+        ("it is down", |world, _| {
+            world.set_node(node_id(1), NodeState::Down)
+        }),
+        ("it was never alive", |world, _| {
+            world.set_node(node_id(1), NodeState::Initializing);
+        }),
+        ("it is ineligible", |world, _| {
+            let control = NodeControl {
+                scheduling_eligibility: Eligibility::Ineligible,
+            };
+            world.control_node(1, &control);
+        }),
+        ("its datacenter", |world, job| {
+            let mut node = node(1);
+            node.datacenter = "dc9".to_owned();
+            world.add_node(node);
+            job.datacenters = vec!["dc1".to_owned(), "dc2*".to_owned()];
+        }),
+        ("its pool", |world, _| {
+            let mut node = node(1);
+            node.node_pool = "gpu".to_owned();
+            world.add_node(node);
+        }),
+        ("a missing driver", |world, _| {
+            let mut node = node(1);
+            node.drivers.remove("raw_exec");
+            world.add_node(node);
+        }),
+        ("a constraint on its class", |world, job| {
+            let mut node = node(1);
+            node.attributes
+                .insert("kernel.name".to_owned(), "plan9".to_owned());
+            world.add_node(node);
+            job.constraints = vec![constraint("${attr.kernel.name}", "!=", "plan9")];
+        }),
+        ("a constraint on itself", |_, job| {
+            job.task_groups[0].constraints = vec![constraint("${node.unique.name}", "=", "node-2")];
+        }),
+        ("no room", |world, _| {
+            let mut node = node(1);
+            node.reserved.memory_mb = 8_100;
+            world.add_node(node);
+        }),
+    ];
+    for (what, change) in rows {
+        let mut world = World::new(1);
+        let mut job = job("j", 1);
+        change(&mut world, &mut job);
+        world.run_register(&job);
+        assert!(world.live("j").is_empty(), "{what}");
+        world.add_node(node(2));
+        world.run_again("j");
+        assert_eq!(nodes_of(&world, "j"), [node_id(2)], "{what}");
+    }
+}
+
+#[test]
+fn distinct_hosts_of_a_group_and_of_a_job() {
+    let mut world = World::new(3);
+    let mut job = job("j", 5);
+    job.task_groups[0].constraints = vec![constraint("", "distinct_hosts", "true")];
+    let outcome = world.run_register(&job);
+    assert_eq!(distinct(&world, "j"), 3);
+    assert_eq!(world.live("j").len(), 3);
+    let failure = &outcome.eval().failed_groups[&"g".into()];
+    assert_eq!(failure.constraint_filtered["distinct_hosts"], 3);
+    assert_eq!(failure.nodes_filtered, 3);
+    // The second evaluation counts those that are there.
+    world.add_node(node(4));
+    world.run_again("j");
+    assert_eq!(distinct(&world, "j"), 4);
+    assert_eq!(world.live("j").len(), 4);
+
+    let mut two_groups = super::super::fixtures::job("two", 1);
+    two_groups.constraints = vec![constraint("", "distinct_hosts", "")];
+    two_groups
+        .task_groups
+        .push(super::super::fixtures::group("h", 1));
+    two_groups.canonicalize();
+    world.run_register(&two_groups);
+    assert_eq!(distinct(&world, "two"), 2);
+}
+
+#[test]
+fn distinct_property_limits_allocs_by_value() {
+    let mut world = World::new(0);
+    for n in 1..=6 {
+        let mut node = node(n);
+        if n < 6 {
+            let rack = format!("r{}", n % 2);
+            node.meta.insert("rack".to_owned(), rack);
+        }
+        world.add_node(node);
+    }
+    let mut job = job("j", 5);
+    job.task_groups[0].constraints = vec![constraint("${meta.rack}", "distinct_property", "2")];
+    let outcome = world.run_register(&job);
+    let mut by_rack = BTreeMap::<_, u32>::new();
+    for id in nodes_of(&world, "j") {
+        let rack = world.state.node(id).unwrap().meta["rack"].clone();
+        *by_rack.entry(rack).or_default() += 1;
+    }
+    assert_eq!(by_rack, [("r0".to_owned(), 2), ("r1".to_owned(), 2)].into());
+    let failure = &outcome.eval().failed_groups[&"g".into()];
+    assert_eq!(
+        failure.constraint_filtered,
+        [
+            (
+                "distinct_property: ${meta.rack}=r0 used by 2 allocs".to_owned(),
+                2
+            ),
+            (
+                "distinct_property: ${meta.rack}=r1 used by 2 allocs".to_owned(),
+                3
+            ),
+            ("missing property \"${meta.rack}\"".to_owned(), 1),
+        ]
+        .into()
+    );
+}
+
+#[test]
+fn ports_are_given_on_the_first_address_and_none_twice() {
+    let mut world = World::new(1);
+    let mut job = with_ports(job("j", 20), &[], 2);
+    job.task_groups[0].networks[0].dynamic_ports[0].to = 6_379;
+    resources(&mut job).networks = with_ports(super::super::fixtures::job("x", 1), &[], 1)
+        .task_groups
+        .remove(0)
+        .networks;
+    world.run_register(&job);
+    let mut seen = BTreeSet::new();
+    for alloc in world.live("j") {
+        assert_eq!(alloc.resources.ports.len(), 2);
+        assert_eq!(alloc.resources.ports[0].to, 6_379);
+        assert_eq!(alloc.resources.tasks["t"].ports.len(), 1);
+        for port in alloc.resources.all_ports() {
+            assert_eq!(port.host_ip, "10.0.0.2");
+            assert!(port.dynamic);
+            assert!((20_000..=20_099).contains(&port.value));
+            assert!(seen.insert(port.value));
+        }
+    }
+    assert_eq!(seen.len(), 60);
+    // 40 of the range are left: 13 more allocs.
+    job.task_groups[0].count = Some(40);
+    let outcome = world.run_register(&job);
+    assert_eq!(world.live("j").len(), 33);
+    let failure = &outcome.eval().failed_groups[&"g".into()];
+    assert_eq!(
+        failure.dimension_exhausted["network: dynamic port selection failed"],
+        1
+    );
+}
+
+#[test]
+fn a_port_with_a_set_number_is_given_once_per_node() {
+    let mut world = World::new(2);
+    let outcome = world.run_register(&with_ports(job("j", 3), &[8080], 0));
+    assert_eq!(world.live("j").len(), 2);
+    assert_eq!(distinct(&world, "j"), 2);
+    let port = &world.live("j")[0].resources.ports[0];
+    assert_eq!((port.value, port.to, port.dynamic), (8080, 0, false));
+    let failure = &outcome.eval().failed_groups[&"g".into()];
+    assert_eq!(
+        failure.dimension_exhausted["network: reserved port collision p8080=8080"],
+        2
+    );
+    assert_eq!(failure.nodes_exhausted, 2);
+}
+
+#[test]
+fn room_is_free_once_an_alloc_is_to_be_stopped_or_is_over() {
+    let mut world = World::new(1);
+    let mut big = job("big", 1);
+    resources(&mut big).memory_mb = Some(8_000);
+    world.run_register(&big);
+    let mut next = job("next", 1);
+    resources(&mut next).memory_mb = Some(8_000);
+    world.run_register(&next);
+    assert!(world.live("next").is_empty());
+    let running = world.live("big")[0].id;
+    world.report(running, ClientStatus::Running, None);
+    let eval = world.stop("big", false);
+    world.run(&eval);
+    world.run_again("next");
+    assert_eq!(world.live("next").len(), 1);
+    let id = world.live("next")[0].id;
+    world.report(id, ClientStatus::Failed, None);
+    big.id = "third".to_owned();
+    world.run_register(&big);
+    assert_eq!(world.live("third").len(), 1);
+}
+
+#[test]
+fn a_failed_alloc_prefers_another_node_even_a_worse_one() {
+    let mut world = World::new(2);
+    let mut job = job("j", 1);
+    job.task_groups[0].reschedule_policy = Some(ReschedulePolicy {
+        unlimited: Some(true),
+        delay: Some(Nanos::secs(0)),
+        ..ReschedulePolicy::default()
+    });
+    world.run_register(&job);
+    let mut seen = nodes_of(&world, "j");
+    for _ in 0..2 {
+        let failed = world.live("j")[0].id;
+        world.report(failed, ClientStatus::Failed, Some(false));
+        let outcome = world.run_again("j");
+        let chosen = &outcome.plan().unwrap().placements[0];
+        let scores = &chosen.metrics.score_meta_data;
+        let penalised = scores
+            .iter()
+            .filter(|score| score.scores["node-reschedule-penalty"] < 0.0)
+            .count();
+        assert_eq!(penalised, seen.iter().collect::<BTreeSet<_>>().len());
+        seen.extend(nodes_of(&world, "j"));
+    }
+    assert_ne!(seen[0], seen[1]);
+}
+
+#[test]
+fn a_sticky_disk_stays_on_its_node() {
+    for seed in 0..5 {
+        let mut world = World::seeded(10, seed);
+        let mut job = job("j", 1);
+        job.task_groups[0].ephemeral_disk = Some(EphemeralDisk {
+            sticky: Some(true),
+            size_mb: Some(300),
+            ..EphemeralDisk::default()
+        });
+        world.run_register(&job);
+        let before = nodes_of(&world, "j");
+        // A fuller node would be better.
+        world.run_register(&super::super::fixtures::job("other", 3));
+        task(&mut job).env.insert("A".to_owned(), "b".to_owned());
+        world.run_register(&job);
+        assert_eq!(nodes_of(&world, "j"), before);
+    }
+}
+
+#[test]
+fn the_scores_of_the_best_nodes_are_kept() {
+    let mut world = World::new(8);
+    let outcome = world.run_register(&job("j", 12));
+    let plan = outcome.plan().unwrap();
+    let first = &plan.placements[0].metrics;
+    assert_eq!(first.score_meta_data.len(), 5);
+    assert_eq!(first.score_meta_data[0].node_id, plan.placements[0].node_id);
+    assert_eq!(first.nodes_evaluated, 8);
+    assert_eq!(first.nodes_available["dc1"], 8);
+    let scores = first.score_meta_data.iter().map(|score| score.norm_score);
+    assert!(scores.is_sorted_by(|a, b| a >= b));
+    let ninth = &plan.placements[8].metrics.score_meta_data[0];
+    // The second of 12 on a node: -(1 + 1) / 12, and the mean of both scores.
+    assert!((ninth.scores["job-anti-affinity"] + 2.0 / 12.0).abs() < 1e-9);
+    let mean = f64::midpoint(ninth.scores["binpack"], -2.0 / 12.0);
+    assert!((ninth.norm_score - mean).abs() < 1e-9);
+    assert_eq!(plan.placements[11].metrics.score_meta_data.len(), 1);
+}

@@ -1,0 +1,173 @@
+//! Hosts made by `scripts/cluster`, removed when dropped.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::command::{Output, available, eventually, rove, run, workspace};
+
+/// A running set of hosts.
+pub struct Cluster {
+    name: String,
+    state: PathBuf,
+    binary: PathBuf,
+    /// What the hosts see as `/vagrant`.
+    pub files: TempDir,
+    agents: Vec<Child>,
+}
+
+impl Cluster {
+    /// Makes the hosts of the `cluster.yaml` in `files`; `None` where this machine can't.
+    ///
+    /// # Panics
+    /// When the script fails.
+    #[must_use]
+    pub fn up(name: &str, files: TempDir) -> Option<Self> {
+        let root = nix_is_root();
+        let engine =
+            Path::new("/usr/sbin/dockerd").exists() || Path::new("/usr/bin/dockerd").exists();
+        if !available("root", root) || !available("a docker engine", engine) {
+            return None;
+        }
+        // Not under /tmp: the hosts have one of their own.
+        let state = PathBuf::from(format!("/var/tmp/rove-e2e-{name}-{}", std::process::id()));
+        let image = workspace().join("scripts/images/redis.sh");
+        std::fs::copy(image, files.path().join("redis.sh"))
+            .expect("the cluster's files can be written");
+        let cluster = Self {
+            name: format!("rv{name}"),
+            state,
+            binary: rove(),
+            files,
+            agents: Vec::new(),
+        };
+        let folder = cluster.files.path().to_owned();
+        let _ = run(cluster.script().arg("up").arg(&folder)).ok();
+        Some(cluster)
+    }
+
+    fn script(&self) -> Command {
+        let mut command = Command::new(workspace().join("scripts/cluster"));
+        command
+            .env("ROVE_CLUSTER_STATE", &self.state)
+            .env("ROVE_CLUSTER_NAME", &self.name)
+            .env("ROVE_BIN", &self.binary);
+        command
+    }
+
+    /// Runs a command line of a shell on `host`.
+    pub fn sh(&self, host: &str, line: &str) -> Output {
+        run(self.script().args(["exec", host, "sh", "-c", line]))
+    }
+
+    /// Starts `nomad agent` with the given configuration files on `host`, its output in `/tmp/nomad.log` there, and
+    /// waits until it says that it runs. Gives its pid.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_agent(&mut self, host: &str, configs: &[&str]) -> u32 {
+        let flags: Vec<String> = configs
+            .iter()
+            .map(|config| format!("-config {config}"))
+            .collect();
+        let line = format!(
+            "cd /tmp && echo $$ > agent.pid && exec nomad agent {} > nomad.log 2>&1",
+            flags.join(" ")
+        );
+        let child = self
+            .script()
+            .args(["exec", host, "sh", "-c", &line])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the cluster script is there");
+        self.agents.push(child);
+        eventually(
+            &format!("the agent on {host}"),
+            Duration::from_secs(30),
+            || {
+                let log = self.sh(host, "cat /tmp/nomad.log");
+                if log.stdout.contains("agent started!") {
+                    Ok(())
+                } else {
+                    Err(log.stdout)
+                }
+            },
+        );
+        self.agent_pid(host)
+    }
+
+    /// The pid of the agent on `host`.
+    ///
+    /// # Panics
+    /// When none was started.
+    #[must_use]
+    pub fn agent_pid(&self, host: &str) -> u32 {
+        self.sh(host, "cat /tmp/agent.pid")
+            .ok()
+            .trim()
+            .parse()
+            .expect("a pid was recorded")
+    }
+
+    /// Sends `signal` to the agent on `host` and waits until it is gone.
+    pub fn kill_agent(&self, host: &str, signal: &str) {
+        let pid = self.agent_pid(host);
+        let _ = self.sh(host, &format!("kill -{signal} {pid}"));
+        eventually(
+            &format!("the end of the agent on {host}"),
+            Duration::from_secs(30),
+            || {
+                if Path::new(&format!("/proc/{pid}")).exists() {
+                    Err(format!("pid {pid} lives"))
+                } else {
+                    Ok(())
+                }
+            },
+        );
+    }
+
+    /// Makes the `redis:3.2` image in the engine of `host`.
+    pub fn load_redis(&self, host: &str) {
+        let _ = self
+            .sh(
+                host,
+                "DOCKER_HOST=unix:///run/docker.sock /vagrant/redis.sh",
+            )
+            .ok();
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for host in ["server-one", "nomad-server", "client-one", "client-two"] {
+                let log = Command::new(workspace().join("scripts/cluster"))
+                    .env("ROVE_CLUSTER_STATE", &self.state)
+                    .env("ROVE_CLUSTER_NAME", &self.name)
+                    .args(["exec", host, "tail", "-n", "60", "/tmp/nomad.log"])
+                    .output();
+                if let Ok(log) = log {
+                    eprintln!(
+                        "--- the agent's log on {host}:\n{}",
+                        String::from_utf8_lossy(&log.stdout)
+                    );
+                }
+            }
+        }
+        let _ = run(self.script().arg("down"));
+        for agent in &mut self.agents {
+            let _ = agent.wait();
+        }
+    }
+}
+
+fn nix_is_root() -> bool {
+    std::fs::metadata("/proc/self")
+        .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
+}

@@ -1,0 +1,170 @@
+//! Commands with a deadline, and conditions that are waited for.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The longest any command of a test may take.
+pub const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
+
+/// What a command printed and how it ended.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+    /// Its exit code; -1 when a signal ended it.
+    pub code: i32,
+}
+
+impl Output {
+    /// Its standard output, when it ended with `code`.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[must_use]
+    pub fn expect_code(self, code: i32) -> String {
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
+        self.stdout
+    }
+
+    /// Its standard output, when it ended with 0.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[must_use]
+    pub fn ok(self) -> String {
+        self.expect_code(0)
+    }
+}
+
+/// Runs `command` to its end, or ends it at the deadline.
+///
+/// # Panics
+/// When it can't be started.
+pub fn run(command: &mut Command) -> Output {
+    let what = format!("{command:?}");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{what} can't be started: {error}"));
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let status = wait(&mut child, COMMAND_DEADLINE).unwrap_or_else(|| {
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("{what} did not end within {COMMAND_DEADLINE:?}")
+    });
+    Output {
+        stdout: stdout.join().unwrap_or_default(),
+        stderr: stderr.join().unwrap_or_default(),
+        code: status.code().unwrap_or(-1),
+    }
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What was read before an error is still worth showing.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Waits for `child`; `None` when it still runs at the deadline.
+pub fn wait(child: &mut Child, deadline: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + deadline;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(10)),
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}
+
+/// Waits until `condition` gives a value, and gives it.
+///
+/// # Panics
+/// When it gives none within the deadline; says what was waited for and what `condition` said last.
+pub fn eventually<T>(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl FnMut() -> Result<T, String>,
+) -> T {
+    let end = Instant::now() + deadline;
+    loop {
+        match condition() {
+            Ok(value) => return value,
+            Err(last) => {
+                assert!(
+                    Instant::now() < end,
+                    "{what}: not within {deadline:?}; last: {last}"
+                );
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default()
+}
+
+/// The rove binary under test: `$ROVE_BIN`, or the one beside this test's own folder.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn rove() -> PathBuf {
+    if let Some(path) = std::env::var_os("ROVE_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("a running program knows its path");
+    let beside = test
+        .parent()
+        .and_then(Path::parent)
+        .map(|folder| folder.join("rove"))
+        .unwrap_or_default();
+    assert!(
+        beside.is_file(),
+        "{} is not there: build the binary `rove` in the same profile first",
+        beside.display()
+    );
+    beside
+}
+
+/// Whether a part that a test needs is there. On a build server a missing part is a failure, elsewhere the test is
+/// skipped with a word.
+///
+/// # Panics
+/// When it is missing and `CI` is `true`.
+#[must_use]
+pub fn available(what: &str, there: bool) -> bool {
+    if !there {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "{what} is missing"
+        );
+        eprintln!("skipped: {what} is missing");
+    }
+    there
+}

@@ -1,0 +1,262 @@
+//! Agents on this host's loopback, without namespaces.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    command::{Output, eventually, rove, run, wait},
+    etcd::free_port,
+};
+
+const CLIENT: &str = "\
+client {
+  enabled           = true
+  network_interface = \"lo\"
+}
+plugin \"raw_exec\" {
+  config {
+    enabled = true
+  }
+}
+";
+
+/// An agent that was started with a configuration file of its own; ended when dropped.
+pub struct Agent {
+    child: Child,
+    /// Its HTTP port.
+    pub http: u16,
+    /// Its store front end's port.
+    pub rpc: u16,
+    /// Its folder: `agent.hcl`, `agent.log`, `data`.
+    pub folder: TempDir,
+}
+
+impl Agent {
+    /// Starts a development-like agent: server and client on loopback with free ports, `raw_exec` on, durable state in
+    /// its folder, and `extra` configuration.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start(extra: &str) -> Self {
+        Self::with_roles(&format!("server {{\n  enabled = true\n}}\n{CLIENT}"), extra)
+    }
+
+    /// Starts a server alone.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn server(extra: &str) -> Self {
+        Self::with_roles("server {\n  enabled = true\n}\n", extra)
+    }
+
+    /// Starts a client of the servers at these ports of loopback.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn client(servers: &[u16], extra: &str) -> Self {
+        let servers: Vec<String> = servers
+            .iter()
+            .map(|port| format!("\"127.0.0.1:{port}\""))
+            .collect();
+        Self::with_roles(
+            &format!(
+                "{CLIENT}\nclient {{\n  servers = [{}]\n}}\n",
+                servers.join(", ")
+            ),
+            extra,
+        )
+    }
+
+    fn with_roles(roles: &str, extra: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (http, rpc) = (free_port(), free_port());
+        let config = format!(
+            "name = \"host-{http}\"\ndata_dir = \"{}\"\nbind_addr = \"127.0.0.1\"\nports {{\n  http = {http}\n  rpc = {rpc}\n}}\n{roles}",
+            folder.path().join("data").display()
+        );
+        std::fs::write(folder.path().join("agent.hcl"), config)
+            .expect("the configuration can be written");
+        std::fs::write(folder.path().join("more.hcl"), extra)
+            .expect("the configuration can be written");
+        let child = spawn(folder.path());
+        let mut agent = Self {
+            child,
+            http,
+            rpc,
+            folder,
+        };
+        agent.ready();
+        agent
+    }
+
+    fn ready(&mut self) {
+        let log = self.folder.path().join("agent.log");
+        let child = &mut self.child;
+        eventually("the agent", Duration::from_secs(30), || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            if text.contains("agent started!") {
+                return Ok(());
+            }
+            assert!(
+                child.try_wait().is_ok_and(|status| status.is_none()),
+                "the agent ended:\n{text}"
+            );
+            Err(text)
+        });
+    }
+
+    /// Ends it with `signal` (`KILL`, `TERM`, `INT`), its tasks as they are.
+    pub fn end(&mut self, signal: &str) {
+        let _ = run(Command::new("kill")
+            .arg(format!("-{signal}"))
+            .arg(self.child.id().to_string()));
+        let _ = wait(&mut self.child, Duration::from_secs(30));
+    }
+
+    /// Starts it again on its state.
+    pub fn restart(&mut self) {
+        let _ = std::fs::rename(
+            self.folder.path().join("agent.log"),
+            self.folder.path().join("agent.log.old"),
+        );
+        self.child = spawn(self.folder.path());
+        self.ready();
+    }
+
+    /// Its pid.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// What it logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("agent.log")).unwrap_or_default()
+    }
+
+    /// Runs `rove` with `args` against it.
+    pub fn rove(&self, args: &[&str]) -> Output {
+        run(Command::new(rove())
+            .env("ROVE_ADDR", format!("http://127.0.0.1:{}", self.http))
+            .current_dir(self.folder.path())
+            .args(args))
+    }
+
+    /// Writes a job file into its folder and gives its path.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    #[must_use]
+    pub fn job(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("the job file can be written");
+        path.display().to_string()
+    }
+
+    /// The JSON that `GET path` answers.
+    ///
+    /// # Errors
+    /// When it does not answer with JSON.
+    pub fn get(&self, path: &str) -> Result<serde_json::Value, String> {
+        let output = self.rove(&["operator", "api", path]);
+        serde_json::from_str(&output.stdout).map_err(|error| format!("{path}: {error}: {output:?}"))
+    }
+
+    /// Waits until every alloc of `job` that shall run does; gives their ids.
+    #[must_use]
+    pub fn running(&self, job: &str, count: usize) -> Vec<String> {
+        eventually(
+            &format!("{count} running of {job}"),
+            Duration::from_secs(60),
+            || {
+                let allocs = self.get(&format!("/v1/job/{job}/allocations"))?;
+                let running: Vec<String> = allocs
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter(|alloc| {
+                        alloc["ClientStatus"] == "running" && alloc["DesiredStatus"] == "run"
+                    })
+                    .filter_map(|alloc| alloc["ID"].as_str().map(str::to_owned))
+                    .collect();
+                if running.len() == count {
+                    Ok(running)
+                } else {
+                    Err(allocs.to_string())
+                }
+            },
+        )
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            eprintln!(
+                "--- the agent's log:\n{}",
+                tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
+        }
+        // Stop what it runs before it ends, so that no task outlives the test.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            if let Ok(serde_json::Value::Array(jobs)) = self.get("/v1/jobs") {
+                for job in jobs.iter().filter_map(|job| job["ID"].as_str()) {
+                    let _ = self.rove(&["job", "stop", "-purge", "-yes", job]);
+                }
+            }
+            self.end("TERM");
+        }
+        end_supervisors(self.folder.path());
+    }
+}
+
+fn spawn(folder: &Path) -> Child {
+    let log = std::fs::File::create(folder.join("agent.log")).expect("the log can be written");
+    let errors = log.try_clone().expect("the log's handle can be copied");
+    Command::new(rove())
+        .args(["agent", "-config"])
+        .arg(folder.join("agent.hcl"))
+        .arg("-config")
+        .arg(folder.join("more.hcl"))
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .spawn()
+        .expect("rove can be started")
+}
+
+/// Ends supervisors whose state lies under `folder`, should a failed test have left one.
+fn end_supervisors(folder: &Path) {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return;
+    };
+    for process in processes.flatten() {
+        let Ok(line) = std::fs::read(process.path().join("cmdline")) else {
+            continue;
+        };
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if line.contains("supervise")
+            && line.contains(&*folder.to_string_lossy())
+            && let Some(pid) = process.file_name().to_str()
+        {
+            let _ = run(Command::new("kill").args(["-9", pid]));
+        }
+    }
+}

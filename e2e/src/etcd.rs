@@ -1,0 +1,173 @@
+//! A real etcd as a process of its own.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::command::{Output, available, eventually, run};
+
+/// A running etcd, ended when dropped.
+pub struct Etcd {
+    child: Child,
+    port: u16,
+    peer_port: u16,
+    data: TempDir,
+    extra: Vec<String>,
+}
+
+impl Etcd {
+    /// Starts one on loopback with further flags; `None` where none is installed.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start(extra: &[&str]) -> Option<Self> {
+        if !available("etcd", Path::new("/usr/bin/etcd").exists()) {
+            return None;
+        }
+        let data = tempfile::tempdir().expect("a temporary folder can be made");
+        let (port, peer_port) = (free_port(), free_port());
+        let extra: Vec<String> = extra.iter().map(|flag| (*flag).to_owned()).collect();
+        let child = spawn(port, peer_port, data.path(), &extra);
+        let etcd = Self {
+            child,
+            port,
+            peer_port,
+            data,
+            extra,
+        };
+        etcd.ready();
+        Some(etcd)
+    }
+
+    fn ready(&self) {
+        eventually("etcd", Duration::from_secs(30), || {
+            let health = self.ctl(&["endpoint", "health"]);
+            if health.code == 0 {
+                Ok(())
+            } else {
+                Err(health.stderr)
+            }
+        });
+    }
+
+    /// `http://host:port`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Runs `etcdctl` against it.
+    pub fn ctl(&self, args: &[&str]) -> Output {
+        etcdctl(&self.endpoint(), args)
+    }
+
+    /// Ends it with SIGKILL; its data stays.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Saves a snapshot of it as `file`.
+    ///
+    /// # Panics
+    /// When etcd refuses.
+    pub fn snapshot(&self, file: &Path) {
+        let _ = self
+            .ctl(&["snapshot", "save", &file.display().to_string()])
+            .ok();
+    }
+
+    /// Puts it, ended, back to a snapshot; start it again with [`Etcd::restart`].
+    ///
+    /// # Panics
+    /// When the snapshot can't be read.
+    pub fn restore(&mut self, file: &Path) {
+        let data = self.data.path().join("etcd");
+        std::fs::remove_dir_all(&data).expect("etcd has left its data");
+        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let _ = run(Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .args(["snapshot", "restore"])
+            .arg(file)
+            .arg("--data-dir")
+            .arg(&data)
+            .args([
+                "--initial-cluster",
+                &format!("default={peer}"),
+                "--initial-advertise-peer-urls",
+                &peer,
+            ]))
+        .ok();
+    }
+
+    /// Starts it again on its data.
+    pub fn restart(&mut self) {
+        self.child = spawn(self.port, self.peer_port, self.data.path(), &self.extra);
+        self.ready();
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs `etcdctl` against an endpoint.
+pub fn etcdctl(endpoint: &str, args: &[&str]) -> Output {
+    run(Command::new("etcdctl")
+        .env("ETCDCTL_API", "3")
+        .arg("--endpoints")
+        .arg(endpoint)
+        .args(args))
+}
+
+fn spawn(port: u16, peer_port: u16, data: &Path, extra: &[String]) -> Child {
+    let client = format!("http://127.0.0.1:{port}");
+    let peer = format!("http://127.0.0.1:{peer_port}");
+    Command::new("etcd")
+        .arg("--data-dir")
+        .arg(data.join("etcd"))
+        .args([
+            "--listen-client-urls",
+            &client,
+            "--advertise-client-urls",
+            &client,
+        ])
+        .args([
+            "--listen-peer-urls",
+            &peer,
+            "--initial-advertise-peer-urls",
+            &peer,
+        ])
+        .args([
+            "--initial-cluster",
+            &format!("default={peer}"),
+            "--log-level",
+            "error",
+        ])
+        .args(extra)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("etcd can be started")
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// When the machine has none.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
+}

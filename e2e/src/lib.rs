@@ -1,0 +1,8 @@
+//! What the end-to-end tests and benches share: the built binary, hosts, commands with a deadline, conditions waited for.
+
+pub mod cluster;
+pub mod command;
+pub mod dev;
+pub mod etcd;
+pub mod reference;
+pub mod text;

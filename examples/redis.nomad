@@ -1,0 +1,26 @@
+# A redis in docker: `rove job run examples/redis.nomad`
+job "redis" {
+  datacenters = ["dc1"]
+
+  group "cache" {
+    network {
+      port "db" {
+        to = 6379
+      }
+    }
+
+    task "redis" {
+      driver = "docker"
+
+      config {
+        image = "redis:3.2"
+        ports = ["db"]
+      }
+
+      resources {
+        cpu    = 500
+        memory = 256
+      }
+    }
+  }
+}

@@ -1,0 +1,1005 @@
+//! The evaluator: expressions to values.
+//!
+//! It never panics and never runs away: arithmetic is checked, steps, depth and the size of what is made are limited.
+//! A name that nothing defines is not an error: it is left as the text `${…}` for the node to fill in, as it is
+//! written. What is wrong is reported once; its value is [`Value::Unknown`], about which nothing more is said.
+
+use std::{
+    collections::{BTreeMap, HashMap, btree_map::Entry},
+    ops::Range,
+};
+
+use hcl_edit::{
+    Span as _,
+    expr::{
+        BinaryOp, BinaryOperator, Conditional, Expression, ForExpr, FuncCall, ObjectKey, Traversal,
+        TraversalOperator, UnaryOp, UnaryOperator,
+    },
+    template::{Directive, Element, Strip, Template},
+};
+
+use super::{
+    functions::{self, FunctionError},
+    heredoc, types,
+};
+use crate::{
+    diagnostics::{Diagnostic, nearest},
+    source::{Source, Span},
+    value::{Number, Value},
+};
+
+/// Expressions evaluated in one file.
+const MAX_STEPS: u64 = 3_000_000;
+/// Bytes of text and elements of lists made in one file.
+const MAX_SIZE: usize = 32 << 20;
+/// Expressions inside one another, over locals too.
+const MAX_DEPTH: usize = 200;
+
+/// Names that an expression sees, innermost last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    names: Vec<(String, Value)>,
+}
+
+impl Scope {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        let found = self.names.iter().rev().find(|(known, _)| known == name);
+        found.map(|(_, value)| value)
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
+        self.names.push((name.to_owned(), value));
+    }
+
+    /// Adds an entry to an object that is in scope.
+    pub(crate) fn add_to(&mut self, name: &str, key: &str, value: Value) {
+        let found = self.names.iter_mut().rev().find(|(known, _)| known == name);
+        if let Some((_, Value::Map(map))) = found {
+            map.insert(key.to_owned(), value);
+        }
+    }
+
+    pub(crate) fn mark(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(crate) fn back_to(&mut self, mark: usize) {
+        self.names.truncate(mark);
+    }
+}
+
+/// Evaluates the expressions of one file.
+pub(crate) struct Evaluator<'a> {
+    source: &'a Source,
+    files: &'a dyn functions::Files,
+    pub(crate) scope: Scope,
+    pub(crate) found: Vec<Diagnostic>,
+    steps: u64,
+    size: usize,
+    depth: usize,
+    exhausted: bool,
+    /// The literals of the heredocs that are being evaluated, stripped and dedented.
+    heredocs: Vec<HashMap<usize, String>>,
+}
+
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(source: &'a Source, files: &'a dyn functions::Files) -> Self {
+        Self {
+            source,
+            files,
+            scope: Scope::default(),
+            found: Vec::new(),
+            steps: 0,
+            size: 0,
+            depth: 0,
+            exhausted: false,
+            heredocs: Vec::new(),
+        }
+    }
+
+    /// Reports a mistake.
+    fn fail(
+        &mut self,
+        summary: &str,
+        detail: impl Into<String>,
+        span: Option<Range<usize>>,
+    ) -> Value {
+        self.found.push(Diagnostic::error(summary, detail, span));
+        Value::Unknown
+    }
+
+    /// Counts work; false when there was too much.
+    fn spend(&mut self, size: usize, span: &Option<Span>) -> bool {
+        self.size = self.size.saturating_add(size);
+        self.steps += 1;
+        if self.steps <= MAX_STEPS && self.size <= MAX_SIZE {
+            return true;
+        }
+        if !std::mem::replace(&mut self.exhausted, true) {
+            self.fail(
+                "Too much to evaluate",
+                "The expressions of this file take too many steps or make too much text.",
+                span.clone(),
+            );
+        }
+        false
+    }
+
+    pub(crate) fn eval(&mut self, expression: &Expression) -> Value {
+        let span = expression.span();
+        if !self.spend(1, &span) {
+            return Value::Unknown;
+        }
+        if self.depth >= MAX_DEPTH {
+            return self.fail(
+                "Too deeply nested",
+                format!("Expressions may be nested {MAX_DEPTH} levels deep at most."),
+                span,
+            );
+        }
+        self.depth += 1;
+        let value = self.eval_inner(expression, span);
+        self.depth -= 1;
+        value
+    }
+
+    fn eval_inner(&mut self, expression: &Expression, span: Option<Span>) -> Value {
+        match expression {
+            Expression::Null(_) => Value::Null,
+            Expression::Bool(value) => Value::Bool(*value.value()),
+            Expression::Number(number) => self.number(expression, number.value(), span),
+            Expression::String(text) => Value::String(text.as_str().to_owned()),
+            Expression::Array(array) => {
+                Value::List(array.iter().map(|element| self.eval(element)).collect())
+            }
+            Expression::Object(object) => self.object(object),
+            Expression::StringTemplate(template) => {
+                let elements: Vec<&Element> = template.iter().collect();
+                self.template(&elements, span)
+            }
+            Expression::HeredocTemplate(heredoc) => {
+                self.heredocs.push(heredoc::literals(self.source, heredoc));
+                let elements: Vec<&Element> = heredoc.template.iter().collect();
+                let value = self.template(&elements, span);
+                self.heredocs.pop();
+                match value {
+                    // A heredoc is a text even where it holds one interpolation only.
+                    value @ (Value::Unknown | Value::String(_)) => value,
+                    other => other.to_text().map_or(Value::Unknown, Value::String),
+                }
+            }
+            Expression::Parenthesis(inner) => self.eval(inner.inner()),
+            Expression::Variable(name) => match self.scope.get(name.as_str()) {
+                Some(value) => {
+                    // What is copied counts: doubling a list thirty times would fill any memory.
+                    let size = size_of_value(value);
+                    if !self.spend(size, &span) {
+                        return Value::Unknown;
+                    }
+                    let value = self.scope.get(name.as_str());
+                    value.cloned().unwrap_or(Value::Unknown)
+                }
+                None => Value::String(format!("${{{}}}", name.as_str())),
+            },
+            Expression::Conditional(conditional) => self.conditional(conditional),
+            Expression::FuncCall(call) => self.call(call, span),
+            Expression::Traversal(traversal) => self.traversal(traversal, span),
+            Expression::UnaryOp(operation) => self.unary(operation, span),
+            Expression::BinaryOp(operation) => self.binary(operation, span),
+            Expression::ForExpr(expression) => self.for_expression(expression),
+        }
+    }
+
+    fn number(
+        &mut self,
+        expression: &Expression,
+        number: &hcl_edit::Number,
+        span: Option<Span>,
+    ) -> Value {
+        // The text is exact where the parsed number may not be.
+        let written = span.as_ref().map(|span| self.source.slice(span).trim());
+        let exact = written.and_then(Number::parse).or_else(|| {
+            number
+                .as_i64()
+                .map(|value| Number::Int(value.into()))
+                .or_else(|| number.as_f64().and_then(Number::from_f64))
+        });
+        match exact {
+            Some(number) => Value::Number(number),
+            None => self.fail(
+                "Invalid number",
+                format!(
+                    "{} is not a number that can be used.",
+                    expression.to_string().trim()
+                ),
+                span,
+            ),
+        }
+    }
+
+    fn object(&mut self, object: &hcl_edit::expr::Object) -> Value {
+        let mut map = BTreeMap::new();
+        for (key, value) in object {
+            let (name, span) = match key {
+                ObjectKey::Ident(name) => (Value::String(name.as_str().to_owned()), name.span()),
+                ObjectKey::Expression(expression) => (self.eval(expression), expression.span()),
+            };
+            let value = self.eval(value.expr());
+            match name.to_text() {
+                Some(name) => {
+                    map.insert(name, value);
+                }
+                None if name == Value::Unknown => {}
+                None => {
+                    self.fail(
+                        "Incorrect key type",
+                        "Can't use this value as a key: string required.",
+                        span,
+                    );
+                }
+            }
+        }
+        Value::Map(map)
+    }
+
+    fn conditional(&mut self, conditional: &Conditional) -> Value {
+        let condition = self.eval(&conditional.cond_expr);
+        match condition.to_bool() {
+            Some(true) => self.eval(&conditional.true_expr),
+            Some(false) => self.eval(&conditional.false_expr),
+            None if condition == Value::Unknown => Value::Unknown,
+            None => self.fail(
+                "Incorrect condition type",
+                "The condition expression must be of type bool.",
+                conditional.cond_expr.span(),
+            ),
+        }
+    }
+
+    fn unary(&mut self, operation: &UnaryOp, span: Option<Span>) -> Value {
+        let value = self.eval(&operation.expr);
+        if value == Value::Unknown {
+            return value;
+        }
+        match operation.operator.value() {
+            UnaryOperator::Neg => match value.to_number() {
+                Some(Number::Int(number)) => Value::int(number.saturating_neg()),
+                Some(Number::Float(number)) => Value::Number(Number::Float(-number)),
+                None => self.fail(
+                    "Invalid operand",
+                    "Unsuitable value for unary operand: a number is required.",
+                    span,
+                ),
+            },
+            UnaryOperator::Not => match value.to_bool() {
+                Some(value) => Value::Bool(!value),
+                None => self.fail(
+                    "Invalid operand",
+                    "Unsuitable value for unary operand: a bool is required.",
+                    span,
+                ),
+            },
+        }
+    }
+
+    fn binary(&mut self, operation: &BinaryOp, span: Option<Span>) -> Value {
+        let left = self.eval(&operation.lhs_expr);
+        let operator = *operation.operator.value();
+        let right = self.eval(&operation.rhs_expr);
+        if left == Value::Unknown || right == Value::Unknown {
+            return Value::Unknown;
+        }
+        match operator {
+            BinaryOperator::Eq => return Value::Bool(left == right),
+            BinaryOperator::NotEq => return Value::Bool(left != right),
+            BinaryOperator::And | BinaryOperator::Or => {
+                let (a, b) = (left.to_bool(), right.to_bool());
+                return match (a, b) {
+                    (Some(a), Some(b)) if operator == BinaryOperator::And => Value::Bool(a && b),
+                    (Some(a), Some(b)) => Value::Bool(a || b),
+                    _ => self.bad_operand(a.is_none(), "a bool", operation),
+                };
+            }
+            _ => {}
+        }
+        let (Some(a), Some(b)) = (left.to_number(), right.to_number()) else {
+            return self.bad_operand(left.to_number().is_none(), "a number", operation);
+        };
+        let order = a.compare(b);
+        match operator {
+            BinaryOperator::Less => return Value::Bool(order.is_lt()),
+            BinaryOperator::LessEq => return Value::Bool(order.is_le()),
+            BinaryOperator::Greater => return Value::Bool(order.is_gt()),
+            BinaryOperator::GreaterEq => return Value::Bool(order.is_ge()),
+            BinaryOperator::Div | BinaryOperator::Mod if b.as_f64() == 0.0 => {
+                return self.fail("Division by zero", "Can't divide by zero.", span);
+            }
+            _ => {}
+        }
+        match arithmetic(operator, a, b) {
+            Some(number) => Value::Number(number),
+            None => self.fail(
+                "Operation failed",
+                "The result is too large to be a number.",
+                span,
+            ),
+        }
+    }
+
+    fn bad_operand(&mut self, left: bool, wanted: &str, operation: &BinaryOp) -> Value {
+        let (side, span) = if left {
+            ("left", operation.lhs_expr.span())
+        } else {
+            ("right", operation.rhs_expr.span())
+        };
+        self.fail(
+            "Invalid operand",
+            format!("Unsuitable value for {side} operand: {wanted} is required."),
+            span,
+        )
+    }
+
+    fn call(&mut self, call: &FuncCall, span: Option<Span>) -> Value {
+        let name = call.name.name.as_str();
+        let name_span = call.name.name.span();
+        if matches!(name, "try" | "can") {
+            return self.try_or_can(name, call, span);
+        }
+        if name == "convert" {
+            return self.convert(call, span);
+        }
+        if !call.name.namespace.is_empty() || !functions::exists(name) {
+            let near = nearest(name, functions::names());
+            let meant = near.map_or(String::new(), |near| format!(" Did you mean {near:?}?"));
+            let mut finding = Diagnostic::error(
+                "Call to unknown function",
+                format!("There is no function named {name:?}.{meant}"),
+                name_span,
+            );
+            finding.echoes = 1;
+            self.found.push(finding);
+            return Value::Unknown;
+        }
+        let mut arguments: Vec<Value> = Vec::new();
+        let last = call.args.len().saturating_sub(1);
+        for (index, argument) in call.args.iter().enumerate() {
+            let value = self.eval(argument);
+            match value {
+                Value::List(list) if call.args.expand_final() && index == last => {
+                    arguments.extend(list);
+                }
+                value => arguments.push(value),
+            }
+        }
+        if arguments.iter().any(Value::has_unknown) {
+            return Value::Unknown;
+        }
+        match functions::call(name, &arguments, self.files) {
+            Ok(value) => {
+                let size = size_of_value(&value);
+                if self.spend(size, &span) {
+                    value
+                } else {
+                    Value::Unknown
+                }
+            }
+            Err(FunctionError::Arguments(detail)) => {
+                self.fail("Wrong number of function arguments", detail, span)
+            }
+            Err(FunctionError::Failed { argument, message }) => {
+                let argument = argument.and_then(|index| call.args.get(index));
+                let (summary, detail, span) = match argument {
+                    Some(argument) => (
+                        "Invalid function argument",
+                        format!("Invalid value for a parameter of {name:?}: {message}."),
+                        argument.span(),
+                    ),
+                    None => (
+                        "Error in function call",
+                        format!("Call to function {name:?} failed: {message}."),
+                        name_span.map(|name| name.start..name.end + 1),
+                    ),
+                };
+                let mut finding = Diagnostic::error(summary, detail, span);
+                finding.echoes = 1;
+                self.found.push(finding);
+                Value::Unknown
+            }
+        }
+    }
+
+    /// `try` takes the first argument that evaluates, `can` tells whether its argument does.
+    fn try_or_can(&mut self, name: &str, call: &FuncCall, span: Option<Span>) -> Value {
+        for argument in call.args.iter() {
+            let before = self.found.len();
+            let value = self.eval(argument);
+            let works = self.found.len() == before && !value.has_unknown();
+            if self.exhausted {
+                return Value::Unknown;
+            }
+            self.found.truncate(before);
+            if name == "can" {
+                return Value::Bool(works);
+            }
+            if works {
+                return value;
+            }
+        }
+        self.fail(
+            "Error in function call",
+            format!("Call to function {name:?} failed: no expression succeeded."),
+            span,
+        )
+    }
+
+    /// `convert(value, type)`.
+    fn convert(&mut self, call: &FuncCall, span: Option<Span>) -> Value {
+        let (Some(value), Some(wanted), 2) = (call.args.get(0), call.args.get(1), call.args.len())
+        else {
+            return self.fail(
+                "Wrong number of function arguments",
+                "Function \"convert\" expects a value and a type.",
+                span,
+            );
+        };
+        let value = self.eval(value);
+        match types::parse(wanted) {
+            Ok(wanted) => match types::convert(value, &wanted) {
+                Ok(value) => value,
+                Err(why) => self.fail(
+                    "Error in function call",
+                    format!("Call to function \"convert\" failed: {why}."),
+                    span,
+                ),
+            },
+            Err(why) => self.fail("Invalid type specification", why, wanted.span()),
+        }
+    }
+
+    fn traversal(&mut self, traversal: &Traversal, span: Option<Span>) -> Value {
+        if let Expression::Variable(name) = &traversal.expr {
+            let Some(mut base) = self.scope.get(name.as_str()) else {
+                return self.left_for_the_node(traversal, name.as_str());
+            };
+            // Down to the part that is meant before anything is copied: a root may be large.
+            let mut followed = 0;
+            for operator in &traversal.operators {
+                let next = match (base, operator.value()) {
+                    (Value::Map(map), TraversalOperator::GetAttr(name)) => map.get(name.as_str()),
+                    (Value::Map(map), TraversalOperator::Index(Expression::String(key))) => {
+                        map.get(key.as_str())
+                    }
+                    _ => None,
+                };
+                let Some(next) = next else { break };
+                base = next;
+                followed += 1;
+            }
+            let size = size_of_value(base);
+            if self.size.saturating_add(size) > MAX_SIZE {
+                self.spend(size, &span);
+                return Value::Unknown;
+            }
+            let base = base.clone();
+            self.spend(size, &span);
+            return self.follow(base, &traversal.operators[followed..], &span);
+        }
+        let base = self.eval(&traversal.expr);
+        self.follow(base, &traversal.operators, &span)
+    }
+
+    /// The traversal's own text in `${}`.
+    fn left_for_the_node(&mut self, traversal: &Traversal, root: &str) -> Value {
+        let start = traversal.expr.span().map(|span| span.start);
+        let end = traversal
+            .operators
+            .last()
+            .and_then(|operator| operator.span())
+            .map(|span| span.end);
+        let text = match (start, end) {
+            (Some(start), Some(end)) => {
+                let mut end = end;
+                // An operator's span may leave out the bracket that closes it.
+                let text = &self.source.text;
+                let open = |end: usize| {
+                    let part = text.get(start..end).unwrap_or_default();
+                    part.matches('[').count() > part.matches(']').count()
+                };
+                while open(end) && end < text.len() {
+                    end += 1;
+                    while !text.is_char_boundary(end) {
+                        end += 1;
+                    }
+                }
+                self.source.slice(&(start..end)).trim().to_owned()
+            }
+            _ => root.to_owned(),
+        };
+        Value::String(format!("${{{text}}}"))
+    }
+
+    fn follow(
+        &mut self,
+        value: Value,
+        operators: &[hcl_edit::Decorated<TraversalOperator>],
+        span: &Option<Span>,
+    ) -> Value {
+        let mut value = value;
+        let mut at = 0;
+        while let Some(operator) = operators.get(at) {
+            if !self.spend(1, span) || value == Value::Unknown {
+                return Value::Unknown;
+            }
+            let here = operator.span().or_else(|| span.clone());
+            at += 1;
+            value = match operator.value() {
+                TraversalOperator::GetAttr(name) => self.attribute(
+                    value,
+                    name.as_str(),
+                    name.span()
+                        .map(|span| span.start.saturating_sub(1)..span.end)
+                        .or(here),
+                ),
+                TraversalOperator::LegacyIndex(index) => {
+                    let index = Value::int(*index.value());
+                    self.element(value, &index, here)
+                }
+                TraversalOperator::Index(index) => {
+                    let index = self.eval(index);
+                    self.element(value, &index, here)
+                }
+                TraversalOperator::AttrSplat(_) => {
+                    let rest = &operators[at..];
+                    let inside = rest
+                        .iter()
+                        .take_while(|operator| {
+                            matches!(
+                                operator.value(),
+                                TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_)
+                            )
+                        })
+                        .count();
+                    at += inside;
+                    self.splat(value, &rest[..inside], span)
+                }
+                TraversalOperator::FullSplat(_) => {
+                    let rest = &operators[at..];
+                    at = operators.len();
+                    self.splat(value, rest, span)
+                }
+            };
+        }
+        value
+    }
+
+    fn splat(
+        &mut self,
+        value: Value,
+        operators: &[hcl_edit::Decorated<TraversalOperator>],
+        span: &Option<Span>,
+    ) -> Value {
+        let elements = match value {
+            Value::Null => Vec::new(),
+            Value::List(list) => list,
+            single => vec![single],
+        };
+        let followed = elements
+            .into_iter()
+            .map(|element| self.follow(element, operators, span));
+        Value::List(followed.collect())
+    }
+
+    fn attribute(&mut self, value: Value, name: &str, span: Option<Span>) -> Value {
+        match value {
+            Value::Map(mut map) => match map.remove(name) {
+                Some(value) => value,
+                None => {
+                    let near = nearest(name, map.keys().map(String::as_str));
+                    let hint = near.map(|near| format!("did you mean {near:?}?"));
+                    let mut finding = Diagnostic::error(
+                        "Unsupported attribute",
+                        format!("This object does not have an attribute named {name:?}."),
+                        span,
+                    );
+                    finding.hint = hint;
+                    self.found.push(finding);
+                    Value::Unknown
+                }
+            },
+            Value::Null => self.fail(
+                "Attempt to get attribute from null value",
+                "This value is null, so it does not have any attributes.",
+                span,
+            ),
+            Value::Unknown => Value::Unknown,
+            other => self.fail(
+                "Unsupported attribute",
+                format!(
+                    "Can't access attributes on a value of type {}.",
+                    other.type_name()
+                ),
+                span,
+            ),
+        }
+    }
+
+    fn element(&mut self, value: Value, index: &Value, span: Option<Span>) -> Value {
+        let missing = "The given key does not identify an element in this collection value.";
+        match (value, index) {
+            (Value::Unknown, _) | (_, Value::Unknown) => Value::Unknown,
+            (Value::List(mut list), index) => {
+                let Some(number) = index.to_number().and_then(Number::as_i64) else {
+                    return self.fail(
+                        "Invalid index",
+                        "The given key does not identify an element in this collection value: a number is required.",
+                        span,
+                    );
+                };
+                match usize::try_from(number) {
+                    Ok(number) if number < list.len() => list.swap_remove(number),
+                    _ => self.fail("Invalid index", missing, span),
+                }
+            }
+            (Value::Map(mut map), index) => {
+                match index.to_text().and_then(|key| map.remove(&key)) {
+                    Some(value) => value,
+                    None => self.fail("Invalid index", missing, span),
+                }
+            }
+            (Value::Null, _) => self.fail(
+                "Attempt to index null value",
+                "This value is null, so it does not have any indices.",
+                span,
+            ),
+            (_, _) => self.fail(
+                "Invalid index",
+                "This value does not have any indices.",
+                span,
+            ),
+        }
+    }
+
+    fn for_expression(&mut self, expression: &ForExpr) -> Value {
+        let collection = self.eval(&expression.intro.collection_expr);
+        let type_name = collection.type_name();
+        let unknown = collection == Value::Unknown;
+        let Some(pairs) = pairs(collection) else {
+            if unknown {
+                return Value::Unknown;
+            }
+            return self.fail(
+                "Iteration over non-iterable value",
+                format!(
+                    "A value of type {type_name} cannot be used as the collection in a 'for' expression."
+                ),
+                expression.intro.collection_expr.span(),
+            );
+        };
+        let mut list = Vec::new();
+        let mut map: BTreeMap<String, Value> = BTreeMap::new();
+        let mark = self.scope.mark();
+        for (key, value) in pairs {
+            self.scope.back_to(mark);
+            if let Some(name) = &expression.intro.key_var {
+                self.scope.set(name.as_str(), key);
+            }
+            self.scope.set(expression.intro.value_var.as_str(), value);
+            if let Some(condition) = &expression.cond {
+                let holds = self.eval(&condition.expr);
+                match holds.to_bool() {
+                    Some(true) => {}
+                    Some(false) => continue,
+                    None if holds == Value::Unknown => continue,
+                    None => {
+                        self.fail(
+                            "Invalid 'for' condition",
+                            "The 'if' clause value is invalid: a bool is required.",
+                            condition.expr.span(),
+                        );
+                        break;
+                    }
+                }
+            }
+            let key = expression
+                .key_expr
+                .as_ref()
+                .map(|key| (self.eval(key), key.span()));
+            let value = self.eval(&expression.value_expr);
+            if self.exhausted {
+                break;
+            }
+            let Some((key, key_span)) = key else {
+                list.push(value);
+                continue;
+            };
+            let Some(name) = key.to_text() else {
+                if key != Value::Unknown {
+                    self.fail(
+                        "Invalid object key",
+                        "The key expression produced an invalid result: string required.",
+                        key_span,
+                    );
+                }
+                continue;
+            };
+            if expression.grouping {
+                match map.entry(name).or_insert_with(|| Value::List(Vec::new())) {
+                    Value::List(group) => group.push(value),
+                    other => *other = value,
+                }
+                continue;
+            }
+            match map.entry(name) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                Entry::Occupied(entry) => {
+                    let detail = format!(
+                        "Two different items produced the key {:?} in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key.",
+                        entry.key()
+                    );
+                    self.fail("Duplicate object key", detail, key_span);
+                }
+            }
+        }
+        self.scope.back_to(mark);
+        if self.exhausted {
+            return Value::Unknown;
+        }
+        if expression.key_expr.is_some() {
+            Value::Map(map)
+        } else {
+            Value::List(list)
+        }
+    }
+
+    /// A template: a single interpolation keeps its type, anything else is a text.
+    fn template(&mut self, elements: &[&Element], span: Option<Span>) -> Value {
+        if let [Element::Interpolation(only)] = elements {
+            return self.eval(&only.expr);
+        }
+        let mut out = String::new();
+        if self.template_text(elements, &mut out) && self.spend(out.len(), &span) {
+            Value::String(out)
+        } else {
+            Value::Unknown
+        }
+    }
+
+    /// Writes a template out; false when something in it is unknown.
+    fn template_text(&mut self, elements: &[&Element], out: &mut String) -> bool {
+        let mut known = true;
+        for (index, element) in elements.iter().enumerate() {
+            match element {
+                Element::Literal(literal) => {
+                    if let Some(text) = self.heredoc_literal(literal) {
+                        out.push_str(text);
+                        continue;
+                    }
+                    let mut text = literal.as_str();
+                    if index > 0 && strips(elements[index - 1]).1 {
+                        text = text.trim_start();
+                    }
+                    if elements.get(index + 1).is_some_and(|next| strips(next).0) {
+                        text = text.trim_end();
+                    }
+                    out.push_str(text);
+                }
+                Element::Interpolation(interpolation) => {
+                    let value = self.eval(&interpolation.expr);
+                    match value.to_text() {
+                        Some(text) => {
+                            known &= self.spend(text.len(), &interpolation.expr.span());
+                            out.push_str(&text);
+                        }
+                        None => {
+                            known = false;
+                            if !value.has_unknown() {
+                                self.fail(
+                                    "Invalid template interpolation value",
+                                    "Cannot include the given value in a string template: string required.",
+                                    interpolation.expr.span(),
+                                );
+                            }
+                        }
+                    }
+                }
+                Element::Directive(directive) => known &= self.directive(directive, out),
+            }
+            if self.exhausted {
+                return false;
+            }
+        }
+        known
+    }
+
+    /// The text of a literal of the innermost heredoc.
+    fn heredoc_literal(&self, literal: &hcl_edit::Spanned<String>) -> Option<&str> {
+        let start = literal.span()?.start;
+        let texts = self.heredocs.last()?;
+        texts.get(&start).map(String::as_str)
+    }
+
+    fn directive(&mut self, directive: &Directive, out: &mut String) -> bool {
+        match directive {
+            Directive::If(directive) => {
+                let condition = self.eval(&directive.if_expr.cond_expr);
+                let Some(holds) = condition.to_bool() else {
+                    if condition != Value::Unknown {
+                        self.fail(
+                            "Incorrect condition type",
+                            "The condition expression must be of type bool.",
+                            directive.if_expr.cond_expr.span(),
+                        );
+                    }
+                    return false;
+                };
+                // Each part's own markers strip the text between them.
+                let else_strip = directive.else_expr.as_ref().map(|part| part.strip);
+                let end_strip = directive.endif_expr.strip;
+                if holds {
+                    let next = else_strip.unwrap_or(end_strip);
+                    self.inner_template(
+                        &directive.if_expr.template,
+                        directive.if_expr.strip,
+                        next,
+                        out,
+                    )
+                } else if let Some(part) = &directive.else_expr {
+                    self.inner_template(&part.template, part.strip, end_strip, out)
+                } else {
+                    true
+                }
+            }
+            Directive::For(directive) => {
+                let part = &directive.for_expr;
+                let collection = self.eval(&part.collection_expr);
+                let unknown = collection == Value::Unknown;
+                let Some(pairs) = pairs(collection) else {
+                    if !unknown {
+                        self.fail(
+                            "Iteration over non-iterable value",
+                            "This value cannot be used as the collection in a 'for' directive.",
+                            part.collection_expr.span(),
+                        );
+                    }
+                    return false;
+                };
+                let mark = self.scope.mark();
+                let mut known = true;
+                for (key, value) in pairs {
+                    self.scope.back_to(mark);
+                    if let Some(name) = &part.key_var {
+                        self.scope.set(name.as_str(), key);
+                    }
+                    self.scope.set(part.value_var.as_str(), value);
+                    known &= self.inner_template(
+                        &part.template,
+                        part.strip,
+                        directive.endfor_expr.strip,
+                        out,
+                    );
+                    if self.exhausted || !self.spend(1, &None) {
+                        break;
+                    }
+                }
+                self.scope.back_to(mark);
+                known
+            }
+        }
+    }
+
+    /// The inside of a directive, between the markers that open and close it.
+    fn inner_template(
+        &mut self,
+        template: &Template,
+        opening: Strip,
+        closing: Strip,
+        out: &mut String,
+    ) -> bool {
+        let elements: Vec<&Element> = template.iter().collect();
+        let mut text = String::new();
+        let known = self.template_text(&elements, &mut text);
+        let mut part = text.as_str();
+        let quoted = |element: Option<&&Element>| match element {
+            Some(Element::Literal(literal)) => self.heredoc_literal(literal).is_none(),
+            _ => false,
+        };
+        if strips_after(opening) && quoted(elements.first()) {
+            part = part.trim_start();
+        }
+        if strips_before(closing) && quoted(elements.last()) {
+            part = part.trim_end();
+        }
+        out.push_str(part);
+        known && self.spend(text.len(), &None)
+    }
+}
+
+fn arithmetic(operator: BinaryOperator, a: Number, b: Number) -> Option<Number> {
+    if let (Number::Int(a), Number::Int(b)) = (a, b) {
+        let exact = match operator {
+            BinaryOperator::Plus => a.checked_add(b),
+            BinaryOperator::Minus => a.checked_sub(b),
+            BinaryOperator::Mul => a.checked_mul(b),
+            BinaryOperator::Mod => a.checked_rem(b),
+            BinaryOperator::Div if a.checked_rem(b) == Some(0) => a.checked_div(b),
+            _ => None,
+        };
+        if let Some(exact) = exact {
+            return Some(Number::Int(exact));
+        }
+    }
+    let (a, b) = (a.as_f64(), b.as_f64());
+    Number::from_f64(match operator {
+        BinaryOperator::Plus => a + b,
+        BinaryOperator::Minus => a - b,
+        BinaryOperator::Mul => a * b,
+        BinaryOperator::Div => a / b,
+        BinaryOperator::Mod => a % b,
+        _ => return None,
+    })
+}
+
+/// Keys and values of what can be iterated over.
+pub(crate) fn pairs(value: Value) -> Option<Vec<(Value, Value)>> {
+    match value {
+        Value::List(list) => Some(
+            (0_i128..)
+                .zip(list)
+                .map(|(index, value)| (Value::int(index), value))
+                .collect(),
+        ),
+        Value::Map(map) => Some(
+            map.into_iter()
+                .map(|(key, value)| (Value::String(key), value))
+                .collect(),
+        ),
+        _ => None,
+    }
+}
+
+fn strips_before(strip: Strip) -> bool {
+    matches!(strip, Strip::Start | Strip::Both)
+}
+
+fn strips_after(strip: Strip) -> bool {
+    matches!(strip, Strip::End | Strip::Both)
+}
+
+/// Whether an element strips the text before and after it.
+fn strips(element: &Element) -> (bool, bool) {
+    match element {
+        Element::Literal(_) => (false, false),
+        Element::Interpolation(interpolation) => (
+            strips_before(interpolation.strip),
+            strips_after(interpolation.strip),
+        ),
+        Element::Directive(directive) => match &**directive {
+            Directive::If(directive) => (
+                strips_before(directive.if_expr.strip),
+                strips_after(directive.endif_expr.strip),
+            ),
+            Directive::For(directive) => (
+                strips_before(directive.for_expr.strip),
+                strips_after(directive.endfor_expr.strip),
+            ),
+        },
+    }
+}
+
+/// About the memory that a value takes.
+pub(super) fn size_of_value(value: &Value) -> usize {
+    const EACH: usize = 32;
+    match value {
+        Value::String(text) => text.len() + EACH,
+        Value::List(list) => list.iter().map(size_of_value).sum::<usize>() + EACH,
+        Value::Map(map) => {
+            map.iter()
+                .map(|(key, value)| key.len() + size_of_value(value))
+                .sum::<usize>()
+                + EACH
+        }
+        _ => EACH,
+    }
+}

@@ -1,0 +1,167 @@
+//! Every job file of the reference becomes the reference's job, or is refused as there.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use rove_jobspec::{ParseOptions, parse_hcl};
+use serde_json::Value;
+
+/// The reference's folder; without it the test is skipped, or fails on CI.
+fn reference() -> Option<PathBuf> {
+    let root = env::var_os("ROVE_REFERENCE").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
+        PathBuf::from,
+    );
+    if root.is_dir() {
+        return Some(root);
+    }
+    assert!(
+        env::var("CI").as_deref() != Ok("true"),
+        "no reference at {}",
+        root.display()
+    );
+    println!("skipped: no reference at {}", root.display());
+    None
+}
+
+/// Where an empty text stands for null or absence: the reference makes no difference there.
+const EMPTY_TEXT_IS_NULL: [&str; 2] = ["DispatchIdempotencyToken", "Hostname"];
+
+/// Without what equals absence: null, empty lists and objects.
+fn normalised(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .filter(|(key, value)| !(EMPTY_TEXT_IS_NULL.contains(&key.as_str()) && value == ""))
+                .map(|(key, value)| (key, normalised(value)))
+                .filter(|(_, value)| !is_absent(value))
+                .collect(),
+        ),
+        Value::Array(list) => Value::Array(list.into_iter().map(normalised).collect()),
+        other => other,
+    }
+}
+
+fn is_absent(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(end))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The first difference of two values, as lines.
+fn difference(ours: &Value, theirs: &Value) -> Option<String> {
+    let (ours, theirs) = (
+        serde_json::to_string_pretty(ours).unwrap(),
+        serde_json::to_string_pretty(theirs).unwrap(),
+    );
+    if ours == theirs {
+        return None;
+    }
+    let pair = ours.lines().zip(theirs.lines()).enumerate();
+    let line = pair
+        .clone()
+        .find(|(_, (a, b))| a != b)
+        .map(|(line, _)| line);
+    let around = |text: &str| {
+        let at = line.unwrap_or(0);
+        let lines = text.lines().skip(at.saturating_sub(3)).take(7);
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    Some(format!(
+        "ours:\n{}\ntheirs:\n{}",
+        around(&ours),
+        around(&theirs)
+    ))
+}
+
+#[test]
+fn every_hcl2_sample_becomes_the_reference_s_job() {
+    let Some(root) = reference() else { return };
+    let folder = root.join("jobspec");
+    let (mut good, mut bad) = (0, Vec::new());
+    for path in files(&folder, ".nomad.hcl") {
+        let text = fs::read_to_string(&path).unwrap();
+        if text.starts_with("# HCLv1") {
+            continue;
+        }
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let mut options = ParseOptions::default();
+        let variables = folder.join(name.replace(".nomad.hcl", ".vars.hcl"));
+        if variables.exists() {
+            options
+                .variable_files
+                .push(("vars".to_owned(), fs::read_to_string(variables).unwrap()));
+        }
+        let mut job = match parse_hcl(&name, &text, &options) {
+            Ok(parsed) => parsed.job,
+            Err(findings) => {
+                bad.push(format!("{name}:\n{}", findings.render(false)));
+                continue;
+            }
+        };
+        job.canonicalize();
+        let ours = normalised(serde_json::to_value(&job).unwrap());
+        let expected = path.to_string_lossy().replace(".nomad.hcl", ".json");
+        let theirs =
+            normalised(serde_json::from_str(&fs::read_to_string(expected).unwrap()).unwrap());
+        match difference(&ours, &theirs) {
+            None => good += 1,
+            Some(difference) => bad.push(format!("{name}:\n{difference}")),
+        }
+    }
+    assert!(
+        bad.is_empty(),
+        "{good} are equal, but\n{}",
+        bad.join("\n\n")
+    );
+    assert_eq!(good, 39);
+}
+
+#[test]
+fn what_the_reference_refuses_at_parsing_is_refused_in_its_words() {
+    let Some(root) = reference() else { return };
+    let mut bad = Vec::new();
+    for path in files(&root.join("jobspec-invalid"), ".nomad.hcl") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let expected =
+            fs::read_to_string(path.to_string_lossy().replace(".nomad.hcl", ".err.txt")).unwrap();
+        let parses = expected.starts_with("stage: validate");
+        match parse_hcl("input.hcl", &text, &ParseOptions::default()) {
+            Ok(_) if parses => {}
+            Ok(_) => bad.push(format!("{name} was taken")),
+            Err(findings) if parses => bad.push(format!("{name}:\n{}", findings.render(false))),
+            Err(findings) => {
+                let theirs = expected
+                    .split_once("Failed to parse job: ")
+                    .map(|(_, text)| text.split_once("\n\n$ nomad").unwrap().0.trim_end());
+                // An empty text is refused before it is parsed.
+                if let Some(theirs) = theirs
+                    && findings.reference_text().trim_end() != theirs
+                {
+                    bad.push(format!(
+                        "{name}:\nours:   {}\ntheirs: {theirs}",
+                        findings.reference_text()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n\n"));
+}

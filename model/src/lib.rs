@@ -1,0 +1,22 @@
+//! The objects of rove: what a job is, what runs where, and what is known of it.
+//!
+//! Nothing here is async, does I/O or reads a clock. Field names in JSON are those of Nomad's HTTP API, in the
+//! store as well, so one reading knowledge serves `etcdctl get`, `/v1` and `-json`.
+
+pub mod alloc;
+mod canonicalize;
+pub mod deployment;
+pub mod diff;
+pub mod duration;
+pub mod encoding;
+pub mod eval;
+pub mod ids;
+pub mod job;
+pub mod node;
+pub mod plan;
+pub mod registration;
+pub mod resources;
+pub mod server;
+pub mod supported;
+pub mod update;
+pub mod validate;

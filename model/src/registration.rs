@@ -1,0 +1,100 @@
+//! What the store keeps of a job beside its specification.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    eval::TriggeredBy,
+    ids::{EvalId, GroupName, JobUid, Revision, UnixNanos},
+    job::Job,
+};
+
+/// `jobs/<ns>/<job>`: which version is wanted, and the evaluation asked for. Written by the API alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Registration {
+    /// This registration; a job purged and registered again gets another.
+    #[serde(rename = "UID")]
+    pub uid: JobUid,
+    /// The current version.
+    pub version: u64,
+    /// Stopped by the user: nothing of it should run.
+    pub stop: bool,
+    /// Purged: as stopped, no longer shown, and collected as soon as nothing refers to it.
+    pub purge: bool,
+    /// The evaluation this write asks for.
+    pub eval: EvalRequest,
+}
+
+/// The evaluation that a write to a job asks for: its id is fixed here, so that it is minted once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EvalRequest {
+    /// The id it will have.
+    #[serde(rename = "ID")]
+    pub id: EvalId,
+    /// Why.
+    pub triggered_by: TriggeredBy,
+    /// Its priority (1–100), by default the job's.
+    pub priority: i32,
+    /// When it was asked for.
+    pub create_time: UnixNanos,
+}
+
+/// `job-versions/<ns>/<job>/<uid>/<version>`: an immutable specification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JobVersion {
+    /// The canonical job, with `Version`, `SubmitTime` and `Stop` of this version.
+    pub job: Job,
+}
+
+/// `job-evaluated/<ns>/<job>`: the last evaluation made for a job. Written by the job loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JobEvaluated {
+    /// The registration it was made for.
+    #[serde(rename = "UID")]
+    pub uid: JobUid,
+    /// The evaluation.
+    #[serde(rename = "EvalID")]
+    pub eval: EvalId,
+    /// The revision the decision was made on.
+    pub snapshot: Revision,
+}
+
+/// `job-stable/<ns>/<job>`: versions that ran healthy. Written by the deployment loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JobStable {
+    /// The registration they belong to.
+    #[serde(rename = "UID")]
+    pub uid: JobUid,
+    /// The versions.
+    pub versions: BTreeSet<u64>,
+}
+
+/// `job-collected/<ns>/<job>`: how many allocs gc removed, so that a job's summary does not forget them. Written by
+/// gc in the transaction that removes the allocs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JobCollected {
+    /// The registration the counts belong to.
+    #[serde(rename = "UID")]
+    pub uid: Option<JobUid>,
+    /// Counts by task group.
+    pub groups: BTreeMap<GroupName, CollectedCounts>,
+}
+
+/// Allocs of a task group that were collected, by their last status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CollectedCounts {
+    /// Ended well.
+    pub complete: u64,
+    /// Ended with an error.
+    pub failed: u64,
+    /// Lost with their node.
+    pub lost: u64,
+}

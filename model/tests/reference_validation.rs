@@ -1,0 +1,117 @@
+//! The complaints have the reference's words.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use rove_model::{job::Job, validate::validate};
+use serde_json::Value;
+
+/// The reference's folder; without it the test is skipped, or fails on CI.
+fn reference() -> Option<PathBuf> {
+    let root = env::var_os("ROVE_REFERENCE").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
+        PathBuf::from,
+    );
+    if root.is_dir() {
+        return Some(root);
+    }
+    assert!(
+        env::var("CI").as_deref() != Ok("true"),
+        "no reference at {}",
+        root.display()
+    );
+    println!("skipped: no reference at {}", root.display());
+    None
+}
+
+fn check(name: &str, job: &Value, expected: &Value) {
+    let mut job: Job = serde_json::from_value(job.clone()).unwrap();
+    job.server_canonicalize();
+    let validation = validate(&job);
+    assert_eq!(validation.errors.to_string(), expected["Error"], "{name}");
+    let messages = expected["ValidationErrors"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    assert_eq!(
+        Value::from(validation.errors.messages()),
+        Value::from(messages),
+        "{name}"
+    );
+    assert_eq!(
+        validation.warnings.to_string(),
+        expected["Warnings"],
+        "{name}"
+    );
+}
+
+#[test]
+fn every_sample_is_judged_as_the_reference_judges_it() {
+    let Some(root) = reference() else { return };
+    let mut seen = 0;
+    for entry in fs::read_dir(root.join("jobspec")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let Some(stem) = name.strip_suffix(".validate.json") else {
+            continue;
+        };
+        let read = |file: String| -> Value {
+            serde_json::from_str(&fs::read_to_string(root.join("jobspec").join(file)).unwrap())
+                .unwrap()
+        };
+        check(&name, &read(format!("{stem}.json")), &read(name.clone()));
+        seen += 1;
+    }
+    assert_eq!(seen, 42);
+}
+
+#[test]
+fn bad_jobs_over_the_api_are_refused_in_the_same_words() {
+    let Some(root) = reference() else { return };
+    for name in ["064-validate-ok", "065-validate-errors"] {
+        let text = fs::read_to_string(root.join(format!("api/{name}.json"))).unwrap();
+        let exchange: Value = serde_json::from_str(&text).unwrap();
+        check(name, &exchange["request"]["body"]["Job"], &exchange["body"]);
+    }
+    let text = fs::read_to_string(root.join("api/052-job-post-invalid.json")).unwrap();
+    let exchange: Value = serde_json::from_str(&text).unwrap();
+    let mut job: Job = serde_json::from_value(exchange["request"]["body"]["Job"].clone()).unwrap();
+    job.server_canonicalize();
+    assert_eq!(validate(&job).errors.to_string(), exchange["body"]);
+}
+
+#[test]
+fn a_complaint_knows_its_field() {
+    let job = serde_json::json!({"ID": "j", "TaskGroups": [
+        {"Name": "web", "Networks": [{"ReservedPorts": [{"Label": "a", "Value": 80}, {"Label": "b", "Value": 80}]}],
+         "Tasks": [{"Name": "nginx", "Resources": {"MemoryMB": 2}}]}]});
+    let mut job: Job = serde_json::from_value(job).unwrap();
+    job.server_canonicalize();
+    let report = validate(&job).errors;
+    let fields: Vec<_> = report
+        .problems()
+        .iter()
+        .map(|problem| (problem.path.to_string(), problem.path.key()))
+        .collect();
+    let expected = [
+        (
+            "group[\"web\"].network.port[\"b\"].static",
+            "group[0].network[0].port[1].static",
+        ),
+        (
+            "group[\"web\"].task[\"nginx\"].driver",
+            "group[0].task[0].driver",
+        ),
+        (
+            "group[\"web\"].task[\"nginx\"].resources.memory",
+            "group[0].task[0].resources[0].memory",
+        ),
+    ];
+    assert_eq!(
+        fields,
+        expected.map(|(shown, key)| (shown.to_owned(), key.to_owned()))
+    );
+}

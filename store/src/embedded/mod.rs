@@ -1,0 +1,418 @@
+//! The store in this process, on disk: what one server uses that has no etcd.
+//!
+//! One thread writes. It takes what waits as a group, does each transaction at a revision of its own, and only when
+//! the group is safe on disk are answers given and watchers told: readers see up to the newest durable revision and
+//! no further. Values live in the database file and its bounded cache; memory holds the index, some 250 bytes a key
+//! and 40 bytes for each older version not compacted away yet.
+
+mod disk;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod writer;
+
+use std::collections::VecDeque;
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc,
+};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rove_model::ids::Revision;
+use thiserror::Error;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
+
+use crate::engine::{Engine, check_range, check_txn, check_watch};
+use crate::store::{
+    Event, LeaseId, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
+    WatchRequest, WatchStream,
+};
+use disk::Disk;
+use writer::{Request, Work, Writer};
+
+/// Requests that may wait for the writer at a time; more wait for their turn to wait.
+const QUEUE: usize = 1_024;
+
+/// A call that the disk keeps longer than this fails as unavailable.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reads of more values than this leave the async threads.
+const INLINE_VALUES: usize = 256;
+
+/// What recent events are kept in memory for watchers: revisions, and bytes.
+const RING_REVISIONS: usize = 1_024;
+const RING_BYTES: usize = 4 << 20;
+
+/// How an embedded store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of database pages kept in memory.
+    pub cache_bytes: usize,
+    /// Bytes of data that the store takes before it refuses writes.
+    pub quota_bytes: u64,
+    #[cfg(test)]
+    pub(crate) room: Option<Arc<tests::Room>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 8 << 20,
+            // etcd's default.
+            quota_bytes: 2 << 30,
+            #[cfg(test)]
+            room: None,
+        }
+    }
+}
+
+/// Why an embedded store can't be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Its folder or lock can't be made.
+    #[error("can't use {path} for the store")]
+    Folder {
+        /// What was touched.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process has it open.
+    #[error("the store in {path} is in use by process {pid}")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The process, as far as it said so.
+        pid: String,
+    },
+    /// Its content can't be read.
+    #[error("can't open the store in {path}")]
+    Content {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: StoreError,
+    },
+    /// The thread that writes can't be started.
+    #[error("can't start the store's writer")]
+    Thread(#[source] std::io::Error),
+}
+
+/// See the module. Clones share one store; it is closed when the last is dropped.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    /// `None` once closed.
+    work: Option<mpsc::Sender<Work>>,
+    queue: Arc<Semaphore>,
+    writer: Option<JoinHandle<()>>,
+    quota: u64,
+    /// Held, and so locked, as long as the store is open.
+    _lock: File,
+}
+
+/// What the writer, readers and watchers share.
+struct Shared {
+    /// May be ahead of `durable` while a group is being written: read it at `durable`.
+    engine: RwLock<Engine<()>>,
+    disk: Disk,
+    durable: tokio::sync::watch::Sender<Revision>,
+    ring: Mutex<Ring>,
+    /// Bytes of rows.
+    in_use: AtomicU64,
+    closed: AtomicBool,
+}
+
+/// The newest revisions' events, without gaps.
+#[derive(Default)]
+struct Ring {
+    batches: VecDeque<(Revision, Arc<[Event]>)>,
+    bytes: usize,
+}
+
+impl Ring {
+    fn push(&mut self, revision: Revision, events: Vec<Event>) {
+        self.bytes += size(&events);
+        self.batches.push_back((revision, events.into()));
+        while self.batches.len() > RING_REVISIONS || self.bytes > RING_BYTES {
+            let Some((_, events)) = self.batches.pop_front() else {
+                break;
+            };
+            self.bytes -= size(&events);
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn size(events: &[Event]) -> usize {
+    events
+        .iter()
+        .map(|event| match event {
+            Event::Put(kv) => kv.key.len() + kv.value.len(),
+            Event::Delete { key, .. } => key.len(),
+        })
+        .sum()
+}
+
+impl Shared {
+    fn engine(&self) -> RwLockReadGuard<'_, Engine<()>> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn engine_mut(&self) -> RwLockWriteGuard<'_, Engine<()>> {
+        self.engine.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn durable(&self) -> Revision {
+        *self.durable.borrow()
+    }
+}
+
+impl EmbeddedStore {
+    /// Opens the store in the folder `dir`, making both if they aren't there. Reads the whole index: call it where
+    /// blocking is allowed.
+    ///
+    /// # Errors
+    /// When the folder can't be used, another process uses it, or its content can't be read.
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        let dir = dir.as_ref();
+        let lock = lock(dir)?;
+        let content = |source| OpenError::Content {
+            path: dir.to_owned(),
+            source,
+        };
+        let disk = Disk::new(dir.join("store.redb"), &options);
+        let loaded = disk.open().map_err(content)?;
+        let shared = Arc::new(Shared {
+            durable: tokio::sync::watch::Sender::new(loaded.engine.revision()),
+            engine: RwLock::new(loaded.engine),
+            disk,
+            ring: Mutex::default(),
+            in_use: AtomicU64::new(loaded.in_use),
+            closed: AtomicBool::new(false),
+        });
+        let (work, inbox) = mpsc::channel();
+        let writer = Writer::new(
+            Arc::clone(&shared),
+            inbox,
+            loaded.swept,
+            options.quota_bytes,
+        );
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(OpenError::Thread)?;
+        Ok(Self {
+            handle: Arc::new(Handle {
+                shared,
+                work: Some(work),
+                queue: Arc::new(Semaphore::new(QUEUE)),
+                writer: Some(writer),
+                quota: options.quota_bytes,
+                _lock: lock,
+            }),
+        })
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Request,
+    ) -> Result<T, StoreError> {
+        let gone = || StoreError::Unavailable("the embedded store is closed".to_owned());
+        let handle = &self.handle;
+        let call = async {
+            let permit = Arc::clone(&handle.queue)
+                .acquire_owned()
+                .await
+                .map_err(|_| gone())?;
+            let (reply, answer) = oneshot::channel();
+            let work = Work {
+                request: request(reply),
+                _permit: permit,
+            };
+            let sender = handle.work.as_ref().ok_or_else(gone)?;
+            sender.send(work).map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        };
+        tokio::time::timeout(PATIENCE, call)
+            .await
+            .unwrap_or_else(|_| {
+                Err(StoreError::Unavailable(
+                    "the disk did not answer in time".to_owned(),
+                ))
+            })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        drop(self.work.take());
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has said so already.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// One process per folder: the lock ends with the process, however it ends.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let folder = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Folder { path, source }
+    };
+    std::fs::create_dir_all(dir).map_err(folder(dir))?;
+    let path = dir.join("lock");
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(folder(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            return Err(OpenError::InUse {
+                path: dir.to_owned(),
+                pid: if pid.is_empty() {
+                    "unknown".to_owned()
+                } else {
+                    pid
+                },
+            });
+        }
+        Err(TryLockError::Error(source)) => return Err(folder(&path)(source)),
+    }
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        write!(file, "{}", std::process::id())
+    };
+    write(&mut file).map_err(folder(&path))?;
+    Ok(file)
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
+        check_range(&request)?;
+        let shared = &self.handle.shared;
+        let (listing, revision, rows) = {
+            // The rows are opened under the lock: compaction takes a version from the index before it takes its row.
+            let engine = shared.engine();
+            let revision = shared.durable();
+            let at = engine.readable(request.revision, revision)?;
+            let listing = engine.list(&request, at);
+            let rows = if request.keys_only || listing.found.is_empty() {
+                None
+            } else {
+                Some(shared.disk.read()?)
+            };
+            (listing, revision, rows)
+        };
+        let (more, count) = (listing.more, listing.count);
+        let many = listing.found.len() > INLINE_VALUES;
+        let fetch = move || -> Result<Vec<_>, StoreError> {
+            listing
+                .found
+                .into_iter()
+                .map(|found| {
+                    let value = match &rows {
+                        Some(rows) => rows.value(found.place)?,
+                        None => bytes::Bytes::new(),
+                    };
+                    Ok(found.with_value(value))
+                })
+                .collect()
+        };
+        let kvs = if many {
+            tokio::task::spawn_blocking(fetch)
+                .await
+                .map_err(|error| StoreError::Disk(error.to_string()))??
+        } else {
+            fetch()?
+        };
+        Ok(RangeResponse {
+            revision,
+            kvs,
+            more,
+            count,
+        })
+    }
+
+    async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
+        check_txn(&txn)?;
+        self.ask(|reply| Request::Txn(txn, reply)).await
+    }
+
+    async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
+        check_watch(&request)?;
+        Ok(watch::open(Arc::clone(&self.handle.shared), request))
+    }
+
+    async fn lease_grant(
+        &self,
+        ttl: i64,
+        id: Option<LeaseId>,
+    ) -> Result<(LeaseId, i64), StoreError> {
+        self.ask(|reply| Request::Grant { ttl, id, reply }).await
+    }
+
+    async fn lease_keep_alive(&self, id: LeaseId) -> Result<i64, StoreError> {
+        let mut engine = self.handle.shared.engine_mut();
+        engine.leases.keep_alive(id, Instant::now())
+    }
+
+    async fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
+        self.ask(|reply| Request::Revoke(id, reply)).await
+    }
+
+    async fn lease_time_to_live(&self, id: LeaseId) -> Result<(i64, i64), StoreError> {
+        let engine = self.handle.shared.engine();
+        engine.leases.time_to_live(id, Instant::now())
+    }
+
+    async fn leases(&self) -> Result<Vec<LeaseId>, StoreError> {
+        Ok(self.handle.shared.engine().leases.ids())
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
+        self.ask(|reply| Request::Compact(revision, reply)).await
+    }
+
+    async fn status(&self) -> Result<StoreStatus, StoreError> {
+        let shared = &self.handle.shared;
+        if shared.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Unavailable("the store's writer ended".into()));
+        }
+        Ok(StoreStatus {
+            revision: shared.durable(),
+            db_size: shared.disk.file_size(),
+            db_size_in_use: shared.in_use.load(Ordering::Relaxed),
+            quota: Some(self.handle.quota),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            store_id: shared.disk.id(),
+        })
+    }
+}

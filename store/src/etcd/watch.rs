@@ -1,0 +1,174 @@
+//! A watch on etcd as whole revisions.
+//!
+//! Unless fragments are asked for, which they aren't, etcd sends all events of a revision in one response, catching up
+//! included (its batches end between revisions). This is checked all the same: a response that goes on with a revision
+//! already delivered ends the watch with an error rather than showing half of one.
+
+use std::time::Duration;
+
+use etcd_client::proto::PbEvent;
+use etcd_client::{Error, WatchOptions, WatchResponse};
+use futures::StreamExt;
+use rove_model::ids::Revision;
+use tokio::time::timeout;
+
+use super::Context;
+use super::connection::{Connection, Connector};
+use super::convert::{self, bounds, key_value, signed, unsigned};
+use crate::store::{Event, StoreError, WatchEvent, WatchRequest, WatchStream};
+
+struct Watching {
+    connector: Connector,
+    generation: u64,
+    stream: etcd_client::WatchStream,
+    /// Revisions before this one were delivered, or not asked for.
+    next: Revision,
+    events: Vec<Event>,
+    ended: bool,
+}
+
+pub(super) async fn open(
+    connector: Connector,
+    mut connection: Connection,
+    request: WatchRequest,
+    patience: Duration,
+) -> Result<WatchStream, StoreError> {
+    let (key, end) = bounds(&request.keys);
+    let start = request.start.unwrap_or(0);
+    let mut options = WatchOptions::new().with_start_revision(signed(start));
+    if let Some(end) = end {
+        options = options.with_range(end);
+    }
+    let generation = connection.generation;
+    let opened = timeout(patience, async {
+        let mut stream = connection.watch.watch(key, Some(options)).await?;
+        let first = stream.message().await?;
+        Ok::<_, Error>((stream, first))
+    })
+    .await;
+    let (stream, first) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => {
+            if convert::is_broken(&error) {
+                connector.failed(generation).await;
+            }
+            return Err(convert::error(&error, Context::default()));
+        }
+        Err(_) => {
+            connector.failed(generation).await;
+            return Err(StoreError::Unavailable("no answer in time".to_owned()));
+        }
+    };
+    let Some(first) = first else {
+        return Err(ended());
+    };
+    let mut watching = Watching {
+        connector,
+        generation,
+        stream,
+        next: start,
+        events: Vec::new(),
+        ended: false,
+    };
+    if start == 0 {
+        watching.next = first
+            .header()
+            .map_or(0, |header| unsigned(header.revision()))
+            + 1;
+    }
+    if let Some(error) = watching.cancelled(&first) {
+        return match error {
+            // A start that is gone is told by the watch, as by every store.
+            StoreError::Compacted { .. } => Ok(futures::stream::once(async { Err(error) }).boxed()),
+            error => Err(error),
+        };
+    }
+    Ok(futures::stream::unfold(watching, Watching::step).boxed())
+}
+
+fn ended() -> StoreError {
+    StoreError::Unavailable("the watch ended".to_owned())
+}
+
+impl Watching {
+    fn cancelled(&self, response: &WatchResponse) -> Option<StoreError> {
+        if !response.canceled() {
+            return None;
+        }
+        if response.compact_revision() > 0 {
+            return Some(StoreError::Compacted {
+                requested: self.next,
+                oldest: unsigned(response.compact_revision()),
+            });
+        }
+        let reason = response.cancel_reason();
+        Some(if reason.contains("permission denied") {
+            StoreError::PermissionDenied(reason.to_owned())
+        } else {
+            StoreError::Unavailable(format!("the watch was cancelled: {reason}"))
+        })
+    }
+
+    async fn step(mut self) -> Option<(Result<WatchEvent, StoreError>, Self)> {
+        if self.ended {
+            return None;
+        }
+        let item = self.receive().await;
+        self.ended = item.is_err();
+        Some((item, self))
+    }
+
+    async fn receive(&mut self) -> Result<WatchEvent, StoreError> {
+        loop {
+            let response = match self.stream.message().await {
+                Ok(Some(response)) => response,
+                Ok(None) => return Err(ended()),
+                Err(error) => {
+                    self.connector.failed(self.generation).await;
+                    return Err(convert::error(&error, Context::default()));
+                }
+            };
+            if let Some(error) = self.cancelled(&response) {
+                return Err(error);
+            }
+            let fragment = response.0.fragment;
+            for event in response.0.events {
+                self.events.push(take(event)?);
+            }
+            if fragment || self.events.is_empty() {
+                continue;
+            }
+            let events = std::mem::take(&mut self.events);
+            let (Some(first), Some(last)) = (events.first(), events.last()) else {
+                continue;
+            };
+            let revision = last.revision();
+            if first.revision() < self.next {
+                return Err(StoreError::Unavailable(format!(
+                    "the watch goes back to revision {} after {}",
+                    first.revision(),
+                    self.next - 1
+                )));
+            }
+            self.next = revision + 1;
+            return Ok(WatchEvent::Batch { revision, events });
+        }
+    }
+}
+
+fn take(event: PbEvent) -> Result<Event, StoreError> {
+    let kv = event
+        .kv
+        .map(key_value)
+        .ok_or_else(|| StoreError::Unavailable("an event without its key".to_owned()))?;
+    match event.r#type {
+        0 => Ok(Event::Put(kv)),
+        1 => Ok(Event::Delete {
+            key: kv.key,
+            mod_revision: kv.mod_revision,
+        }),
+        other => Err(StoreError::Unavailable(format!(
+            "an event of the unknown kind {other}"
+        ))),
+    }
+}

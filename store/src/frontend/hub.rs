@@ -1,0 +1,452 @@
+//! One watch on the store below, for all watches of this process.
+//!
+//! Recent events are kept in a ring, bounded in bytes and number. A watcher that starts within the ring is served from
+//! it; from then on its events are put into its stream's bounded queue as they come. Watchers are found by the table
+//! and node in a key, not tried in turn. Whoever starts before the ring, or doesn't keep up with its queue, is told that its
+//! start was compacted away.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use rove_model::ids::Revision;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::FrontendConfig;
+use super::access::Access;
+use crate::store::{Event, KeyRange, Store, StoreError, WatchEvent, WatchRequest, WatchStream};
+
+/// How far back the ring reaches when a server starts, so that agents coming back from another find their place.
+const BACKLOG: Revision = 5_000;
+
+/// Waits between tries at the store.
+const BACKOFF: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(50)..=Duration::from_secs(2);
+
+/// How long a watcher waits for a server that is just starting.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a watcher's stream is handed.
+#[derive(Debug)]
+pub(super) enum Delivery {
+    /// Events for a watch of that id.
+    Events {
+        watch: i64,
+        events: Vec<Event>,
+        head: Revision,
+    },
+    /// Nothing is missing on the stream up to this revision.
+    Progress(Revision),
+}
+
+/// Ids of watches that were dropped because their stream's queue was full, or their place in the ring was lost.
+pub(super) type Lost = Arc<Mutex<BTreeMap<i64, Revision>>>;
+
+/// A stream's end of things.
+#[derive(Clone)]
+pub(super) struct Outlet {
+    pub(super) queue: mpsc::Sender<Delivery>,
+    pub(super) lost: Lost,
+    /// Woken when something is lost, for the queue may be empty then.
+    pub(super) wake: Arc<tokio::sync::Notify>,
+}
+
+struct Watcher {
+    watch: i64,
+    pieces: Vec<KeyRange>,
+    buckets: Vec<Option<Bytes>>,
+    next: Revision,
+    outlet: Outlet,
+}
+
+#[derive(Default)]
+struct State {
+    /// Batches of whole revisions, in order, without gaps from `oldest` to `head`.
+    ring: VecDeque<Arc<[Event]>>,
+    events: usize,
+    bytes: usize,
+    /// The first revision that a watcher may start at.
+    oldest: Revision,
+    /// The newest revision delivered.
+    head: Revision,
+    next_watcher: u64,
+    watchers: BTreeMap<u64, Watcher>,
+    /// Watchers by what their keys begin with; `None` for those that span tables.
+    buckets: HashMap<Option<Bytes>, Vec<u64>>,
+}
+
+pub(super) struct Hub {
+    store: Arc<dyn Store>,
+    served: KeyRange,
+    prefix: usize,
+    ring_bytes: usize,
+    ring_events: usize,
+    state: Arc<Mutex<State>>,
+    ready: tokio::sync::watch::Sender<bool>,
+}
+
+/// A registered watch; dropping it ends it.
+pub(super) struct Registration {
+    state: Arc<Mutex<State>>,
+    id: u64,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        lock(&self.state).remove(self.id);
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn event_bytes(event: &Event) -> usize {
+    // The allocation around an event counts too: many are small.
+    const AROUND: usize = 128;
+    AROUND
+        + match event {
+            Event::Put(kv) => kv.key.len() + kv.value.len(),
+            Event::Delete { key, .. } => key.len(),
+        }
+}
+
+/// `key` up to and with its first `/` after the prefix, and its second.
+fn segments(key: &Bytes, prefix: usize) -> [Option<Bytes>; 2] {
+    let slash = |from: usize| {
+        key.get(from..)?
+            .iter()
+            .position(|byte| *byte == b'/')
+            .map(|at| from + at + 1)
+    };
+    let first = slash(prefix);
+    let second = first.and_then(slash);
+    [first, second].map(|end| end.map(|end| key.slice(..end)))
+}
+
+/// Where watchers of `keys` are kept.
+fn bucket(keys: &KeyRange, prefix: usize) -> Option<Bytes> {
+    let (start, end) = match keys {
+        KeyRange::Key(key) => return Some(key.clone()),
+        KeyRange::Span(start, end) => (start, end),
+        KeyRange::From(_) => return None,
+    };
+    let [table, second] = segments(start, prefix);
+    [second, table].into_iter().flatten().find(|segment| {
+        matches!(KeyRange::prefix(segment.clone()), KeyRange::Span(_, last) if *end <= last)
+    })
+}
+
+impl State {
+    fn remove(&mut self, id: u64) -> Option<Watcher> {
+        let watcher = self.watchers.remove(&id)?;
+        for bucket in &watcher.buckets {
+            if let Some(ids) = self.buckets.get_mut(bucket) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.buckets.remove(bucket);
+                }
+            }
+        }
+        Some(watcher)
+    }
+
+    /// Ends a watch whose reader must list again.
+    fn lose(&mut self, id: u64) {
+        let oldest = self.oldest;
+        if let Some(watcher) = self.remove(id) {
+            watcher
+                .outlet
+                .lost
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(watcher.watch, oldest);
+            watcher.outlet.wake.notify_one();
+        }
+    }
+
+    /// Starts anew at `oldest`: nothing of what was is sure any more.
+    fn reset(&mut self, oldest: Revision) {
+        self.ring.clear();
+        self.events = 0;
+        self.bytes = 0;
+        self.oldest = oldest;
+        self.head = oldest.saturating_sub(1);
+        let ids: Vec<_> = self.watchers.keys().copied().collect();
+        for id in ids {
+            self.lose(id);
+        }
+    }
+
+    fn push(&mut self, events: Vec<Event>, revision: Revision, prefix: usize) {
+        let mut wanted: BTreeMap<u64, Vec<Event>> = BTreeMap::new();
+        for event in &events {
+            let [table, second] = segments(event.key(), prefix);
+            let exact = Some(event.key().clone());
+            for bucket in [None, table, second, exact]
+                .into_iter()
+                .enumerate()
+                // `None` is the bucket of those that span tables, and only the first.
+                .filter(|(at, bucket)| *at == 0 || bucket.is_some())
+                .map(|(_, bucket)| bucket)
+            {
+                for id in self.buckets.get(&bucket).into_iter().flatten() {
+                    let Some(watcher) = self.watchers.get(id) else {
+                        continue;
+                    };
+                    if event.revision() >= watcher.next
+                        && watcher
+                            .pieces
+                            .iter()
+                            .any(|piece| piece.contains(event.key()))
+                    {
+                        wanted.entry(*id).or_default().push(event.clone());
+                    }
+                }
+            }
+        }
+        for (id, events) in wanted {
+            let sent = self.watchers.get(&id).is_none_or(|watcher| {
+                let delivery = Delivery::Events {
+                    watch: watcher.watch,
+                    events,
+                    head: revision,
+                };
+                watcher.outlet.queue.try_send(delivery).is_ok()
+            });
+            if !sent {
+                self.lose(id);
+            }
+        }
+        self.events += events.len();
+        self.bytes += events.iter().map(event_bytes).sum::<usize>();
+        self.ring.push_back(events.into());
+        self.head = revision;
+    }
+
+    fn trim(&mut self, events: usize, bytes: usize) {
+        while self.events > events || self.bytes > bytes {
+            let Some(batch) = self.ring.pop_front() else {
+                break;
+            };
+            self.events -= batch.len();
+            self.bytes -= batch.iter().map(event_bytes).sum::<usize>();
+            if let Some(last) = batch.last() {
+                self.oldest = last.revision() + 1;
+            }
+        }
+    }
+
+    /// Everything kept from `start` on that lies in `pieces`.
+    fn backlog(&self, pieces: &[KeyRange], start: Revision) -> Vec<Event> {
+        self.ring
+            .iter()
+            .filter(|batch| batch.last().is_some_and(|event| event.revision() >= start))
+            .flat_map(|batch| batch.iter())
+            .filter(|event| {
+                event.revision() >= start && pieces.iter().any(|piece| piece.contains(event.key()))
+            })
+            .cloned()
+            .collect()
+    }
+}
+
+/// Why a watch was not registered.
+pub(super) enum Refusal {
+    /// Its start is not in the ring any more.
+    Compacted(Revision),
+    /// The server can't serve it now.
+    Status(Status),
+}
+
+impl Hub {
+    pub(super) fn new(store: Arc<dyn Store>, access: &Access, config: &FrontendConfig) -> Self {
+        Self {
+            store,
+            served: access.served(),
+            prefix: config.keys.prefix().len(),
+            ring_bytes: config.ring_bytes,
+            ring_events: config.ring_events,
+            state: Arc::default(),
+            ready: tokio::sync::watch::Sender::new(false),
+        }
+    }
+
+    /// The newest revision that watchers have been handed.
+    pub(super) fn head(&self) -> Revision {
+        lock(&self.state).head
+    }
+
+    /// Forgets what lies before `revision`, as the store did.
+    pub(super) fn compacted(&self, revision: Revision) {
+        let mut state = lock(&self.state);
+        while state
+            .ring
+            .front()
+            .and_then(|batch| batch.last())
+            .is_some_and(|event| event.revision() < revision)
+        {
+            if let Some(batch) = state.ring.pop_front() {
+                state.events -= batch.len();
+                state.bytes -= batch.iter().map(event_bytes).sum::<usize>();
+            }
+        }
+        state.oldest = state.oldest.max(revision);
+    }
+
+    /// Registers a watch from `start` on; gives what is kept from there. What comes later goes to `outlet`.
+    pub(super) async fn register(
+        &self,
+        watch: i64,
+        pieces: Vec<KeyRange>,
+        start: Revision,
+        outlet: &Outlet,
+    ) -> Result<(Registration, Vec<Event>), Refusal> {
+        let mut ready = self.ready.subscribe();
+        let wait = tokio::time::timeout(START_PATIENCE, ready.wait_for(|ready| *ready));
+        if !matches!(wait.await, Ok(Ok(_))) {
+            return Err(Refusal::Status(Status::unavailable(
+                "etcdserver: the store behind this server does not answer",
+            )));
+        }
+        let mut state = lock(&self.state);
+        if start < state.oldest {
+            return Err(Refusal::Compacted(state.oldest));
+        }
+        let events = state.backlog(&pieces, start);
+        let id = state.next_watcher;
+        state.next_watcher += 1;
+        let mut buckets: Vec<_> = pieces
+            .iter()
+            .map(|piece| bucket(piece, self.prefix))
+            .collect();
+        buckets.sort();
+        buckets.dedup();
+        for bucket in &buckets {
+            state.buckets.entry(bucket.clone()).or_default().push(id);
+        }
+        let next = start.max(state.head + 1);
+        state.watchers.insert(
+            id,
+            Watcher {
+                watch,
+                pieces,
+                buckets,
+                next,
+                outlet: outlet.clone(),
+            },
+        );
+        let registration = Registration {
+            state: Arc::clone(&self.state),
+            id,
+        };
+        Ok((registration, events))
+    }
+
+    /// Puts the present head behind all that is queued. A full queue gets none: progress is a courtesy.
+    pub(super) fn progress(&self, outlet: &Outlet) {
+        let state = lock(&self.state);
+        let _ = outlet.queue.try_send(Delivery::Progress(state.head));
+    }
+
+    /// Feeds the ring until `cancel`.
+    pub(super) async fn run(&self, cancel: &CancellationToken) {
+        let feed = async {
+            let mut wait = *BACKOFF.start();
+            let mut resume = None;
+            loop {
+                let (next, error) = self.feed(resume).await;
+                if next != resume {
+                    wait = *BACKOFF.start();
+                }
+                resume = next;
+                tracing::warn!(%error, "the watch on the store broke");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(*BACKOFF.end());
+            }
+        };
+        cancel.run_until_cancelled(feed).await;
+    }
+
+    /// Watches the store from `resume` on, or from where it begins, until the watch ends; gives where to go on.
+    async fn feed(&self, resume: Option<Revision>) -> (Option<Revision>, StoreError) {
+        let (mut next, mut stream) = match self.open(resume).await {
+            Ok(opened) => opened,
+            Err(error) => return (resume, error),
+        };
+        loop {
+            match stream.next().await {
+                Some(Ok(WatchEvent::Batch { revision, events })) => {
+                    let mut state = lock(&self.state);
+                    state.push(events, revision, self.prefix);
+                    state.trim(self.ring_events, self.ring_bytes);
+                    next = revision + 1;
+                }
+                Some(Ok(WatchEvent::Progress { revision })) => {
+                    let mut state = lock(&self.state);
+                    state.head = state.head.max(revision);
+                    next = next.max(revision + 1);
+                }
+                Some(Err(error @ StoreError::Compacted { .. })) => return (None, error),
+                Some(Err(error)) => return (Some(next), error),
+                None => {
+                    let ended = StoreError::Unavailable("the watch ended".to_owned());
+                    return (Some(next), ended);
+                }
+            }
+        }
+    }
+
+    async fn open(&self, resume: Option<Revision>) -> Result<(Revision, WatchStream), StoreError> {
+        let revision = self.store.status().await?.revision;
+        // A store that is behind what was seen of it was restored: what watchers know may never have been.
+        let resume = resume.filter(|resume| *resume <= revision + 1);
+        if let Some(next) = resume {
+            return Ok((next, self.watch(next).await?));
+        }
+        let mut start = revision.saturating_sub(BACKLOG).max(1);
+        loop {
+            let mut stream = self.watch(start).await?;
+            // Whether the start is gone shows with the first item, which only an empty backlog keeps waiting for.
+            let first = if start > revision {
+                None
+            } else {
+                tokio::time::timeout(Duration::from_secs(1), stream.next())
+                    .await
+                    .ok()
+                    .flatten()
+            };
+            let first = match first {
+                Some(Err(StoreError::Compacted { oldest, .. })) => {
+                    start = if oldest >= start && oldest > 0 && oldest <= revision {
+                        oldest + 1
+                    } else {
+                        revision + 1
+                    };
+                    continue;
+                }
+                Some(Err(error)) => return Err(error),
+                first => first,
+            };
+            lock(&self.state).reset(start);
+            self.ready.send_replace(true);
+            return Ok((start, futures::stream::iter(first).chain(stream).boxed()));
+        }
+    }
+
+    async fn watch(&self, start: Revision) -> Result<WatchStream, StoreError> {
+        self.store
+            .watch(WatchRequest {
+                keys: self.served.clone(),
+                start: Some(start),
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,354 @@
+#![allow(clippy::unwrap_used)]
+
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::faults::{Faults, FaultyStore};
+use crate::keys::Keys;
+use crate::memory::MemoryStore;
+use crate::store::{Op, Txn};
+
+/// A hub being fed from a store; it ends with the test.
+struct Fed {
+    hub: Arc<Hub>,
+    _task: JoinSet<()>,
+}
+
+fn fed(store: Arc<dyn Store>, ring_events: usize) -> Fed {
+    let mut config = FrontendConfig::new(Keys::default());
+    config.ring_events = ring_events;
+    let hub = Arc::new(Hub::new(store, &Access::new(&config), &config));
+    let mut task = JoinSet::new();
+    task.spawn({
+        let hub = Arc::clone(&hub);
+        async move { hub.run(&CancellationToken::new()).await }
+    });
+    Fed { hub, _task: task }
+}
+
+struct Reader {
+    outlet: Outlet,
+    queue: mpsc::Receiver<Delivery>,
+    backlog: Vec<Event>,
+    _registration: Registration,
+}
+
+impl Reader {
+    /// Events until `count` are there.
+    async fn take(&mut self, count: usize) -> Vec<String> {
+        let mut events = std::mem::take(&mut self.backlog);
+        while events.len() < count {
+            match self.queue.recv().await.unwrap() {
+                Delivery::Events { events: more, .. } => events.extend(more),
+                Delivery::Progress(_) => {}
+            }
+        }
+        events
+            .iter()
+            .map(|event| {
+                let key = String::from_utf8_lossy(event.key()).into_owned();
+                format!("{key}@{}", event.revision())
+            })
+            .collect()
+    }
+
+    async fn lost(&self) -> Revision {
+        loop {
+            if let Some(oldest) = self.outlet.lost.lock().unwrap().get(&7) {
+                return *oldest;
+            }
+            self.outlet.wake.notified().await;
+        }
+    }
+}
+
+async fn watch(hub: &Hub, keys: KeyRange, start: Revision, room: usize) -> Option<Reader> {
+    let (sender, queue) = mpsc::channel(room);
+    let outlet = Outlet {
+        queue: sender,
+        lost: Arc::default(),
+        wake: Arc::default(),
+    };
+    match hub.register(7, vec![keys], start, &outlet).await {
+        Ok((registration, backlog)) => Some(Reader {
+            outlet,
+            queue,
+            backlog,
+            _registration: registration,
+        }),
+        Err(Refusal::Compacted(_)) => None,
+        Err(Refusal::Status(status)) => panic!("{status}"),
+    }
+}
+
+async fn put(store: &dyn Store, keys: &[&str]) -> Revision {
+    let txn = Txn {
+        then: keys
+            .iter()
+            .map(|&key| Op::put(key.to_owned(), "x"))
+            .collect(),
+        ..Txn::default()
+    };
+    store.txn(txn).await.unwrap().revision
+}
+
+/// Waits until the hub has been handed `revision`.
+async fn reached(hub: &Hub, revision: Revision) {
+    while hub.head() < revision {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn watchers_are_kept_where_their_events_are_looked_up() {
+    let prefix = "/rove/".len();
+    let span =
+        |start: &str, end: &str| KeyRange::Span(start.to_owned().into(), end.to_owned().into());
+    let rows = [
+        (
+            KeyRange::prefix("/rove/allocs/n1/"),
+            Some("/rove/allocs/n1/"),
+        ),
+        (
+            KeyRange::prefix("/rove/allocs/n1/a"),
+            Some("/rove/allocs/n1/"),
+        ),
+        (KeyRange::prefix("/rove/allocs/"), Some("/rove/allocs/")),
+        (KeyRange::prefix("/rove/allocs/n"), Some("/rove/allocs/")),
+        (
+            KeyRange::Key("/rove/nodes/n1".into()),
+            Some("/rove/nodes/n1"),
+        ),
+        (KeyRange::prefix("/rove/"), None),
+        (KeyRange::prefix("/rove/al"), None),
+        (span("/rove/allocs/n1/", "/rove/evals/"), None),
+        (KeyRange::From("/rove/allocs/n1/".into()), None),
+    ];
+    for (keys, expected) in rows {
+        let expected = expected.map(Bytes::from);
+        assert_eq!(bucket(&keys, prefix), expected, "{keys:?}");
+    }
+    let [table, second] = segments(&"/rove/allocs/n1/a1".into(), prefix);
+    assert_eq!(table, Some("/rove/allocs/".into()));
+    assert_eq!(second, Some("/rove/allocs/n1/".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_sees_its_keys_once_wherever_it_is_kept() {
+    let store = Arc::new(MemoryStore::new());
+    let fed = fed(store.clone(), 1_000);
+    let rows: [(KeyRange, &[&str]); 6] = [
+        (
+            KeyRange::prefix("/rove/"),
+            &[
+                "/rove/nodes/a@2",
+                "/rove/allocs/a/1@2",
+                "/rove/allocs/b/2@3",
+                "/rove/nodes/a/x@3",
+            ],
+        ),
+        (KeyRange::prefix("/rove/allocs/a/"), &["/rove/allocs/a/1@2"]),
+        (
+            KeyRange::prefix("/rove/allocs/"),
+            &["/rove/allocs/a/1@2", "/rove/allocs/b/2@3"],
+        ),
+        (KeyRange::Key("/rove/nodes/a".into()), &["/rove/nodes/a@2"]),
+        (
+            KeyRange::Key("/rove/allocs/a/1".into()),
+            &["/rove/allocs/a/1@2"],
+        ),
+        (
+            KeyRange::prefix("/rove/nodes/"),
+            &["/rove/nodes/a@2", "/rove/nodes/a/x@3"],
+        ),
+    ];
+    let mut readers = Vec::new();
+    for (keys, _) in &rows {
+        readers.push(watch(&fed.hub, keys.clone(), 2, 16).await.unwrap());
+    }
+    put(&*store, &["/rove/nodes/a", "/rove/allocs/a/1"]).await;
+    let last = put(&*store, &["/rove/allocs/b/2", "/rove/nodes/a/x"]).await;
+    reached(&fed.hub, last).await;
+    for (mut live, (keys, expected)) in readers.into_iter().zip(rows) {
+        assert_eq!(live.take(expected.len()).await, expected, "{keys:?}");
+        assert!(live.queue.try_recv().is_err(), "{keys:?}: once");
+        let mut late = watch(&fed.hub, keys.clone(), 2, 16).await.unwrap();
+        assert_eq!(late.take(expected.len()).await, expected, "{keys:?}, late");
+    }
+    let state = lock(&fed.hub.state);
+    assert!(state.watchers.is_empty() && state.buckets.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_older_than_the_ring_is_refused_and_one_ahead_waits() {
+    let store = Arc::new(MemoryStore::new());
+    let fed = fed(store.clone(), 10);
+    let evals = KeyRange::prefix("/rove/evals/");
+    for _ in 0..30 {
+        put(&*store, &["/rove/evals/a"]).await;
+        reached(&fed.hub, store.status().await.unwrap().revision).await;
+    }
+    assert!(watch(&fed.hub, evals.clone(), 21, 16).await.is_none());
+    let mut oldest = watch(&fed.hub, evals.clone(), 22, 16).await.unwrap();
+    assert_eq!(oldest.take(10).await[0], "/rove/evals/a@22");
+    let mut ahead = watch(&fed.hub, evals, 33, 16).await.unwrap();
+    put(&*store, &["/rove/evals/a"]).await;
+    put(&*store, &["/rove/evals/a"]).await;
+    assert_eq!(ahead.take(1).await, ["/rove/evals/a@33"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_too_slow_is_lost_and_holds_up_nobody() {
+    let store = Arc::new(MemoryStore::new());
+    let fed = fed(store.clone(), 1_000);
+    let all = KeyRange::prefix("/rove/");
+    let slow = watch(&fed.hub, all.clone(), 2, 3).await.unwrap();
+    let mut quick = watch(&fed.hub, all, 2, 64).await.unwrap();
+    for _ in 0..20 {
+        let at = put(&*store, &["/rove/evals/a"]).await;
+        reached(&fed.hub, at).await;
+    }
+    assert_eq!(quick.take(20).await.len(), 20);
+    slow.lost().await;
+    assert_eq!(lock(&fed.hub.state).watchers.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_watch_below_goes_unnoticed_above() {
+    let memory = Arc::new(MemoryStore::new());
+    let faults = Faults {
+        broken_watch: 0.3,
+        unavailable: 0.3,
+        ..Faults::default()
+    };
+    let faulty = FaultyStore::new(Arc::clone(&memory), 11, faults);
+    let fed = fed(Arc::new(faulty.clone()), 1_000);
+    let mut reader = watch(&fed.hub, KeyRange::prefix("/rove/"), 2, 256)
+        .await
+        .unwrap();
+    for _ in 0..100 {
+        let at = put(&*memory, &["/rove/evals/a"]).await;
+        reached(&fed.hub, at).await;
+    }
+    let seen = reader.take(100).await;
+    let expected: Vec<_> = (2..102).map(|at| format!("/rove/evals/a@{at}")).collect();
+    assert_eq!(seen, expected);
+    let counts = faulty.counts();
+    assert!(
+        counts.broken_watch > 10 && counts.unavailable > 5,
+        "{counts:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_below_that_was_compacted_loses_every_watcher() {
+    let memory = Arc::new(MemoryStore::new());
+    let faulty = FaultyStore::new(Arc::clone(&memory), 11, Faults::default());
+    let fed = fed(Arc::new(faulty.clone()), 1_000);
+    let reader = watch(&fed.hub, KeyRange::prefix("/rove/"), 2, 16)
+        .await
+        .unwrap();
+    faulty.set_faults(Faults {
+        compacted_watch: 1.0,
+        ..Faults::default()
+    });
+    let at = put(&*memory, &["/rove/evals/a"]).await;
+    reader.lost().await;
+    faulty.set_faults(Faults::default());
+    reached(&fed.hub, at).await;
+    assert!(
+        watch(&fed.hub, KeyRange::prefix("/rove/"), at + 1, 16)
+            .await
+            .is_some()
+    );
+}
+
+/// A store that can be put back to an older state: the one or the other of two.
+struct Restorable {
+    now: std::sync::Mutex<Arc<FaultyStore<MemoryStore>>>,
+}
+
+impl Restorable {
+    fn get(&self) -> Arc<FaultyStore<MemoryStore>> {
+        Arc::clone(&self.now.lock().unwrap())
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Restorable {
+    async fn range(
+        &self,
+        request: crate::store::RangeRequest,
+    ) -> Result<crate::store::RangeResponse, StoreError> {
+        self.get().range(request).await
+    }
+    async fn txn(&self, txn: Txn) -> Result<crate::store::TxnResponse, StoreError> {
+        self.get().txn(txn).await
+    }
+    async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
+        self.get().watch(request).await
+    }
+    async fn lease_grant(
+        &self,
+        ttl: i64,
+        id: Option<crate::store::LeaseId>,
+    ) -> Result<(crate::store::LeaseId, i64), StoreError> {
+        self.get().lease_grant(ttl, id).await
+    }
+    async fn lease_keep_alive(&self, id: crate::store::LeaseId) -> Result<i64, StoreError> {
+        self.get().lease_keep_alive(id).await
+    }
+    async fn lease_revoke(&self, id: crate::store::LeaseId) -> Result<(), StoreError> {
+        self.get().lease_revoke(id).await
+    }
+    async fn lease_time_to_live(
+        &self,
+        id: crate::store::LeaseId,
+    ) -> Result<(i64, i64), StoreError> {
+        self.get().lease_time_to_live(id).await
+    }
+    async fn leases(&self) -> Result<Vec<crate::store::LeaseId>, StoreError> {
+        self.get().leases().await
+    }
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
+        self.get().compact(revision).await
+    }
+    async fn status(&self) -> Result<crate::store::StoreStatus, StoreError> {
+        self.get().status().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_store_loses_every_watcher_and_is_served_from_where_it_is() {
+    let faulty = || {
+        Arc::new(FaultyStore::new(
+            Arc::new(MemoryStore::new()),
+            1,
+            Faults::default(),
+        ))
+    };
+    let (before, after) = (faulty(), faulty());
+    let store = Arc::new(Restorable {
+        now: std::sync::Mutex::new(Arc::clone(&before)),
+    });
+    let fed = fed(store.clone(), 1_000);
+    for _ in 0..10 {
+        put(&*store, &["/rove/evals/a"]).await;
+    }
+    reached(&fed.hub, 11).await;
+    let reader = watch(&fed.hub, KeyRange::prefix("/rove/"), 12, 16)
+        .await
+        .unwrap();
+    *store.now.lock().unwrap() = after;
+    before.set_faults(Faults {
+        broken_watch: 1.0,
+        ..Faults::default()
+    });
+    put(before.inner().as_ref(), &["/rove/evals/a"]).await;
+    reader.lost().await;
+    let at = put(&*store, &["/rove/evals/b"]).await;
+    let mut anew = watch(&fed.hub, KeyRange::prefix("/rove/"), at, 16)
+        .await
+        .unwrap();
+    assert_eq!(anew.take(1).await, ["/rove/evals/b@2"]);
+}

@@ -1,0 +1,361 @@
+//! Watch: several watches on one stream, each a registration at the hub. The stream has no task of its own: it is
+//! driven by its reader, so a reader that stops costs no more than its queue.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+
+use etcd_client::proto::{
+    PbEvent, PbKeyValue, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse, PbWatchService,
+};
+use futures::Stream;
+use rove_model::ids::Revision;
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use super::hub::{Delivery, Outlet, Refusal, Registration};
+use super::{Shared, convert};
+use crate::store::{Event, KeyRange, KeyValue, RangeRequest};
+
+/// Deliveries that wait for a stream's reader; past them its watches are lost.
+const QUEUE: usize = 256;
+
+/// Watches on one stream.
+const MAX_WATCHES: usize = 256;
+
+/// A response holds no more events than this, unless a single revision does.
+const BATCH_EVENTS: usize = 1_000;
+
+pub(super) struct WatchService(pub(super) Arc<Shared>);
+
+type Responses = Pin<Box<dyn Stream<Item = Result<PbWatchResponse, Status>> + Send>>;
+
+/// How a watch wants its events.
+struct Wants {
+    previous: bool,
+    no_put: bool,
+    no_delete: bool,
+    /// Dropping it ends the watch.
+    _registration: Registration,
+}
+
+struct Session {
+    shared: Arc<Shared>,
+    requests: Streaming<PbWatchRequest>,
+    outlet: Outlet,
+    queue: mpsc::Receiver<Delivery>,
+    watches: BTreeMap<i64, Wants>,
+    next_id: i64,
+    out: VecDeque<PbWatchResponse>,
+    asking: bool,
+}
+
+/// What a stream's driver wakes for.
+enum Wake {
+    Request(Box<Option<Result<PbWatchRequest, Status>>>),
+    Delivery(Delivery),
+    Lost,
+    Cancelled,
+}
+
+#[async_trait]
+impl PbWatchService for WatchService {
+    type WatchStream = Responses;
+
+    async fn watch(
+        &self,
+        request: Request<Streaming<PbWatchRequest>>,
+    ) -> Result<Response<Responses>, Status> {
+        self.0.caller(request.metadata())?;
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let session = Session {
+            shared: Arc::clone(&self.0),
+            requests: request.into_inner(),
+            outlet: Outlet {
+                queue: sender,
+                lost: Arc::default(),
+                wake: Arc::default(),
+            },
+            queue,
+            watches: BTreeMap::new(),
+            next_id: 0,
+            out: VecDeque::new(),
+            asking: true,
+        };
+        let responses = futures::stream::try_unfold(session, |mut session| async {
+            Ok(session.next().await?.map(|response| (response, session)))
+        });
+        Ok(Response::new(Box::pin(responses)))
+    }
+}
+
+impl Session {
+    async fn next(&mut self) -> Result<Option<PbWatchResponse>, Status> {
+        loop {
+            if let Some(response) = self.out.pop_front() {
+                return Ok(Some(response));
+            }
+            self.take_lost();
+            if !self.out.is_empty() {
+                continue;
+            }
+            let wake = tokio::select! {
+                request = self.requests.message(), if self.asking => {
+                    Wake::Request(Box::new(request.transpose()))
+                }
+                // This end holds a sender itself, so it is never closed.
+                Some(delivery) = self.queue.recv() => Wake::Delivery(delivery),
+                () = self.outlet.wake.notified() => Wake::Lost,
+                () = self.shared.cancel.cancelled() => Wake::Cancelled,
+            };
+            match wake {
+                Wake::Request(request) => match *request {
+                    Some(request) => self.request(request?).await?,
+                    // The client asks no more; its watches go on.
+                    None if self.watches.is_empty() => return Ok(None),
+                    None => self.asking = false,
+                },
+                Wake::Delivery(Delivery::Events {
+                    watch,
+                    events,
+                    head,
+                }) => self.deliver(watch, events, head).await,
+                Wake::Delivery(Delivery::Progress(revision)) => {
+                    self.out.push_back(PbWatchResponse {
+                        header: Some(convert::header(revision, 0)),
+                        // As etcd: progress of the whole stream.
+                        watch_id: -1,
+                        ..PbWatchResponse::default()
+                    });
+                }
+                Wake::Lost => {}
+                Wake::Cancelled => {
+                    return Err(Status::unavailable("etcdserver: the server is stopping"));
+                }
+            }
+        }
+    }
+
+    fn response(&self, watch_id: i64) -> PbWatchResponse {
+        PbWatchResponse {
+            header: Some(convert::header(self.shared.hub.head(), 0)),
+            watch_id,
+            ..PbWatchResponse::default()
+        }
+    }
+
+    /// Cancels what the hub gave up; what still waits for it in the queue is dropped when it comes.
+    fn take_lost(&mut self) {
+        let lost = std::mem::take(
+            &mut *self
+                .outlet
+                .lost
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        for (watch, oldest) in lost {
+            if self.watches.remove(&watch).is_some() {
+                let response = self.compacted(watch, oldest);
+                self.out.push_back(response);
+            }
+        }
+    }
+
+    fn compacted(&self, watch: i64, oldest: Revision) -> PbWatchResponse {
+        PbWatchResponse {
+            canceled: true,
+            compact_revision: convert::signed(oldest.max(1)),
+            cancel_reason: "etcdserver: mvcc: required revision has been compacted".to_owned(),
+            ..self.response(watch)
+        }
+    }
+
+    async fn request(&mut self, request: PbWatchRequest) -> Result<(), Status> {
+        match request.request_union {
+            Some(PbWatchRequestUnion::CreateRequest(create)) => {
+                let id = if create.watch_id == 0 {
+                    while self.watches.contains_key(&self.next_id) {
+                        self.next_id += 1;
+                    }
+                    let id = self.next_id;
+                    self.next_id += 1;
+                    id
+                } else {
+                    create.watch_id
+                };
+                let keys = convert::keys(create.key, create.range_end);
+                let refused = |reason: &str| PbWatchResponse {
+                    created: true,
+                    canceled: true,
+                    cancel_reason: format!("etcdserver: {reason}"),
+                    ..self.response(-1)
+                };
+                let empty = match &keys {
+                    KeyRange::Key(key) => key.is_empty(),
+                    KeyRange::Span(start, end) => start >= end,
+                    KeyRange::From(_) => false,
+                };
+                let refusal = if empty {
+                    Some("mvcc: watcher range is empty")
+                } else if self.watches.contains_key(&id) {
+                    Some("mvcc: duplicate watch ID provided on the WatchStream")
+                } else if self.watches.len() >= MAX_WATCHES {
+                    Some("too many watches on one stream")
+                } else {
+                    None
+                };
+                if let Some(reason) = refusal {
+                    let response = refused(reason);
+                    self.out.push_back(response);
+                    return Ok(());
+                }
+                let Ok(pieces) = self.shared.access.readable(&keys) else {
+                    let response = refused("permission denied");
+                    self.out.push_back(response);
+                    return Ok(());
+                };
+                let start = convert::positive(create.start_revision);
+                let wants = |registration| Wants {
+                    previous: create.prev_kv,
+                    no_put: create.filters.contains(&0),
+                    no_delete: create.filters.contains(&1),
+                    _registration: registration,
+                };
+                self.create(id, pieces, start, wants).await
+            }
+            Some(PbWatchRequestUnion::CancelRequest(cancel)) => {
+                if self.watches.remove(&cancel.watch_id).is_some() {
+                    let response = PbWatchResponse {
+                        canceled: true,
+                        ..self.response(cancel.watch_id)
+                    };
+                    self.out.push_back(response);
+                }
+                Ok(())
+            }
+            Some(PbWatchRequestUnion::ProgressRequest(_)) => {
+                self.shared.hub.progress(&self.outlet);
+                Ok(())
+            }
+            None => Err(Status::invalid_argument("etcdserver: an empty request")),
+        }
+    }
+
+    async fn create(
+        &mut self,
+        id: i64,
+        pieces: Vec<KeyRange>,
+        start: Option<Revision>,
+        wants: impl FnOnce(Registration) -> Wants,
+    ) -> Result<(), Status> {
+        // Without a start it is what comes after now, and now is the store's, which the hub may be behind.
+        let now = match start {
+            Some(start) => start.saturating_sub(1),
+            None => {
+                let status = self.shared.store.status().await;
+                status.map_err(|error| convert::status(&error))?.revision
+            }
+        };
+        let registered = self
+            .shared
+            .hub
+            .register(id, pieces, now + 1, &self.outlet)
+            .await;
+        let mut created = PbWatchResponse {
+            created: true,
+            ..self.response(id)
+        };
+        if start.is_none() {
+            created.header = Some(convert::header(now, 0));
+        }
+        match registered {
+            Ok((registration, events)) => {
+                self.watches.insert(id, wants(registration));
+                self.out.push_back(created);
+                let head = self.shared.hub.head();
+                self.deliver(id, events, head).await;
+            }
+            Err(Refusal::Compacted(oldest)) => {
+                self.out.push_back(created);
+                let response = self.compacted(id, oldest);
+                self.out.push_back(response);
+            }
+            Err(Refusal::Status(status)) => return Err(status),
+        }
+        Ok(())
+    }
+
+    /// Puts out events of a watch, in responses of whole revisions.
+    async fn deliver(&mut self, watch: i64, events: Vec<Event>, head: Revision) {
+        let Some(wants) = self.watches.get(&watch) else {
+            return;
+        };
+        let previous = wants.previous;
+        let (no_put, no_delete) = (wants.no_put, wants.no_delete);
+        let wanted = events.into_iter().filter(|event| match event {
+            Event::Put(_) => !no_put,
+            Event::Delete { .. } => !no_delete,
+        });
+        let mut batch = Vec::new();
+        let mut last = 0;
+        let respond = |events: Vec<PbEvent>| PbWatchResponse {
+            header: Some(convert::header(head, 0)),
+            watch_id: watch,
+            events,
+            ..PbWatchResponse::default()
+        };
+        for event in wanted {
+            if batch.len() >= BATCH_EVENTS && event.revision() != last {
+                self.out.push_back(respond(std::mem::take(&mut batch)));
+            }
+            last = event.revision();
+            let prev_kv = if previous {
+                self.previous(&event).await
+            } else {
+                None
+            };
+            batch.push(pb_event(event, prev_kv));
+        }
+        if !batch.is_empty() {
+            self.out.push_back(respond(batch));
+        }
+    }
+
+    /// What stood there before; nothing if it can't be read any more, as with etcd.
+    async fn previous(&self, event: &Event) -> Option<PbKeyValue> {
+        let before = event.revision().checked_sub(1)?;
+        if let Event::Put(kv) = event
+            && kv.version == 1
+        {
+            return None;
+        }
+        let request = RangeRequest {
+            revision: Some(before),
+            ..RangeRequest::new(KeyRange::Key(event.key().clone()))
+        };
+        let answer = self.shared.store.range(request).await.ok()?;
+        answer.kvs.into_iter().next().map(convert::key_value)
+    }
+}
+
+fn pb_event(event: Event, prev_kv: Option<PbKeyValue>) -> PbEvent {
+    let (kind, kv) = match event {
+        Event::Put(kv) => (0, convert::key_value(kv)),
+        Event::Delete { key, mod_revision } => {
+            let kv = KeyValue {
+                key,
+                value: bytes::Bytes::new(),
+                create_revision: 0,
+                mod_revision,
+                version: 0,
+                lease: None,
+            };
+            (1, convert::key_value(kv))
+        }
+    };
+    PbEvent {
+        r#type: kind,
+        kv: Some(kv),
+        prev_kv,
+    }
+}

@@ -1,0 +1,18 @@
+//! The store: plain keys in etcd, in an embedded database or in memory, behind one trait; and what stands on it.
+
+pub mod backoff;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod election;
+pub mod embedded;
+mod engine;
+pub mod etcd;
+pub mod faults;
+pub mod frontend;
+pub mod keys;
+pub mod lease_keeper;
+pub mod memory;
+pub mod state;
+pub mod store;
+
+pub use store::{Store, StoreError};

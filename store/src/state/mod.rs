@@ -1,0 +1,439 @@
+//! `State`: the typed, indexed copy of the store that decisions and answers are made from.
+//!
+//! A `State` is the content of the keys at one revision and a function of it alone: how it came there, by a list or
+//! event by event, makes no difference. It is a value: cloning costs a few counters, and a clone never changes.
+
+mod apply;
+mod feeder;
+mod handle;
+mod list;
+#[cfg(test)]
+mod tests;
+
+use std::{ops::Deref, sync::Arc};
+
+use imbl::OrdMap;
+use rove_model::{
+    alloc::{Alloc, AllocControl, AllocStatus, ClientStatus, DesiredStatus},
+    deployment::Deployment,
+    eval::Eval,
+    ids::{AllocId, DeploymentId, EvalId, JobKey, JobUid, NodeId, Revision, VersionKey},
+    node::{Node, NodeAlive, NodeControl, NodeStatus},
+    plan::Plan,
+    registration::{JobCollected, JobEvaluated, JobStable, JobVersion, Registration},
+    server::{Leadership, Server},
+};
+use uuid::Uuid;
+
+pub use self::{
+    feeder::{FeederConfig, StateFeeder},
+    handle::{ChangeFeed, FeedItem, StateChange, StateHandle, StatePublisher, Stopped},
+};
+pub use crate::keys::Table;
+use crate::keys::{Key, Keys};
+
+/// A value and the revisions of its key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored<T> {
+    /// When the key came into being.
+    pub create: Revision,
+    /// When it was last written.
+    pub modify: Revision,
+    /// The value.
+    pub value: T,
+}
+
+impl<T> Deref for Stored<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+type Shared<T> = Arc<Stored<T>>;
+type ById<K, T> = OrdMap<K, Shared<T>>;
+
+/// What the store holds at one revision. Task events and placement metrics are left out (ask the store for them).
+#[derive(Clone, Debug)]
+pub struct State {
+    keys: Keys,
+    revision: Revision,
+    changed: [Revision; Table::ALL.len()],
+    registrations: ById<JobKey, Registration>,
+    job_versions: ById<VersionKey, JobVersion>,
+    evaluated: ById<JobKey, JobEvaluated>,
+    stable: ById<JobKey, JobStable>,
+    collected: ById<JobKey, JobCollected>,
+    evals: ById<EvalId, Eval>,
+    evals_of_job: OrdMap<JobKey, ById<EvalId, Eval>>,
+    plans: ById<EvalId, Plan>,
+    allocs: ById<AllocId, Alloc>,
+    allocs_of_node: ById<(NodeId, AllocId), Alloc>,
+    allocs_of_job: OrdMap<JobKey, ById<AllocId, Alloc>>,
+    allocs_of_eval: ById<(EvalId, AllocId), Alloc>,
+    allocs_of_deployment: ById<(DeploymentId, AllocId), Alloc>,
+    // By alloc, then by the node whose agent wrote it: one node's word on another's alloc is kept and never heard.
+    alloc_statuses: ById<(AllocId, NodeId), AllocStatus>,
+    alloc_controls: ById<(AllocId, NodeId), AllocControl>,
+    nodes: ById<NodeId, Node>,
+    nodes_alive: ById<NodeId, NodeAlive>,
+    node_statuses: ById<NodeId, NodeStatus>,
+    node_controls: ById<NodeId, NodeControl>,
+    deployments: ById<DeploymentId, Deployment>,
+    deployments_of_job: OrdMap<JobKey, ById<DeploymentId, Deployment>>,
+    servers: ById<String, Server>,
+    leaders: ById<String, Leadership>,
+    unreadable: OrdMap<Key, Revision>,
+}
+
+impl State {
+    /// The state of an empty store, at revision 0.
+    #[must_use]
+    pub fn new(keys: Keys) -> Self {
+        Self {
+            keys,
+            revision: 0,
+            changed: [0; Table::ALL.len()],
+            registrations: OrdMap::new(),
+            job_versions: OrdMap::new(),
+            evaluated: OrdMap::new(),
+            stable: OrdMap::new(),
+            collected: OrdMap::new(),
+            evals: OrdMap::new(),
+            evals_of_job: OrdMap::new(),
+            plans: OrdMap::new(),
+            allocs: OrdMap::new(),
+            allocs_of_node: OrdMap::new(),
+            allocs_of_job: OrdMap::new(),
+            allocs_of_eval: OrdMap::new(),
+            allocs_of_deployment: OrdMap::new(),
+            alloc_statuses: OrdMap::new(),
+            alloc_controls: OrdMap::new(),
+            nodes: OrdMap::new(),
+            nodes_alive: OrdMap::new(),
+            node_statuses: OrdMap::new(),
+            node_controls: OrdMap::new(),
+            deployments: OrdMap::new(),
+            deployments_of_job: OrdMap::new(),
+            servers: OrdMap::new(),
+            leaders: OrdMap::new(),
+            unreadable: OrdMap::new(),
+        }
+    }
+
+    /// The layout of the keys it was read from.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The revision it stands at; 0 before anything was read.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The newest revision that changed a table, removals included.
+    #[must_use]
+    pub fn table_index(&self, table: Table) -> Revision {
+        self.changed[table as usize]
+    }
+
+    /// The newest revision that changed any of these tables.
+    #[must_use]
+    pub fn newest_of(&self, tables: &[Table]) -> Revision {
+        tables
+            .iter()
+            .map(|&table| self.table_index(table))
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// A job's registration; a purged one is still there until it is collected.
+    #[must_use]
+    pub fn registration(&self, job: &JobKey) -> Option<&Arc<Stored<Registration>>> {
+        self.registrations.get(job)
+    }
+
+    /// Every registration, by namespace and id.
+    pub fn registrations(&self) -> impl Iterator<Item = (&JobKey, &Arc<Stored<Registration>>)> {
+        self.registrations.iter()
+    }
+
+    /// One version of a job's specification.
+    #[must_use]
+    pub fn job_version(&self, key: &VersionKey) -> Option<&Arc<Stored<JobVersion>>> {
+        self.job_versions.get(key)
+    }
+
+    /// The version that a job's registration names.
+    #[must_use]
+    pub fn current_job(&self, job: &JobKey) -> Option<&Arc<Stored<JobVersion>>> {
+        let registration = self.registration(job)?;
+        self.job_version(&VersionKey {
+            job: job.clone(),
+            uid: registration.uid,
+            version: registration.version,
+        })
+    }
+
+    /// The JobModifyIndex: when the current version came into being. 0 for a job that isn't there.
+    #[must_use]
+    pub fn job_modify_index(&self, job: &JobKey) -> Revision {
+        self.current_job(job).map_or(0, |version| version.create)
+    }
+
+    /// Every version of a job, of all its registrations, each oldest first.
+    pub fn job_versions(
+        &self,
+        job: &JobKey,
+    ) -> impl Iterator<Item = (&VersionKey, &Arc<Stored<JobVersion>>)> {
+        let bound = |uid, version| VersionKey {
+            job: job.clone(),
+            uid: JobUid(uid),
+            version,
+        };
+        self.job_versions
+            .range(bound(Uuid::nil(), 0)..=bound(Uuid::max(), u64::MAX))
+    }
+
+    /// Every version of every job.
+    pub fn all_job_versions(
+        &self,
+    ) -> impl Iterator<Item = (&VersionKey, &Arc<Stored<JobVersion>>)> {
+        self.job_versions.iter()
+    }
+
+    /// The last evaluation made for a job.
+    #[must_use]
+    pub fn evaluated(&self, job: &JobKey) -> Option<&Arc<Stored<JobEvaluated>>> {
+        self.evaluated.get(job)
+    }
+
+    /// The last evaluation made for every job.
+    pub fn all_evaluated(&self) -> impl Iterator<Item = (&JobKey, &Arc<Stored<JobEvaluated>>)> {
+        self.evaluated.iter()
+    }
+
+    /// Which versions of a job ran healthy.
+    #[must_use]
+    pub fn stable(&self, job: &JobKey) -> Option<&Arc<Stored<JobStable>>> {
+        self.stable.get(job)
+    }
+
+    /// Which versions of every job ran healthy.
+    pub fn all_stable(&self) -> impl Iterator<Item = (&JobKey, &Arc<Stored<JobStable>>)> {
+        self.stable.iter()
+    }
+
+    /// Counts of a job's allocs that were collected.
+    #[must_use]
+    pub fn collected(&self, job: &JobKey) -> Option<&Arc<Stored<JobCollected>>> {
+        self.collected.get(job)
+    }
+
+    /// Counts of every job's allocs that were collected.
+    pub fn all_collected(&self) -> impl Iterator<Item = (&JobKey, &Arc<Stored<JobCollected>>)> {
+        self.collected.iter()
+    }
+
+    /// An evaluation.
+    #[must_use]
+    pub fn eval(&self, id: EvalId) -> Option<&Arc<Stored<Eval>>> {
+        self.evals.get(&id)
+    }
+
+    /// Every evaluation, by id.
+    pub fn evals(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<Eval>>> {
+        self.evals.values()
+    }
+
+    /// A job's evaluations, by id.
+    pub fn evals_of_job(&self, job: &JobKey) -> impl Iterator<Item = &Arc<Stored<Eval>>> {
+        self.evals_of_job
+            .get(job)
+            .into_iter()
+            .flat_map(OrdMap::values)
+    }
+
+    /// The plan of an evaluation.
+    #[must_use]
+    pub fn plan(&self, eval: EvalId) -> Option<&Arc<Stored<Plan>>> {
+        self.plans.get(&eval)
+    }
+
+    /// Every plan, by its evaluation.
+    pub fn plans(&self) -> impl Iterator<Item = &Arc<Stored<Plan>>> {
+        self.plans.values()
+    }
+
+    /// An alloc.
+    #[must_use]
+    pub fn alloc(&self, id: AllocId) -> Option<&Arc<Stored<Alloc>>> {
+        self.allocs.get(&id)
+    }
+
+    /// Every alloc, by id.
+    pub fn allocs(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<Alloc>>> {
+        self.allocs.values()
+    }
+
+    /// How many allocs there are.
+    #[must_use]
+    pub fn alloc_count(&self) -> usize {
+        self.allocs.len()
+    }
+
+    /// A node's allocs, by id.
+    pub fn allocs_of_node(&self, node: NodeId) -> impl Iterator<Item = &Arc<Stored<Alloc>>> {
+        self.allocs_of_node
+            .range((node, AllocId(Uuid::nil()))..=(node, AllocId(Uuid::max())))
+            .map(|(_, alloc)| alloc)
+    }
+
+    /// A job's allocs, by id.
+    pub fn allocs_of_job(&self, job: &JobKey) -> impl Iterator<Item = &Arc<Stored<Alloc>>> {
+        self.allocs_of_job
+            .get(job)
+            .into_iter()
+            .flat_map(OrdMap::values)
+    }
+
+    /// The allocs that an evaluation placed or last changed, by id.
+    pub fn allocs_of_eval(&self, eval: EvalId) -> impl Iterator<Item = &Arc<Stored<Alloc>>> {
+        self.allocs_of_eval
+            .range((eval, AllocId(Uuid::nil()))..=(eval, AllocId(Uuid::max())))
+            .map(|(_, alloc)| alloc)
+    }
+
+    /// A deployment's allocs, by id.
+    pub fn allocs_of_deployment(
+        &self,
+        deployment: DeploymentId,
+    ) -> impl Iterator<Item = &Arc<Stored<Alloc>>> {
+        self.allocs_of_deployment
+            .range((deployment, AllocId(Uuid::nil()))..=(deployment, AllocId(Uuid::max())))
+            .map(|(_, alloc)| alloc)
+    }
+
+    /// What the agent of an alloc's node said of it last.
+    #[must_use]
+    pub fn alloc_status(&self, id: AllocId) -> Option<&Arc<Stored<AllocStatus>>> {
+        let node = self.alloc(id)?.node_id;
+        self.alloc_statuses.get(&(id, node))
+    }
+
+    /// Every status, also of allocs that are gone.
+    pub fn alloc_statuses(
+        &self,
+    ) -> impl Iterator<Item = (NodeId, AllocId, &Arc<Stored<AllocStatus>>)> {
+        self.alloc_statuses
+            .iter()
+            .map(|((id, node), status)| (*node, *id, status))
+    }
+
+    /// What was asked of an alloc.
+    #[must_use]
+    pub fn alloc_control(&self, id: AllocId) -> Option<&Arc<Stored<AllocControl>>> {
+        let node = self.alloc(id)?.node_id;
+        self.alloc_controls.get(&(id, node))
+    }
+
+    /// Everything asked of allocs, also of those that are gone.
+    pub fn alloc_controls(
+        &self,
+    ) -> impl Iterator<Item = (NodeId, AllocId, &Arc<Stored<AllocControl>>)> {
+        self.alloc_controls
+            .iter()
+            .map(|((id, node), control)| (*node, *id, control))
+    }
+
+    /// An alloc's status as it is shown and decided on: lost over the agent's last word once it was declared lost,
+    /// pending while its agent has said nothing.
+    #[must_use]
+    pub fn client_status(&self, id: AllocId) -> ClientStatus {
+        let lost = self
+            .alloc(id)
+            .is_some_and(|alloc| alloc.desired_status == DesiredStatus::Lost);
+        if lost {
+            return ClientStatus::Lost;
+        }
+        self.alloc_status(id)
+            .map_or(ClientStatus::Pending, |status| status.client_status)
+    }
+
+    /// A node's fingerprint.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Arc<Stored<Node>>> {
+        self.nodes.get(&id)
+    }
+
+    /// Every node, by id.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<Node>>> {
+        self.nodes.values()
+    }
+
+    /// A node's sign of life.
+    #[must_use]
+    pub fn node_alive(&self, id: NodeId) -> Option<&Arc<Stored<NodeAlive>>> {
+        self.nodes_alive.get(&id)
+    }
+
+    /// What the servers think of a node.
+    #[must_use]
+    pub fn node_status(&self, id: NodeId) -> Option<&Arc<Stored<NodeStatus>>> {
+        self.node_statuses.get(&id)
+    }
+
+    /// What was asked of a node.
+    #[must_use]
+    pub fn node_control(&self, id: NodeId) -> Option<&Arc<Stored<NodeControl>>> {
+        self.node_controls.get(&id)
+    }
+
+    /// A deployment.
+    #[must_use]
+    pub fn deployment(&self, id: DeploymentId) -> Option<&Arc<Stored<Deployment>>> {
+        self.deployments.get(&id)
+    }
+
+    /// Every deployment, by id.
+    pub fn deployments(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<Deployment>>> {
+        self.deployments.values()
+    }
+
+    /// A job's deployments, by id.
+    pub fn deployments_of_job(
+        &self,
+        job: &JobKey,
+    ) -> impl Iterator<Item = &Arc<Stored<Deployment>>> {
+        self.deployments_of_job
+            .get(job)
+            .into_iter()
+            .flat_map(OrdMap::values)
+    }
+
+    /// Every server that is there, by name.
+    pub fn servers(&self) -> impl Iterator<Item = &Arc<Stored<Server>>> {
+        self.servers.values()
+    }
+
+    /// Who runs a loop.
+    #[must_use]
+    pub fn leader(&self, name: &str) -> Option<&Arc<Stored<Leadership>>> {
+        self.leaders.get(name)
+    }
+
+    /// Every election that is held, by the loop's name.
+    pub fn leaders(&self) -> impl Iterator<Item = (&String, &Arc<Stored<Leadership>>)> {
+        self.leaders.iter()
+    }
+
+    /// Keys whose value could not be read, and the revision of that value: they are as absent here.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&Key, Revision)> {
+        self.unreadable
+            .iter()
+            .map(|(key, revision)| (key, *revision))
+    }
+}

@@ -1,0 +1,489 @@
+//! Port 4647: etcd's protocol over each store, with rove's own client and with `etcdctl`.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+
+use rove_model::ids::NodeId;
+use rove_store::embedded::{EmbeddedStore, Options};
+use rove_store::frontend::FrontendConfig;
+use rove_store::keys::Keys;
+use rove_store::memory::MemoryStore;
+use rove_store::store::{Compare, KeyRange, LeaseId, Op, RangeRequest, Store, StoreError, Txn};
+use support::{Etcd, Served, etcdctl, is_there};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_promise_is_kept_through_the_port_over_memory() {
+    let served = Served::open(Arc::new(MemoryStore::new())).await;
+    rove_store::conformance::run_all(Arc::new(served.store())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_promise_is_kept_through_the_port_over_the_embedded_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path(), Options::default()).unwrap();
+    let served = Served::open(Arc::new(store)).await;
+    rove_store::conformance::run_all(Arc::new(served.store())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_promise_is_kept_through_the_port_over_etcd() {
+    if !is_there("etcd") {
+        return;
+    }
+    let etcd = Etcd::start(&[]).await;
+    let served = Served::open(Arc::new(etcd.store())).await;
+    rove_store::conformance::run_all(Arc::new(served.store())).await;
+}
+
+async fn put(store: &MemoryStore, key: &str, value: &str) -> u64 {
+    let txn = Txn {
+        then: vec![Op::put(key.to_owned(), value.to_owned())],
+        ..Txn::default()
+    };
+    store.txn(txn).await.unwrap().revision
+}
+
+/// A store with a job and secrets in it, served as to the world.
+async fn world() -> (Arc<MemoryStore>, Served) {
+    let store = Arc::new(MemoryStore::new());
+    for key in [
+        "/other/x",
+        "/rove/acl/token",
+        "/rove/jobs/default/web",
+        "/rove/node-secret/n",
+        "/rove/nodes/n",
+        "/rove/variables/default/v",
+        "/rove/zzz/last",
+    ] {
+        put(&store, key, "value").await;
+    }
+    let config = FrontendConfig::new(Keys::default());
+    let served = Served::start(Arc::clone(&store) as Arc<dyn Store>, config).await;
+    (store, served)
+}
+
+fn node(byte: u8) -> NodeId {
+    NodeId::from_random([byte; 16])
+}
+
+struct Ctl {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+async fn ctl(served: &Served, arguments: &[&str]) -> Ctl {
+    let output = etcdctl(&served.endpoint, arguments).await;
+    Ctl {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_reads_everything_but_secrets() {
+    if !is_there("etcdctl") {
+        return;
+    }
+    let (_, served) = world().await;
+    let shown = "/rove/jobs/default/web\n\n/rove/nodes/n\n\n/rove/zzz/last\n\n";
+    for arguments in [
+        &["get", "--prefix", "/rove/", "--keys-only"][..],
+        &["get", "--prefix", "", "--keys-only"],
+        &["get", "--from-key", "/", "--keys-only"],
+    ] {
+        let got = ctl(&served, arguments).await;
+        assert_eq!(got.out, shown, "{arguments:?}: {}", got.err);
+    }
+    let got = ctl(&served, &["get", "/rove/jobs/default/web"]).await;
+    assert_eq!(got.out, "/rove/jobs/default/web\nvalue\n");
+    let got = ctl(
+        &served,
+        &["get", "--prefix", "/rove/", "--limit", "2", "--keys-only"],
+    )
+    .await;
+    assert_eq!(got.out, "/rove/jobs/default/web\n\n/rove/nodes/n\n\n");
+    let got = ctl(
+        &served,
+        &[
+            "get",
+            "--prefix",
+            "/rove/",
+            "--keys-only",
+            "--order",
+            "DESCEND",
+            "--sort-by",
+            "MODIFY",
+            "--limit",
+            "1",
+        ],
+    )
+    .await;
+    assert_eq!(got.out, "/rove/zzz/last\n\n");
+    for arguments in [
+        &["get", "/rove/node-secret/n"][..],
+        &["get", "--prefix", "/rove/node-secret/"],
+        &["get", "--prefix", "/rove/variables/"],
+        &["get", "--prefix", "/rove/acl/"],
+        &["get", "/other/x"],
+        &["get", "--prefix", "/other/"],
+    ] {
+        let got = ctl(&served, arguments).await;
+        assert_eq!(got.out, "", "{arguments:?}");
+        assert!(
+            got.err.contains("permission denied"),
+            "{arguments:?}: {}",
+            got.err
+        );
+        assert_ne!(got.code, Some(0));
+    }
+    let got = ctl(&served, &["endpoint", "status"]).await;
+    assert!(
+        got.out.starts_with(&served.endpoint),
+        "{} {}",
+        got.out,
+        got.err
+    );
+    let got = ctl(&served, &["endpoint", "health"]).await;
+    let both = got.out + &got.err;
+    assert!(both.contains("is healthy"), "{both}");
+    let got = ctl(&served, &["alarm", "list"]).await;
+    assert_eq!((got.code, got.out.as_str()), (Some(0), ""), "{}", got.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_without_proof_writes_nothing() {
+    if !is_there("etcdctl") {
+        return;
+    }
+    let (store, served) = world().await;
+    let before = store.status().await.unwrap().revision;
+    let id = node(1);
+    let own = format!("/rove/nodes/{id}");
+    for arguments in [
+        &["put", "/rove/jobs/default/web", "x"][..],
+        &["put", &own, "x"],
+        &["put", "/other/x", "x"],
+        &["del", "/rove/jobs/default/web"],
+        &["del", "--prefix", "/rove/"],
+        &["del", "--prefix", ""],
+        &["lease", "grant", "60"],
+        &["lease", "revoke", "1001"],
+        &["lease", "keep-alive", "--once", "1001"],
+        &["compaction", "5"],
+    ] {
+        let got = ctl(&served, arguments).await;
+        assert!(
+            got.err.contains("permission denied"),
+            "{arguments:?}: {}{}",
+            got.out,
+            got.err
+        );
+        assert_ne!(got.code, Some(0), "{arguments:?}");
+    }
+    for arguments in [
+        &["snapshot", "save", "/dev/null"][..],
+        &["defrag"],
+        &["user", "list"],
+        &["auth", "enable"],
+        &["member", "list"],
+    ] {
+        let got = ctl(&served, arguments).await;
+        assert_ne!(got.code, Some(0), "{arguments:?}");
+    }
+    assert_eq!(store.status().await.unwrap().revision, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_as_a_node_writes_its_own_keys_only() {
+    if !is_there("etcdctl") {
+        return;
+    }
+    let (store, served) = world().await;
+    let (id, other) = (node(0xab), node(2));
+    let user = format!("{id}:{SECRET}");
+    let own = [
+        format!("/rove/nodes/{id}"),
+        format!("/rove/node-alive/{id}"),
+        format!("/rove/alloc-status/{id}/a"),
+    ];
+    for key in &own {
+        let got = ctl(&served, &["--user", &user, "put", key, "x"]).await;
+        assert_eq!(got.out, "OK\n", "{}", got.err);
+    }
+    let got = ctl(&served, &["--user", &user, "del", &own[2]]).await;
+    assert_eq!(got.out, "1\n", "{}", got.err);
+    let before = store.status().await.unwrap().revision;
+    for key in [
+        "/rove/jobs/default/web".to_owned(),
+        format!("/rove/nodes/{other}"),
+        format!("/rove/nodes/{id}/more"),
+        format!("/rove/alloc-status/{other}/a"),
+        format!("/rove/allocs/{id}/a"),
+        format!("/rove/node-secret/{id}"),
+        format!("/rove/node-control/{id}"),
+    ] {
+        for verb in [&["put", &key, "x"][..], &["del", &key]] {
+            let got = ctl(&served, &[&["--user", &user], verb].concat()).await;
+            assert!(
+                got.err.contains("permission denied"),
+                "{verb:?}: {}{}",
+                got.out,
+                got.err
+            );
+        }
+    }
+    let secret = format!("/rove/node-secret/{id}");
+    let got = ctl(&served, &["--user", &user, "get", &secret]).await;
+    assert!(got.err.contains("permission denied"), "{}", got.err);
+    assert_eq!(store.status().await.unwrap().revision, before);
+    for wrong in [
+        format!("{id}:another-secret-of-some-length"),
+        format!("{other}:short"),
+        "root:0123456789abcdef".to_owned(),
+        format!("{}:{SECRET}", id.to_string().to_uppercase()),
+    ] {
+        let got = ctl(&served, &["--user", &wrong, "put", &own[0], "y"]).await;
+        assert!(
+            got.err.contains("authentication failed"),
+            "{wrong}: {}",
+            got.err
+        );
+    }
+    assert_eq!(store.status().await.unwrap().revision, before);
+    let all = ctl(&served, &["get", "--prefix", "/rove/", "--keys-only"]).await;
+    assert!(
+        all.out.contains(&own[0]) && !all.out.contains("secret"),
+        "{}",
+        all.out
+    );
+    let stored = store
+        .range(RangeRequest::new(KeyRange::Key(secret.into())))
+        .await
+        .unwrap();
+    let text = String::from_utf8_lossy(&stored.kvs[0].value).into_owned();
+    assert!(!text.contains(SECRET), "only a hash is kept: {text}");
+
+    let got = ctl(&served, &["--user", &user, "lease", "grant", "60"]).await;
+    let lease = got.out.split(' ').nth(1).unwrap().to_owned();
+    for arguments in [
+        &["put", "--lease", &lease, &own[1], "alive"][..],
+        &["lease", "keep-alive", "--once", &lease],
+        &["lease", "timetolive", &lease],
+        &["lease", "list"],
+    ] {
+        let got = ctl(&served, &[&["--user", &user], arguments].concat()).await;
+        assert_eq!(got.code, Some(0), "{arguments:?}: {}", got.err);
+    }
+    let theirs = format!("{other}:{SECRET}");
+    let their_key = format!("/rove/node-alive/{other}");
+    for arguments in [
+        &["put", "--lease", &lease, &their_key, "x"][..],
+        &["lease", "keep-alive", "--once", &lease],
+        &["lease", "revoke", &lease],
+    ] {
+        let got = ctl(&served, &[&["--user", &theirs], arguments].concat()).await;
+        assert!(
+            got.err.contains("permission denied"),
+            "{arguments:?}: {}{}",
+            got.out,
+            got.err
+        );
+    }
+    let got = ctl(&served, &["--user", &user, "lease", "revoke", &lease]).await;
+    assert_eq!(got.code, Some(0), "{}", got.err);
+    let alive = store
+        .range(RangeRequest::new(KeyRange::Key(own[1].clone().into())))
+        .await
+        .unwrap();
+    assert!(alive.kvs.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_watches_what_comes_and_what_was_without_secrets() {
+    if !is_there("etcdctl") {
+        return;
+    }
+    let (store, served) = world().await;
+    let first = put(&store, "/rove/evals/e1", "pending").await;
+    let watch = async |arguments: &[&str], until: &str| -> String {
+        use tokio::io::{AsyncBufReadExt, BufReader};
+        let mut child = tokio::process::Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &served.endpoint, "watch"])
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut text = String::new();
+        let read = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                text += &line;
+                text += "\n";
+                if line == until {
+                    break;
+                }
+            }
+        };
+        // What is written until the reader has what it waits for.
+        let write = async {
+            let mut number = 0;
+            loop {
+                put(&store, "/rove/variables/default/v", "secret").await;
+                put(&store, "/rove/evals/e2", &format!("n{number}")).await;
+                number += 1;
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            () = read => {}
+            () = write => {}
+            () = tokio::time::sleep(std::time::Duration::from_secs(20)) => panic!("{text}"),
+        }
+        child.kill().await.unwrap();
+        text
+    };
+    let live = watch(&["--prefix", "/rove/"], "/rove/evals/e2").await;
+    assert_eq!(live, "PUT\n/rove/evals/e2\n");
+    let revision = first.to_string();
+    let past = watch(&["--prefix", "/rove/", "--rev", &revision], "n0").await;
+    assert!(
+        past.starts_with("PUT\n/rove/evals/e1\npending\nPUT\n/rove/evals/e2\n"),
+        "{past}"
+    );
+    assert!(!past.contains("secret"));
+    let previous = watch(&["/rove/evals/e2", "--prev-kv"], "n1").await;
+    assert!(previous.contains("/rove/evals/e2\n"), "{previous}");
+    let got = ctl(&served, &["watch", "/rove/acl/token"]).await;
+    assert!(
+        got.err.contains("permission denied"),
+        "{}{}",
+        got.out,
+        got.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_keeps_its_lease_and_its_rights_at_another_server() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let config = FrontendConfig::new(Keys::default());
+    let one = Served::start(Arc::clone(&store), config.clone()).await;
+    let two = Served::start(Arc::clone(&store), config).await;
+    let id = node(1);
+    let user = id.to_string();
+    let (lease, _) = one
+        .store_of(&user, SECRET)
+        .lease_grant(60, None)
+        .await
+        .unwrap();
+    one.stop().await;
+    let at_two = two.store_of(&user, SECRET);
+    assert_eq!(at_two.lease_keep_alive(lease).await.unwrap(), 60);
+    let txn = Txn {
+        compares: vec![Compare::absent(format!("/rove/node-alive/{id}"))],
+        then: vec![Op::Put {
+            key: format!("/rove/node-alive/{id}").into(),
+            value: "1".into(),
+            lease: Some(lease),
+        }],
+        ..Txn::default()
+    };
+    assert!(at_two.txn(txn).await.unwrap().succeeded);
+    let error = two
+        .store_of(&user, "another-secret-of-some-length")
+        .status()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::PermissionDenied(_)), "{error}");
+    let stolen = two.store_of(&node(2).to_string(), SECRET);
+    for result in [
+        stolen.lease_keep_alive(lease).await.map(|_| ()),
+        stolen.lease_revoke(lease).await,
+        stolen.lease_grant(60, Some(LeaseId(77))).await.map(|_| ()),
+    ] {
+        assert!(matches!(result, Err(StoreError::PermissionDenied(_))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_whose_server_forgot_its_token_proves_itself_anew() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let config = FrontendConfig::new(Keys::default());
+    let served = Served::start(Arc::clone(&store), config.clone()).await;
+    let id = node(1);
+    let key = format!("/rove/nodes/{id}");
+    let client = served.store_of(&id.to_string(), SECRET);
+    let write = || Txn {
+        then: vec![Op::put(key.clone(), "x")],
+        ..Txn::default()
+    };
+    client.txn(write()).await.unwrap();
+    let endpoint = served.endpoint.clone();
+    served.stop().await;
+    let listener = support::eventually("the port is free again", async || {
+        tokio::net::TcpListener::bind(&endpoint).await.ok()
+    })
+    .await;
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let again = tokio::spawn(rove_store::frontend::serve(
+        listener,
+        Arc::clone(&store),
+        config,
+        cancel.clone(),
+    ));
+    support::eventually("it writes again", async || client.txn(write()).await.ok()).await;
+    cancel.cancel();
+    again.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_of_a_node_are_checked_in_both_branches_and_never_nested() {
+    let (_, served) = world().await;
+    let id = node(1);
+    let mut client = etcd_client::Client::connect(
+        [&served.endpoint],
+        Some(etcd_client::ConnectOptions::new().with_user(id.to_string(), SECRET)),
+    )
+    .await
+    .unwrap();
+    let own = format!("/rove/nodes/{id}");
+    let put = |key: &str| etcd_client::TxnOp::put(key, "x", None);
+    let nested = etcd_client::TxnOp::txn(etcd_client::Txn::new().and_then([put(&own)]));
+    let secret =
+        etcd_client::Compare::version("/rove/node-secret/n", etcd_client::CompareOp::Greater, 0);
+    let rows = [
+        (
+            "its own",
+            etcd_client::Txn::new().and_then([put(&own)]),
+            true,
+        ),
+        ("nested", etcd_client::Txn::new().and_then([nested]), false),
+        (
+            "another's in the branch not done",
+            etcd_client::Txn::new()
+                .and_then([put(&own)])
+                .or_else([put("/rove/jobs/default/web")]),
+            false,
+        ),
+        (
+            "a compare of a secret",
+            etcd_client::Txn::new().when([secret]).and_then([put(&own)]),
+            false,
+        ),
+    ];
+    for (what, txn, allowed) in rows {
+        let result = client.txn(txn).await;
+        assert_eq!(result.is_ok(), allowed, "{what}: {result:?}");
+    }
+    // What is larger than any transaction isn't read to its end.
+    let large = vec![0; 3 << 20];
+    assert!(client.put(own, large, None).await.is_err());
+}

@@ -1,0 +1,209 @@
+//! What tests against real parts share: an etcd process, a served front end, `etcdctl`.
+
+#![allow(clippy::unwrap_used, dead_code, missing_docs)]
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rove_store::etcd::{EtcdConfig, EtcdStore};
+use rove_store::frontend::{FrontendConfig, serve};
+use rove_store::keys::Keys;
+use rove_store::store::Store;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Whether a program is there. Without it a test is skipped with a word, and fails where all must run.
+pub fn is_there(program: &str) -> bool {
+    let found = Command::new(program)
+        .arg("--help")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    if !found {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "{program} is missing"
+        );
+        println!("skipped: there is no {program} here");
+    }
+    found
+}
+
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A process of etcd; killed when dropped.
+pub struct Etcd {
+    child: Option<Child>,
+    dir: TempDir,
+    port: u16,
+    peer: u16,
+    arguments: Vec<String>,
+}
+
+impl Etcd {
+    pub async fn start(arguments: &[&str]) -> Self {
+        let mut etcd = Self {
+            child: None,
+            dir: tempfile::tempdir().unwrap(),
+            port: free_port(),
+            peer: free_port(),
+            arguments: arguments.iter().map(|&text| text.to_owned()).collect(),
+        };
+        etcd.run();
+        etcd.wait().await;
+        etcd
+    }
+
+    pub fn run(&mut self) {
+        let client = format!("http://127.0.0.1:{}", self.port);
+        let peer = format!("http://127.0.0.1:{}", self.peer);
+        let child = Command::new("etcd")
+            .arg("--data-dir")
+            .arg(self.dir.path().join("data"))
+            .args(["--listen-client-urls", &client])
+            .args(["--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer])
+            .args(["--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &format!("default={peer}")])
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    pub async fn wait(&self) {
+        eventually("etcd answers", async || {
+            self.store().status().await.is_ok().then_some(())
+        })
+        .await;
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// More arguments for the next run.
+    pub fn arguments(&mut self, more: &[&str]) {
+        self.arguments
+            .extend(more.iter().map(|&text| text.to_owned()));
+    }
+
+    /// Removes everything it stored.
+    pub fn wipe(&self) {
+        std::fs::remove_dir_all(self.dir.path().join("data")).unwrap();
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn store(&self) -> EtcdStore {
+        EtcdStore::new(EtcdConfig::new(vec![self.endpoint()])).unwrap()
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A front end that is served until it is dropped.
+pub struct Served {
+    pub endpoint: String,
+    cancel: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    pub async fn start(store: Arc<dyn Store>, config: FrontendConfig) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = listener.local_addr().unwrap().to_string();
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn({
+            let cancel = cancel.clone();
+            async move { serve(listener, store, config, cancel).await.unwrap() }
+        });
+        Self {
+            endpoint,
+            cancel,
+            task: Some(task),
+        }
+    }
+
+    pub async fn open(store: Arc<dyn Store>) -> Self {
+        let mut config = FrontendConfig::new(Keys::default());
+        config.open = true;
+        Self::start(store, config).await
+    }
+
+    pub fn store(&self) -> EtcdStore {
+        EtcdStore::new(EtcdConfig::new(vec![self.endpoint.clone()])).unwrap()
+    }
+
+    pub fn store_of(&self, user: &str, password: &str) -> EtcdStore {
+        let mut config = EtcdConfig::new(vec![self.endpoint.clone()]);
+        config.user = Some((user.to_owned(), password.to_owned()));
+        EtcdStore::new(config).unwrap()
+    }
+
+    pub async fn stop(mut self) {
+        self.cancel.cancel();
+        self.task.take().unwrap().await.unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// Runs etcdctl to its end.
+pub async fn etcdctl(endpoint: &str, arguments: &[&str]) -> Output {
+    let mut command = tokio::process::Command::new("etcdctl");
+    command
+        .env("ETCDCTL_API", "3")
+        .args(["--endpoints", endpoint, "--command-timeout", "5s"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    tokio::time::timeout(Duration::from_secs(20), command.output())
+        .await
+        .expect("etcdctl ends")
+        .unwrap()
+}
+
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{what}: never");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
