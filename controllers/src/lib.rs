@@ -58,6 +58,8 @@ pub struct Settings {
     pub node_grace: Duration,
     /// Refusals of its plan after which an evaluation waits for room.
     pub max_plan_refusals: u32,
+    /// Placements under way on a plan's nodes that the check of the plan takes in; with more the plan waits.
+    pub max_plan_overlay: usize,
     /// What is broken on purpose.
     #[cfg(feature = "sabotage")]
     pub sabotage: Option<Sabotage>,
@@ -79,6 +81,7 @@ impl Default for Settings {
             gc: GcSettings::default(),
             node_grace: Duration::from_secs(20),
             max_plan_refusals: 5,
+            max_plan_overlay: 200,
             #[cfg(feature = "sabotage")]
             sabotage: None,
         }
@@ -185,6 +188,7 @@ fn spawn_loops(
     };
     let applier = ApplierLoop {
         max_refusals: config.settings.max_plan_refusals,
+        overlay: config.settings.max_plan_overlay,
     };
     macro_rules! spawn {
         ($($looper:expr),* $(,)?) => {

@@ -8,7 +8,7 @@ use rove_store::{faults::Faults, store::Store};
 use crate::{workload::Wanted, world::World};
 
 /// Everything that may happen beside the faults of the store, as it is counted.
-pub(crate) const EVENTS: [&str; 16] = [
+pub(crate) const EVENTS: [&str; 17] = [
     "job scaled",
     "job updated",
     "job stopped",
@@ -23,6 +23,7 @@ pub(crate) const EVENTS: [&str; 16] = [
     "machine powered off",
     "machine gone for good",
     "node cut off",
+    "node lost before it was seen",
     "store away for all",
     "store compacted",
 ];
@@ -84,6 +85,7 @@ impl World {
             "machine powered off" => self.power_off(false),
             "machine gone for good" => self.power_off(true),
             "node cut off" => self.cut_off(),
+            "node lost before it was seen" => self.lose_unseen().await,
             "store away for all" => self.store_away(),
             _ => self.compact().await,
         };
@@ -227,6 +229,26 @@ impl World {
         self.machines[machine].cut_off();
         let after = self.rng.random_range(1_000..40_000);
         self.later(after, Undo::Reconnect(machine));
+        true
+    }
+
+    /// A machine that was never here before registers, and is off before any server has a look: its lease is over by
+    /// the time the servers are back.
+    async fn lose_unseen(&mut self) -> bool {
+        if self.store_away || self.rng.random_bool(0.8) {
+            return false;
+        }
+        for server in &mut self.servers {
+            server.crash();
+        }
+        let machine = self.add_machine().await;
+        self.pass(Duration::from_secs(2)).await;
+        self.machines[machine].power_off();
+        self.machines[machine].scrapped = true;
+        self.pass(Duration::from_secs(20)).await;
+        for server in 0..self.servers.len() {
+            self.later(100, Undo::Server(server));
+        }
         true
     }
 

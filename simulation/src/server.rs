@@ -67,6 +67,7 @@ pub(crate) fn settings(options: Options) -> Settings {
         },
         node_grace: Duration::from_secs(20),
         max_plan_refusals: 2,
+        max_plan_overlay: 12,
         sabotage: options.sabotage,
     }
 }

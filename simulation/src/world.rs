@@ -53,6 +53,17 @@ pub(crate) struct World {
     options: Options,
 }
 
+fn new_machine(
+    number: u64,
+    memory: &Arc<MemoryStore>,
+    faults: &Faults,
+    rng: &mut StdRng,
+) -> Machine {
+    let store = FaultyStore::new(memory.clone(), rng.random(), faults.clone());
+    let id = NodeId(Uuid::from_u128(0x1000 + u128::from(number)));
+    Machine::new(number, id, store)
+}
+
 /// Lives through one seed.
 pub(crate) async fn live(seed: u64, options: Options) -> Result<Report, Vec<String>> {
     let mut world = World::new(seed, options).await?;
@@ -80,11 +91,7 @@ impl World {
             })
             .collect();
         let machines = (0..rng.random_range(5..=7))
-            .map(|number| {
-                let store = FaultyStore::new(memory.clone(), rng.random(), faults.clone());
-                let id = NodeId(Uuid::from_u128(0x1000 + u128::from(number)));
-                Machine::new(number, id, store)
-            })
+            .map(|number| new_machine(number, &memory, &faults, &mut rng))
             .collect();
         let jobs = Kind::ALL
             .into_iter()
@@ -150,13 +157,22 @@ impl World {
         self.servers[server].start(self.clock, self.counters.clone(), self.options, seed);
     }
 
+    /// One more machine, just switched on: its place in `machines`.
+    pub(crate) async fn add_machine(&mut self) -> usize {
+        let at = self.machines.len();
+        let machine = new_machine(at as u64, &self.memory, &self.faults, &mut self.rng);
+        self.machines.push(machine);
+        self.start_machine(at).await;
+        at
+    }
+
     async fn start_machine(&mut self, machine: usize) {
         let seed = self.rng.random();
         self.machines[machine].start(seed).await;
     }
 
     /// Time passes, and what was to be undone in it is.
-    async fn pass(&mut self, time: Duration) {
+    pub(crate) async fn pass(&mut self, time: Duration) {
         let until = Instant::now() + time;
         loop {
             let next = self.undo.iter().map(|(at, _)| *at).min();

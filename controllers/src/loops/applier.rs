@@ -34,6 +34,8 @@ use crate::{
 pub struct ApplierLoop {
     /// Refusals after which an evaluation waits for room.
     pub max_refusals: u32,
+    /// Placements under way on a plan's nodes that are added to the state for the check; with more the plan waits.
+    pub overlay: usize,
 }
 
 /// Placements that are written and that the state does not show yet.
@@ -45,9 +47,6 @@ const WAITS: &str = "waits for plans on its nodes";
 const APPLIED: &str = "applied";
 const REFUSED: &str = "refused in part, eval pending again";
 const GIVEN_UP: &str = "refused too often, blocked";
-
-/// Placements under way on a plan's nodes that are added to the state for the check; with more the plan waits.
-const OVERLAY: usize = 200;
 
 /// Further evaluations that the last transaction creates or cancels.
 const FURTHER_EVALS: usize = 100;
@@ -109,7 +108,7 @@ impl Loop for ApplierLoop {
                 ],
             );
         };
-        let Some(overlaid) = overlay(view, plan) else {
+        let Some(overlaid) = overlay(view, plan, self.overlay) else {
             return Decision {
                 again: Again::WhenSettled,
                 ..Decision::wait(WAITS)
@@ -169,16 +168,16 @@ fn still_wanted(state: &State, plan: &Stored<Plan>) -> Option<Vec<Require>> {
 }
 
 /// The state with what is being written to the plan's nodes; `None` when that is too much to add.
-fn overlay(view: &View<'_, ApplierLoop>, plan: &Plan) -> Option<State> {
+fn overlay(view: &View<'_, ApplierLoop>, plan: &Plan, most: usize) -> Option<State> {
     let nodes: BTreeSet<NodeId> = plan.placements.iter().map(|alloc| alloc.node_id).collect();
     let under_way: Vec<&Alloc> = view
         .in_flight
         .iter()
         .flat_map(|placements| placements.iter())
         .filter(|alloc| nodes.contains(&alloc.node_id) && view.state.alloc(alloc.id).is_none())
-        .take(OVERLAY + 1)
+        .take(most.saturating_add(1))
         .collect();
-    if under_way.len() > OVERLAY {
+    if under_way.len() > most {
         return None;
     }
     let mut state = view.state.clone();

@@ -6,7 +6,10 @@ use uuid::Uuid;
 use super::*;
 use crate::loops::testing::{World, decide};
 
-const LOOP: ApplierLoop = ApplierLoop { max_refusals: 5 };
+const LOOP: ApplierLoop = ApplierLoop {
+    max_refusals: 5,
+    overlay: 200,
+};
 
 fn planned(world: &mut World, job: &JobKey, change: impl FnOnce(&mut Plan)) -> EvalId {
     let id = world.ask(job);
