@@ -71,6 +71,8 @@ pub(crate) struct AllocMachine {
     job: Option<Arc<Job>>,
     /// The version that is being fetched.
     fetching: Option<VersionKey>,
+    /// A version that can't be had: what runs goes on with what it is, until another is wanted.
+    refused: Option<VersionKey>,
     tasks: Vec<TaskMachine>,
     may_start: bool,
     health: Option<AllocHealth>,
@@ -88,6 +90,7 @@ impl AllocMachine {
             unwanted: false,
             job: None,
             fetching: None,
+            refused: None,
             tasks: Vec::new(),
             may_start: false,
             health: None,
@@ -107,6 +110,7 @@ impl AllocMachine {
             unwanted: false,
             job: saved.job,
             fetching: None,
+            refused: None,
             tasks: Vec::new(),
             may_start: false,
             health: saved.health,
@@ -326,6 +330,7 @@ impl AllocMachine {
             // What runs goes on as it is; the store shows by the version that the update was not taken over.
             Err(why) => {
                 tracing::warn!(alloc = %self.alloc.id, why, "can't take the new version over");
+                self.refused = Some(version.clone());
             }
             Ok((group, job)) => {
                 let fresh = self.job.is_none();
@@ -382,7 +387,11 @@ impl AllocMachine {
             .job
             .as_ref()
             .is_some_and(|job| job.version == wanted.version);
-        if has_it || self.failure.is_some() || self.fetching.as_ref() == Some(&wanted) {
+        let asked = [&self.fetching, &self.refused]
+            .into_iter()
+            .flatten()
+            .any(|version| *version == wanted);
+        if has_it || asked || self.failure.is_some() {
             return None;
         }
         self.fetching = Some(wanted.clone());
@@ -426,6 +435,8 @@ impl AllocMachine {
             return;
         };
         if job.version != self.alloc.job_version || job.job_type() != JobType::Service {
+            // Its time would pass over and over until the version is there; a new one begins then.
+            self.tracker = None;
             return;
         }
         if self

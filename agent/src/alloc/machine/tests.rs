@@ -309,9 +309,13 @@ fn without_a_specification_it_fails_but_what_runs_goes_on() {
     let mut machine = running(None);
     let update = AllocInput::Wanted(alloc(DesiredStatus::Run, 1, None), 5);
     let _ = machine.handle(update, now(1), 0.0);
-    let _ = machine.handle(missing(1), now(1), 0.0);
+    let effects = machine.handle(missing(1), now(1), 0.0);
     let status = machine.status();
     assert_eq!((status.client_status, status.job_version), (RUNNING, 0));
+    assert_eq!(short(&effects), "", "it is not asked for again at once");
+    let update = AllocInput::Wanted(alloc(DesiredStatus::Run, 2, None), 6);
+    let effects = machine.handle(update, now(2), 0.0);
+    assert_eq!(short(&effects), "fetch2", "another version is");
 }
 
 #[test]
@@ -349,4 +353,18 @@ fn health_is_judged_once_for_each_deployment() {
         );
         assert_eq!(machine.next_tick(), None);
     }
+}
+
+#[test]
+fn an_alloc_that_waits_for_a_version_is_not_told_the_time_over_and_over() {
+    let mut machine = running(None);
+    let judged = AllocInput::Wanted(alloc(DesiredStatus::Run, 0, Some(1)), 5);
+    let _ = machine.handle(judged, now(10), 0.0);
+    assert_eq!(machine.next_tick(), Some(Duration::from_secs(20)));
+    let update = AllocInput::Wanted(alloc(DesiredStatus::Run, 1, Some(2)), 6);
+    let _ = machine.handle(update, now(11), 0.0);
+    assert_eq!(machine.next_tick(), None);
+    // Once it is there, its health is judged from then on.
+    let _ = machine.handle(spec(&job(1, &["t", "u"], None)), now(60), 0.0);
+    assert_eq!(machine.next_tick(), Some(Duration::from_secs(70)));
 }
