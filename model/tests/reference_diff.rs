@@ -101,18 +101,7 @@ fn plans_show_the_reference_s_diffs_and_annotations() {
         let exchange = exchange(&root, name);
         let old = old.map(job);
         let mut new = job(&exchange["request"]["body"]["Job"]);
-        if name.starts_with("098") {
-            // Registration adds these for a service of the scheduler itself.
-            let implied = |target: &str, operand: &str, value: &str| rove_model::job::Constraint {
-                ltarget: target.to_owned(),
-                rtarget: value.to_owned(),
-                operand: operand.to_owned(),
-            };
-            new.task_groups[0].constraints = vec![
-                implied("${attr.nomad.service_discovery}", "=", "true"),
-                implied("${attr.nomad.version}", "semver", ">= 1.4.0"),
-            ];
-        }
+        new.add_implied_constraints();
         let mut ours = diff(old.as_ref(), Some(&new), true);
         let updates: BTreeMap<GroupName, DesiredUpdates> =
             serde_json::from_value(exchange["body"]["Annotations"]["DesiredTGUpdates"].clone())

@@ -12,6 +12,9 @@ use crate::render::{diff, metrics, time};
 /// The exit code of every error, so that it can't be taken for "there are changes".
 const ERROR: u8 = 255;
 
+/// Said of a job that uses what rove can't run yet; the warnings have said what that is.
+const CANNOT_RUN: &str = "Error during plan: this version of rove can't run the job";
+
 /// The dry run; exits 1 when allocs would be created or destroyed.
 pub async fn run(cx: &mut Context) -> Outcome {
     plan(cx).await.map_err(|failure| failure.with_code(ERROR))
@@ -41,6 +44,9 @@ async fn plan(cx: &mut Context) -> Outcome {
     dry_run(cx, &answer);
     cx.ui.line("");
     validate::warn(cx, &answer.warnings);
+    if !answer.unsupported.is_empty() {
+        return Err(Failure::new(CANNOT_RUN));
+    }
     if !answer
         .annotations
         .as_ref()
@@ -53,6 +59,12 @@ async fn plan(cx: &mut Context) -> Outcome {
 }
 
 fn dry_run(cx: &mut Context, answer: &Plan) {
+    if !answer.unsupported.is_empty() {
+        let text = "- WARNING: Not tried: the job uses what this version of rove can't run.";
+        let text = cx.ui.paint(Style::Yellow, text);
+        cx.ui.line(text);
+        return;
+    }
     if answer.failed.is_empty() {
         let text = cx
             .ui
