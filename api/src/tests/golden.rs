@@ -291,6 +291,26 @@ async fn a_dry_run_says_what_the_reference_says() {
         ];
         wrong.extend(plan(number, &except).await);
     }
+    // The scheduler isn't asked about services yet, so nothing is said of what it would do.
+    let recorded = exchange(&folder, 98);
+    let path = recorded.request["path"].as_str().unwrap().to_owned();
+    let reply = world.call("PUT", &path, &recorded.request["body"]).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let (mut theirs, mut ours) = (recorded.body["Diff"].clone(), reply.json()["Diff"].clone());
+    for diff in [&mut theirs, &mut ours] {
+        let objects = &mut diff["TaskGroups"][0]["Objects"];
+        objects
+            .as_array_mut()
+            .unwrap()
+            .sort_by_key(ToString::to_string);
+    }
+    wrong.extend(check(98, &theirs, &ours, &["Updates"]));
+    let warnings = reply.json()["Warnings"].as_str().unwrap().to_owned();
+    assert!(
+        warnings.contains("this version of rove does not support services"),
+        "{warnings}"
+    );
+    assert_eq!(reply.json()["Unsupported"].as_array().unwrap().len(), 1);
     assert_eq!(wrong, Vec::<String>::new(), "{wrong:#?}");
     let scheduled = world.state.latest().evals().count();
     assert_eq!(scheduled, 1, "a dry run writes nothing");

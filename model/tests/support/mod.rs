@@ -71,29 +71,6 @@ pub fn canonical(job: &Value) -> Job {
     job
 }
 
-/// `job` with another value at a path; null removes, `-` at the end of a path appends to a list.
-pub fn changed(job: &Value, path: &str, to: Value) -> Value {
-    let mut job = job.clone();
-    let (parent, last) = path.rsplit_once('/').expect("a path");
-    // Blocks on the way that aren't there are made.
-    let mut at = &mut job;
-    for part in parent.split('/').skip(1) {
-        at = match part.parse::<usize>() {
-            Ok(index) => &mut at[index],
-            Err(_) => &mut at[part],
-        };
-    }
-    match (at, to) {
-        (Value::Array(list), Value::Null) => {
-            list.remove(last.parse().expect("an index"));
-        }
-        (Value::Array(list), to) if last == "-" => list.push(to),
-        (Value::Array(list), to) => list[last.parse::<usize>().expect("an index")] = to,
-        (object, to) => object[last] = to,
-    }
-    job
-}
-
 /// Everything that changed, a line each: the objects around it with their marks, then the field.
 pub fn lines(diff: &JobDiff) -> Vec<String> {
     let mut out = Vec::new();
