@@ -64,7 +64,8 @@ pub(super) async fn plan(
     let wants_diff = body.diff.unwrap_or(false);
     // The decision takes as long as the scheduler's own: it does not hold up other calls.
     let answer = tokio::task::spawn_blocking(move || {
-        let current = status::job(&state, &job.key());
+        let key = job.key();
+        let current = status::job(&state, &key);
         let old = current.as_ref().map(|current| &current.version.job);
         let index = current.as_ref().map_or(0, |current| current.version.create);
         // The scheduler is not asked about what it can't decide; what would change is shown all the same.

@@ -156,10 +156,18 @@ async fn differences(cx: &mut Context) -> Outcome {
     let files = files(cx)?;
     let client = client(cx)?;
     let mut code = 0;
+    let mut shown = false;
     for document in documents::read(cx, &files)? {
         let client = client.in_namespace(&document.namespace);
         match difference(cx, &client, &document).await {
-            Ok(differs) => code = code.max(u8::from(differs)),
+            Ok(None) => {}
+            Ok(Some(text)) => {
+                if std::mem::replace(&mut shown, true) {
+                    cx.ui.line("");
+                }
+                cx.ui.line(text);
+                code = code.max(1);
+            }
             // The others are shown all the same.
             Err(failure) => {
                 cx.ui.error(&failure.message);
@@ -170,23 +178,23 @@ async fn differences(cx: &mut Context) -> Outcome {
     Ok(code)
 }
 
-/// Shows what applying one job would change; whether it would change anything.
+/// What applying one job would change, if anything.
 async fn difference(
     cx: &mut Context,
     client: &Client,
     document: &Document,
-) -> Result<bool, Failure> {
+) -> Result<Option<String>, Failure> {
     let plan = plan(client, document).await.map_err(server)?;
     for complaint in &plan.unsupported {
         cx.ui
             .error(format!("Warning: job/{}: {complaint}", document.id));
     }
     if Change::of(&plan) == Change::Unchanged {
-        return Ok(false);
+        return Ok(None);
     }
-    if let Some(found) = &plan.diff {
-        let text = diff::job(found, cx.args.is("verbose"), cx.ui.colour);
-        cx.ui.line(text);
-    }
-    Ok(true)
+    let found = plan.diff.as_ref().ok_or_else(|| {
+        Failure::new("error: the agent's answer to the dry run holds no differences")
+    })?;
+    let text = diff::job(found, cx.args.is("verbose"), cx.ui.colour);
+    Ok(Some(text))
 }

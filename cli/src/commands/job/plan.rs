@@ -124,7 +124,7 @@ fn how_to_run(cx: &mut Context, index: u64, path: &str) {
     if cx.args.is("json") {
         flags.push_str("-json ");
     }
-    for name in ["var", "var-file"] {
+    for name in ["var", "var-file", "namespace"] {
         for value in cx.args.all(name) {
             flags.push_str(&format!("-{name}={} ", quoted(value)));
         }
