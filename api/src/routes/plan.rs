@@ -55,8 +55,8 @@ pub(super) async fn plan(
         unsupported,
     } = examine(job, call.namespace(), &context.info)?;
     if !unsupported.is_empty() {
-        warnings.push_str("The job can't be registered: ");
-        warnings.push_str(complaints(&unsupported).trim_end());
+        let list = complaints(&unsupported);
+        warnings = format!("This job can't be registered: {list}{warnings}");
     }
     let state = blocking::ready(server).await?;
     let now = context.sources.now();

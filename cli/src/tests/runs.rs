@@ -161,19 +161,19 @@ async fn a_plan_of_what_cannot_run_yet_shows_the_differences_and_says_why() {
     let answer = json!({"Diff": {"Type": "Edited", "ID": "cache",
             "Fields": [{"Type": "Edited", "Name": "Priority", "Old": "50", "New": "60"}]},
         "JobModifyIndex": 4, "Unsupported": [complaint],
-        "Warnings": format!("The job can't be registered: 1 error occurred:\n\t* {complaint}")});
+        "Warnings": format!("This job can't be registered: 1 error occurred:\n\t* {complaint}\n\n")});
     server.on("PUT /v1/job/cache/plan", Answer::json(&answer));
     let call = Call::to(&server.address).folder(folder.path());
     let ran = call.run(&["plan", "web.hcl"]).await;
     assert_eq!(
         ran,
         Ran {
-            out: format!(
-                "+/- Job: \"cache\"\n+/- Priority: \"50\" => \"60\"\n\nScheduler dry-run:\n- WARNING: Not tried: the \
-                 job uses what this version of rove can't run.\n\nJob Warnings:\nThe job can't be registered: 1 error \
-                 occurred:\n\t* {complaint}\n\n"
+            out: "+/- Job: \"cache\"\n+/- Priority: \"50\" => \"60\"\n\nScheduler dry-run:\n- WARNING: Not tried: the \
+                  job uses what this version of rove can't run.\n\n"
+                .into(),
+            err: format!(
+                "Error during plan: This job can't be registered: 1 error occurred:\n\t* {complaint}\n"
             ),
-            err: "Error during plan: this version of rove can't run the job\n".into(),
             code: 255,
         }
     );

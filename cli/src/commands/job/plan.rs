@@ -12,9 +12,6 @@ use crate::render::{diff, metrics, time};
 /// The exit code of every error, so that it can't be taken for "there are changes".
 const ERROR: u8 = 255;
 
-/// Said of a job that uses what rove can't run yet; the warnings have said what that is.
-const CANNOT_RUN: &str = "Error during plan: this version of rove can't run the job";
-
 /// The dry run; exits 1 when allocs would be created or destroyed.
 pub async fn run(cx: &mut Context) -> Outcome {
     plan(cx).await.map_err(|failure| failure.with_code(ERROR))
@@ -43,10 +40,11 @@ async fn plan(cx: &mut Context) -> Outcome {
     cx.ui.line(title);
     dry_run(cx, &answer);
     cx.ui.line("");
-    validate::warn(cx, &answer.warnings);
     if !answer.unsupported.is_empty() {
-        return Err(Failure::new(CANNOT_RUN));
+        let why = answer.warnings.trim_end();
+        return Err(Failure::new(format!("Error during plan: {why}")));
     }
+    validate::warn(cx, &answer.warnings);
     if !answer
         .annotations
         .as_ref()
