@@ -11,6 +11,7 @@ pub mod duration;
 pub mod encoding;
 pub mod eval;
 pub mod ids;
+mod implied;
 pub mod job;
 pub mod node;
 pub mod plan;

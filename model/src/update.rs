@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::job::{
-    Affinity, Job, NetworkResource, Resources, RestartPolicy, Service, Spread, Task, TaskGroup,
+    Affinity, Connect, Job, NetworkResource, Resources, RestartPolicy, Service, Spread, Task,
+    TaskGroup,
 };
 
 /// Whether allocs of `group` have to be replaced to run `new` instead of `old`; both are canonical.
@@ -53,15 +54,32 @@ fn spreads<'a>(job: &'a Job, group: &'a TaskGroup) -> Vec<&'a Spread> {
 }
 
 fn connect_differs(a: &[Service], b: &[Service]) -> bool {
-    a.iter()
-        .filter(|service| service.connect.is_some())
-        .any(|service| {
-            b.iter()
-                .find(|other| other.name == service.name)
-                .is_none_or(|other| {
-                    other.connect != service.connect || other.port_label != service.port_label
-                })
-        })
+    a.iter().any(|service| {
+        let Some(connect) = &service.connect else {
+            return false;
+        };
+        b.iter()
+            .find(|other| other.name == service.name)
+            .is_none_or(|other| {
+                other.port_label != service.port_label
+                    || other
+                        .connect
+                        .as_ref()
+                        .is_none_or(|other| sidecar_differs(connect, other))
+            })
+    })
+}
+
+/// Whether another sidecar or gateway has to run. What a sidecar's proxy is told reaches it as it runs.
+fn sidecar_differs(a: &Connect, b: &Connect) -> bool {
+    let port = |connect: &Connect| {
+        let sidecar = connect.sidecar_service.as_ref();
+        sidecar.map(|sidecar| sidecar.port.clone())
+    };
+    a.native != b.native
+        || a.gateway != b.gateway
+        || a.sidecar_task != b.sidecar_task
+        || port(a) != port(b)
 }
 
 fn task_differs(
@@ -134,84 +152,4 @@ fn network_differs(a: &NetworkResource, b: &NetworkResource) -> bool {
         || a.hostname != b.hostname
         || a.dns != b.dns
         || ports(a) != ports(b)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn job() -> Value {
-        json!({"ID": "j", "Priority": 50, "Meta": {"a": "1"}, "Constraints": [], "TaskGroups": [{
-            "Name": "g", "Count": 1, "Meta": {}, "Services": [], "Update": {"MaxParallel": 1},
-            "EphemeralDisk": {"SizeMB": 300}, "RestartPolicy": {"Attempts": 2},
-            "Networks": [{"DynamicPorts": [{"Label": "db", "To": 6379}]}],
-            "Tasks": [{"Name": "t", "Driver": "docker", "User": "", "Config": {"image": "redis:3.2"}, "Env": {},
-                "Meta": {}, "Constraints": [], "Leader": false, "KillTimeout": 5_000_000_000_i64, "Services": [],
-                "KillSignal": "", "LogConfig": {"MaxFiles": 10}, "Resources": {"CPU": 100, "MemoryMB": 64}}]}]})
-    }
-
-    #[test]
-    fn what_a_task_would_notice_replaces_it_and_nothing_else_does() {
-        for (pointer, value, replaced) in [
-            ("/Priority", json!(70), false),
-            ("/Meta/a", json!("2"), true),
-            (
-                "/Constraints",
-                json!([{"LTarget": "${a}", "RTarget": "b", "Operand": "="}]),
-                false,
-            ),
-            ("/TaskGroups/0/Count", json!(3), false),
-            ("/TaskGroups/0/Meta", json!({"x": "y"}), true),
-            ("/TaskGroups/0/Services", json!([{"Name": "s"}]), false),
-            ("/TaskGroups/0/Update/MaxParallel", json!(2), false),
-            ("/TaskGroups/0/RestartPolicy/Attempts", json!(9), false),
-            ("/TaskGroups/0/EphemeralDisk/SizeMB", json!(400), true),
-            ("/TaskGroups/0/Networks/0/DynamicPorts/0/To", json!(1), true),
-            (
-                "/TaskGroups/0/Networks/0/DynamicPorts/0/Label",
-                json!("x"),
-                true,
-            ),
-            ("/TaskGroups/0/Tasks/0/Name", json!("u"), true),
-            ("/TaskGroups/0/Tasks/0/Driver", json!("raw_exec"), true),
-            ("/TaskGroups/0/Tasks/0/User", json!("me"), true),
-            ("/TaskGroups/0/Tasks/0/Config/image", json!("redis:7"), true),
-            ("/TaskGroups/0/Tasks/0/Env", json!({"A": "1"}), true),
-            ("/TaskGroups/0/Tasks/0/Meta", json!({"A": "1"}), true),
-            ("/TaskGroups/0/Tasks/0/Resources/CPU", json!(200), true),
-            ("/TaskGroups/0/Tasks/0/Resources/MemoryMB", json!(65), true),
-            ("/TaskGroups/0/Tasks/0/LogConfig/MaxFiles", json!(2), false),
-            (
-                "/TaskGroups/0/Tasks/0/LogConfig",
-                json!({"Disabled": true}),
-                true,
-            ),
-            ("/TaskGroups/0/Tasks/0/KillTimeout", json!(1), false),
-            ("/TaskGroups/0/Tasks/0/KillSignal", json!("SIGINT"), false),
-            ("/TaskGroups/0/Tasks/0/Leader", json!(true), false),
-            (
-                "/TaskGroups/0/Tasks/0/Services",
-                json!([{"Name": "s"}]),
-                false,
-            ),
-            (
-                "/TaskGroups/0/Tasks/0/Constraints",
-                json!([{"Operand": "is_set"}]),
-                false,
-            ),
-        ] {
-            let canonical = |json: Value| {
-                let mut job: Job = serde_json::from_value(json).expect("a job");
-                job.server_canonicalize();
-                job
-            };
-            let mut changed = job();
-            *changed.pointer_mut(pointer).expect(pointer) = value;
-            let (old, new) = (canonical(job()), canonical(changed));
-            assert_ne!(old, new, "{pointer}");
-            assert_eq!(tasks_updated(&old, &new, "g"), replaced, "{pointer}");
-        }
-    }
 }

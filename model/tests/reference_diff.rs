@@ -85,6 +85,8 @@ fn compare(name: &str, mut ours: Value, theirs: &Value) {
 fn plans_show_the_reference_s_diffs_and_annotations() {
     let Some(root) = reference() else { return };
     let stored = exchange(&root, "070-job-redis")["body"].clone();
+    let deployed = exchange(&root, "195-deploy-v0")["request"]["body"]["Job"].clone();
+    let stopped = exchange(&root, "302-job-stopped")["body"].clone();
     for (name, old) in [
         ("067-plan-new-job", None),
         ("093-plan-no-change", Some(&stored)),
@@ -97,22 +99,17 @@ fn plans_show_the_reference_s_diffs_and_annotations() {
         ("101-plan-too-big", Some(&stored)),
         ("102-plan-constraint-filtered", Some(&stored)),
         ("103-plan-no-datacenter", Some(&stored)),
+        ("196-plan-canary", Some(&deployed)),
+        ("305-plan-stopped-job", Some(&stopped)),
     ] {
         let exchange = exchange(&root, name);
-        let old = old.map(job);
+        let old = old.map(|old| {
+            let mut old = job(old);
+            old.add_implied_constraints();
+            old
+        });
         let mut new = job(&exchange["request"]["body"]["Job"]);
-        if name.starts_with("098") {
-            // Registration adds these for a service of the scheduler itself.
-            let implied = |target: &str, operand: &str, value: &str| rove_model::job::Constraint {
-                ltarget: target.to_owned(),
-                rtarget: value.to_owned(),
-                operand: operand.to_owned(),
-            };
-            new.task_groups[0].constraints = vec![
-                implied("${attr.nomad.service_discovery}", "=", "true"),
-                implied("${attr.nomad.version}", "semver", ">= 1.4.0"),
-            ];
-        }
+        new.add_implied_constraints();
         let mut ours = diff(old.as_ref(), Some(&new), true);
         let updates: BTreeMap<GroupName, DesiredUpdates> =
             serde_json::from_value(exchange["body"]["Annotations"]["DesiredTGUpdates"].clone())

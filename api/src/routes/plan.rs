@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use rand::{SeedableRng, rngs::StdRng};
-use rove_controllers::scheduler::{Cluster, Proposal, View, dry_run};
+use rove_controllers::scheduler::{Cluster, DryRun, Proposal, View, dry_run};
 use rove_model::{
     diff::{JobDiff, annotate, diff},
-    ids::{GroupName, JobKey},
+    ids::{GroupName, JobKey, UnixNanos},
     job::Job,
     plan::DesiredUpdates,
 };
-use rove_store::state::Stored;
+use rove_store::state::{State, Stored};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -23,7 +23,7 @@ use crate::{
     error::ApiError,
     status,
     view::{self, eval::EvalView},
-    write::job::{admit, same_spec},
+    write::job::{Examined, complaints, examine, same_spec},
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,39 +49,35 @@ pub(super) async fn plan(
     if job.id != key.id.as_str() {
         return Err(ApiError::BadRequest("Job ID does not match".to_owned()));
     }
-    let admitted = admit(job, call.namespace(), &context.info)?;
-    let (job, warnings) = (admitted.job, admitted.warnings);
+    let Examined {
+        job,
+        mut warnings,
+        unsupported,
+    } = examine(job, call.namespace(), &context.info)?;
+    if !unsupported.is_empty() {
+        let list = complaints(&unsupported);
+        warnings = format!("This job can't be registered: {list}{warnings}");
+    }
     let state = blocking::ready(server).await?;
     let now = context.sources.now();
     let seed = context.sources.random();
     let wants_diff = body.diff.unwrap_or(false);
     // The decision takes as long as the scheduler's own: it does not hold up other calls.
     let answer = tokio::task::spawn_blocking(move || {
-        let mut wide = [0; 32];
-        wide[..16].copy_from_slice(&seed);
-        let mut rng = StdRng::from_seed(wide);
-        let cluster = Cluster::new(&state);
         let key = job.key();
         let current = status::job(&state, &key);
-        let makes_version = current
-            .as_ref()
-            .is_none_or(|current| !same_spec(&current.version.job, &job));
-        let run = dry_run(
-            &View {
-                state: &state,
-                cluster: &cluster,
-            },
-            Proposal {
-                job: &job,
-                makes_version,
-            },
-            now,
-            &mut rng,
-        );
+        let old = current.as_ref().map(|current| &current.version.job);
         let index = current.as_ref().map_or(0, |current| current.version.create);
+        // The scheduler is not asked about what it can't decide; what would change is shown all the same.
+        let run = unsupported.is_empty().then(|| {
+            let makes_version = old.is_none_or(|old| !same_spec(old, &job));
+            try_out(&state, &job, makes_version, now, seed)
+        });
+        let desired = run.as_ref().map(|run| &run.desired);
+        let diff = wants_diff.then(|| planned_diff(old, &job, desired.unwrap_or(&BTreeMap::new())));
         let created: Vec<EvalView> = run
-            .created_evals
             .iter()
+            .flat_map(|run| &run.created_evals)
             .map(|eval| {
                 EvalView::of(&Stored {
                     create: 0,
@@ -90,11 +86,10 @@ pub(super) async fn plan(
                 })
             })
             .collect();
-        let old = current.as_ref().map(|current| &current.version.job);
-        let diff = wants_diff.then(|| planned_diff(old, &job, &run.desired));
-        let answer = json!({
-            "Annotations": {"DesiredTGUpdates": run.desired, "PreemptedAllocs": null},
-            "FailedTGAllocs": if run.failed_groups.is_empty() { None } else { Some(&run.failed_groups) },
+        let failed = run.as_ref().map(|run| &run.failed_groups);
+        let mut answer = json!({
+            "Annotations": desired.map(|desired| json!({"DesiredTGUpdates": desired, "PreemptedAllocs": null})),
+            "FailedTGAllocs": failed.filter(|failed| !failed.is_empty()),
             "JobModifyIndex": index,
             "CreatedEvals": if created.is_empty() { None } else { Some(created) },
             "Diff": diff,
@@ -102,12 +97,38 @@ pub(super) async fn plan(
             "Warnings": warnings,
             "Index": index,
         });
+        if !unsupported.is_empty() {
+            answer["Unsupported"] = json!(unsupported);
+        }
         (answer, index)
     })
     .await;
     let (answer, index) =
         answer.map_err(|error| ApiError::Refused(format!("the dry run failed: {error}")))?;
     Ok(Answer::json(call, &answer)?.with_index(index))
+}
+
+/// What the scheduler would do.
+fn try_out(
+    state: &State,
+    job: &Job,
+    makes_version: bool,
+    now: UnixNanos,
+    seed: [u8; 16],
+) -> DryRun {
+    let mut wide = [0; 32];
+    wide[..16].copy_from_slice(&seed);
+    let mut rng = StdRng::from_seed(wide);
+    let cluster = Cluster::new(state);
+    dry_run(
+        &View {
+            state,
+            cluster: &cluster,
+        },
+        Proposal { job, makes_version },
+        now,
+        &mut rng,
+    )
 }
 
 pub(super) async fn versions(

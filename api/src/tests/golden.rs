@@ -291,7 +291,79 @@ async fn a_dry_run_says_what_the_reference_says() {
         ];
         wrong.extend(plan(number, &except).await);
     }
+    // The scheduler isn't asked about services yet, so nothing is said of what it would do.
+    let recorded = exchange(&folder, 98);
+    let path = recorded.request["path"].as_str().unwrap().to_owned();
+    let reply = world.call("PUT", &path, &recorded.request["body"]).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let (mut theirs, mut ours) = (recorded.body["Diff"].clone(), reply.json()["Diff"].clone());
+    for diff in [&mut theirs, &mut ours] {
+        let objects = &mut diff["TaskGroups"][0]["Objects"];
+        objects
+            .as_array_mut()
+            .unwrap()
+            .sort_by_key(ToString::to_string);
+    }
+    wrong.extend(check(98, &theirs, &ours, &["Updates"]));
+    let warnings = reply.json()["Warnings"].as_str().unwrap().to_owned();
+    assert!(
+        warnings.contains("this version of rove does not support services"),
+        "{warnings}"
+    );
+    assert_eq!(reply.json()["Unsupported"].as_array().unwrap().len(), 1);
     assert_eq!(wrong, Vec::<String>::new(), "{wrong:#?}");
     let scheduled = world.state.latest().evals().count();
     assert_eq!(scheduled, 1, "a dry run writes nothing");
+}
+
+#[tokio::test]
+async fn the_history_of_a_job_and_going_back_are_answered_as_the_reference_does() {
+    let Some(folder) = reference() else { return };
+    let world = World::new().await;
+    world.with_node().await;
+    let job = JobKey::new("default", "cache");
+    let mut wrong = Vec::new();
+    let mut index = 0;
+    for number in [69, 104, 105, 106, 107, 108, 109, 110, 111] {
+        let recorded = exchange(&folder, number);
+        let request = &recorded.request;
+        let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
+        let path = match text("query") {
+            query if query.is_empty() => text("path"),
+            query => format!("{}?{query}", text("path")),
+        };
+        let mut body = request["body"].clone();
+        let mut theirs = recorded.body.clone();
+        // Both name the index of the first registration.
+        if body["JobModifyIndex"] == 10 {
+            body["JobModifyIndex"] = index.into();
+        }
+        if let Some(refusal) = theirs.as_str() {
+            theirs = refusal
+                .replace("index: 10", &format!("index: {index}"))
+                .into();
+        }
+        let reply = world.call(&text("method"), &path, &body).await;
+        let ours =
+            serde_json::from_str(&reply.text).unwrap_or_else(|_| Value::String(reply.text.clone()));
+        if u64::from(reply.status.as_u16()) != recorded.status {
+            wrong.push(format!("{number}: {} {}", reply.status, reply.text));
+            continue;
+        }
+        if number == 69 {
+            index = ours["JobModifyIndex"].as_u64().unwrap();
+            let eval = ours["EvalID"].as_str().unwrap().parse().unwrap();
+            world.settle(&job, eval).await;
+        }
+        // Whether the second version ran healthy is not played here.
+        wrong.extend(check(number, &theirs, &ours, &["Stable"]));
+    }
+    assert_eq!(wrong, Vec::<String>::new(), "{wrong:#?}");
+    let reverted = world.get("/v1/job/cache/versions?diffs=true").await.json();
+    assert_eq!(reverted["Versions"][0]["Version"], 2);
+    let back = &reverted["Diffs"][0]["Fields"][0];
+    assert_eq!(
+        (&back["Name"], &back["Type"]),
+        (&"Meta[round]".into(), &"Deleted".into())
+    );
 }

@@ -40,6 +40,15 @@ pub(crate) struct Admitted {
     pub(crate) warnings: String,
 }
 
+/// A job without a mistake, what should be said about it, and what of it rove can't run yet.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    pub(crate) job: Job,
+    pub(crate) warnings: String,
+    /// A complaint for each feature; a job that has any isn't registered.
+    pub(crate) unsupported: Vec<String>,
+}
+
 /// Fills in what the user left out.
 pub(crate) fn canonical(mut job: Job, namespace: &str, info: &AgentInfo) -> Job {
     // Whoever names another namespace beside the job means that one.
@@ -50,6 +59,7 @@ pub(crate) fn canonical(mut job: Job, namespace: &str, info: &AgentInfo) -> Job 
         job.region.clone_from(&info.region);
     }
     job.server_canonicalize();
+    job.add_implied_constraints();
     job.consul_token = String::new();
     job.vault_token = String::new();
     job.status = String::new();
@@ -61,8 +71,21 @@ pub(crate) fn canonical(mut job: Job, namespace: &str, info: &AgentInfo) -> Job 
     job
 }
 
-/// Looks at all of a job: what is wrong, what rove can't run yet, what should be changed.
+/// A job that may be registered: nothing is wrong with it, and rove can run all of it.
 pub(crate) fn admit(job: Job, namespace: &str, info: &AgentInfo) -> Result<Admitted, ApiError> {
+    let Examined {
+        job,
+        warnings,
+        unsupported,
+    } = examine(job, namespace, info)?;
+    if !unsupported.is_empty() {
+        return Err(ApiError::Refused(complaints(&unsupported)));
+    }
+    Ok(Admitted { job, warnings })
+}
+
+/// Looks at all of a job: what is wrong, what rove can't run yet, what should be changed.
+pub(crate) fn examine(job: Job, namespace: &str, info: &AgentInfo) -> Result<Examined, ApiError> {
     let job = canonical(job, namespace, info);
     if job.namespace != DEFAULT_NAMESPACE {
         return Err(ApiError::Refused(complaints(&[format!(
@@ -79,14 +102,14 @@ pub(crate) fn admit(job: Job, namespace: &str, info: &AgentInfo) -> Result<Admit
     let warnings = validate(&job)
         .into_result()
         .map_err(|report| ApiError::Refused(report.to_string()))?;
-    let unsupported = supported::check(&job);
-    if !unsupported.is_empty() {
-        let list: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
-        return Err(ApiError::Refused(complaints(&list)));
-    }
-    Ok(Admitted {
+    let unsupported = supported::check(&job)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Ok(Examined {
         job,
         warnings: warnings.to_string(),
+        unsupported,
     })
 }
 

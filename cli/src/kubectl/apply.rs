@@ -93,6 +93,12 @@ async fn one(cx: &mut Context, client: &Client, document: &Document, dry: Option
         let plan = plan(client, document).await.map_err(server)?;
         let change = Change::of(&plan);
         if let Some(dry) = dry {
+            if dry == "server" && !plan.unsupported.is_empty() {
+                return Err(Failure::new(format!(
+                    "Error from server: {name}: {}",
+                    plan.unsupported.join("; ")
+                )));
+            }
             cx.ui
                 .line(format!("{name} {} ({dry} dry run)", change.word()));
             return Ok(0);
@@ -150,18 +156,45 @@ async fn differences(cx: &mut Context) -> Outcome {
     let files = files(cx)?;
     let client = client(cx)?;
     let mut code = 0;
+    let mut shown = false;
     for document in documents::read(cx, &files)? {
         let client = client.in_namespace(&document.namespace);
-        let plan = plan(&client, &document).await.map_err(server)?;
-        if Change::of(&plan) == Change::Unchanged {
-            continue;
-        }
-        code = 1;
-        if let Some(found) = &plan.diff {
-            let verbose = found.kind == "Added" && cx.args.is("verbose");
-            let text = diff::job(found, verbose, cx.ui.colour);
-            cx.ui.line(text);
+        match difference(cx, &client, &document).await {
+            Ok(None) => {}
+            Ok(Some(text)) => {
+                if std::mem::replace(&mut shown, true) {
+                    cx.ui.line("");
+                }
+                cx.ui.line(text);
+                code = code.max(1);
+            }
+            // The others are shown all the same.
+            Err(failure) => {
+                cx.ui.error(&failure.message);
+                code = DIFF_FAILED;
+            }
         }
     }
     Ok(code)
+}
+
+/// What applying one job would change, if anything.
+async fn difference(
+    cx: &mut Context,
+    client: &Client,
+    document: &Document,
+) -> Result<Option<String>, Failure> {
+    let plan = plan(client, document).await.map_err(server)?;
+    for complaint in &plan.unsupported {
+        cx.ui
+            .error(format!("Warning: job/{}: {complaint}", document.id));
+    }
+    if Change::of(&plan) == Change::Unchanged {
+        return Ok(None);
+    }
+    let found = plan.diff.as_ref().ok_or_else(|| {
+        Failure::new("error: the agent's answer to the dry run holds no differences")
+    })?;
+    let text = diff::job(found, cx.args.is("verbose"), cx.ui.colour);
+    Ok(Some(text))
 }

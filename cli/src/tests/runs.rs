@@ -107,6 +107,35 @@ async fn plans_are_printed_as_the_reference_prints_them() {
     let mut expected = cli("040").unwrap();
     expected.out = expected.out.replace("cache3.nomad.hcl", "cache.nomad.hcl");
     assert_eq!(ran, expected);
+    // The recorded answer has tags and a named check, the recorded text none.
+    let mut answer = api("098", &[("\"JobModifyIndex\":10", "\"JobModifyIndex\":11")]).unwrap();
+    let service = &mut answer["Diff"]["TaskGroups"][0]["Objects"][2];
+    let objects = service["Objects"].as_array_mut().unwrap();
+    objects.retain(|object| object["Name"] == "Check");
+    let fields = objects[0]["Fields"].as_array_mut().unwrap();
+    let name = fields.iter_mut().find(|field| field["Name"] == "Name");
+    name.unwrap()["New"] = json!("service: \"cache\" check");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("cache-service.nomad.hcl"), JOB).unwrap();
+    let server = Server::start().await;
+    server.on("PUT /v1/job/cache/plan", Answer::json(&answer));
+    let call = Call::to(&server.address).folder(folder.path());
+    let ran = call.run(&["job", "plan", "cache-service.nomad.hcl"]).await;
+    assert_eq!(ran, cli("039").unwrap());
+    // The same file, with the canary's answer.
+    let server = Server::start().await;
+    let answer = api(
+        "196",
+        &[("\"JobModifyIndex\":110", "\"JobModifyIndex\":96")],
+    )
+    .unwrap();
+    server.on("PUT /v1/job/dep/plan", Answer::json(&answer));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dep-b.nomad.hcl");
+    std::fs::write(file, JOB.replace("\"cache\"", "\"dep\"")).unwrap();
+    let call = Call::to(&server.address).folder(folder.path());
+    let ran = call.run(&["job", "plan", "dep-b.nomad.hcl"]).await;
+    assert_eq!(ran, cli("120").unwrap());
     let stopped = planned("305", &["job", "plan", "cache.nomad.hcl"])
         .await
         .unwrap();
@@ -121,6 +150,97 @@ async fn plans_are_printed_as_the_reference_prints_them() {
     assert!(big.out.contains(
         "Scheduler dry-run:\n- WARNING: Failed to place all allocations.\n  Task Group \"store\" (failed to place 1 allocation):\n    * Resources exhausted on 1 nodes\n    * Dimension \"memory\" exhausted on 1 nodes\n\nJob Modify Index: 11\n"
     ));
+}
+
+#[tokio::test]
+async fn a_plan_of_what_cannot_run_yet_shows_the_differences_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.hcl"), JOB).unwrap();
+    let server = Server::start().await;
+    let complaint = "periodic: this version of rove does not support periodic jobs";
+    let answer = json!({"Diff": {"Type": "Edited", "ID": "cache",
+            "Fields": [{"Type": "Edited", "Name": "Priority", "Old": "50", "New": "60"}]},
+        "JobModifyIndex": 4, "Unsupported": [complaint],
+        "Warnings": format!("This job can't be registered: 1 error occurred:\n\t* {complaint}\n\n")});
+    server.on("PUT /v1/job/cache/plan", Answer::json(&answer));
+    let call = Call::to(&server.address).folder(folder.path());
+    let ran = call.run(&["plan", "web.hcl"]).await;
+    assert_eq!(
+        ran,
+        Ran {
+            out: "+/- Job: \"cache\"\n+/- Priority: \"50\" => \"60\"\n\nScheduler dry-run:\n- WARNING: Not tried: the \
+                  job uses what this version of rove can't run.\n\n"
+                .into(),
+            err: format!(
+                "Error during plan: This job can't be registered: 1 error occurred:\n\t* {complaint}\n"
+            ),
+            code: 255,
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_plan_names_the_flags_that_running_the_file_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.hcl"), JOB).unwrap();
+    let server = Server::start().await;
+    let answer = json!({"Diff": {"Type": "None", "ID": "cache"}, "JobModifyIndex": 4});
+    server
+        .on("PUT /v1/job/cache/plan", Answer::json(&answer))
+        .on(
+            "PUT /v1/job/cache/plan?namespace=team",
+            Answer::json(&answer),
+        );
+    let call = Call::to(&server.address).folder(folder.path());
+    for (flags, line) in [
+        (vec![], "job run -check-index 4 web.hcl\n"),
+        (
+            vec!["-namespace", "team"],
+            "job run -check-index 4 -namespace=\"team\" web.hcl\n",
+        ),
+    ] {
+        let words: Vec<&str> = ["job", "plan"]
+            .into_iter()
+            .chain(flags)
+            .chain(["web.hcl"])
+            .collect();
+        let ran = call.run(&words).await;
+        assert!(ran.out.contains(line), "{words:?}: {ran:?}");
+        assert_eq!(ran.code, 0);
+    }
+}
+
+#[tokio::test]
+async fn one_version_of_the_history_is_printed_as_recorded() {
+    let (Some(expected), Some(mut answer)) = (cli("136"), api("215", &[])) else {
+        return;
+    };
+    let at = answer["Versions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .position(|version| version["Version"] == 1)
+        .unwrap();
+    answer["Versions"][at]["SubmitTime"] = json!(nanos("2026-11-22T05:17:01Z"));
+    answer["Versions"][at]["Stable"] = json!(true);
+    let server = Server::start().await;
+    server
+        .get(
+            "/v1/jobs?prefix=dep",
+            json!([{"ID": "dep", "Namespace": "default"}]),
+        )
+        .get("/v1/job/dep/versions?diffs=true&namespace=default", answer);
+    let call = Call::to(&server.address);
+    assert_eq!(
+        call.run(&["job", "history", "-p", "-version", "1", "dep"])
+            .await,
+        expected
+    );
+    let both = call.run(&["job", "history", "-p", "-json", "dep"]).await;
+    assert_eq!(
+        (both.err.as_str(), both.code),
+        ("-json and -t are exclusive with -p and -full\n", 1)
+    );
 }
 
 #[tokio::test]

@@ -360,6 +360,56 @@ async fn diff_exits_with_0_1_or_2() {
 }
 
 #[tokio::test]
+async fn diff_shows_every_job_of_the_files_that_differs_and_goes_on_after_one_that_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = |name: &str| HCL.replace("\"web\"", &format!("{name:?}"));
+    std::fs::write(folder.path().join("a.hcl"), job("a")).unwrap();
+    std::fs::write(folder.path().join("b.hcl"), job("b")).unwrap();
+    let manifest = "apiVersion: rove/v1\nkind: Job\nmetadata:\n  name: c\nspec:\n  groups:\n  - name: g\n    tasks:\n    - name: t\n      driver: raw_exec\n";
+    let manifests = format!("{manifest}---\n{}", manifest.replace("name: c", "name: d"));
+    std::fs::write(folder.path().join("c.yaml"), manifests).unwrap();
+    let server = Server::start().await;
+    let plan = |id: &str, kind: &str| {
+        let mut answer = plan(kind, 1);
+        answer["Diff"]["ID"] = json!(id);
+        answer
+    };
+    let mut periodic = plan("c", "Edited");
+    let complaint = "periodic: this version of rove does not support periodic jobs";
+    periodic["Unsupported"] = json!([complaint]);
+    server
+        .on("PUT /v1/job/a/plan", Answer::json(&plan("a", "Added")))
+        .on("PUT /v1/job/b/plan", Answer::json(&plan("b", "None")))
+        .on("PUT /v1/job/c/plan", Answer::json(&periodic))
+        .on("PUT /v1/job/d/plan", Answer::json(&plan("d", "Edited")));
+    let call = Call::to(&server.address).folder(folder.path());
+    let ran = call.run(&["diff", "-f", "."]).await;
+    let out = "+ Job: \"a\"\n\n+/- Job: \"c\"\n\n+/- Job: \"d\"\n";
+    let err = format!("Warning: job/c: {complaint}\n");
+    assert_eq!(
+        (ran.out.as_str(), ran.err.as_str(), ran.code),
+        (out, err.as_str(), 1)
+    );
+    let dry = call
+        .run(&["apply", "-f", "c.yaml", "--dry-run=server"])
+        .await;
+    assert_eq!(dry.err, format!("Error from server: job/c: {complaint}\n"));
+    assert_eq!(
+        (dry.out.as_str(), dry.code),
+        ("job/d configured (server dry run)\n", 1)
+    );
+
+    let failing = Server::start().await;
+    failing
+        .on("PUT /v1/job/a/plan", Answer::text(500, "no"))
+        .on("PUT /v1/job/b/plan", Answer::json(&plan("b", "Edited")));
+    let call = Call::to(&failing.address).folder(folder.path());
+    let ran = call.run(&["diff", "-f", "a.hcl", "-f", "b.hcl"]).await;
+    let seen = (ran.out.as_str(), ran.err.as_str(), ran.code);
+    assert_eq!(seen, ("+/- Job: \"b\"\n", "Error from server: no\n", 2));
+}
+
+#[tokio::test]
 async fn deleting_stops_and_forgets_and_waits_for_the_end() {
     let server = Server::start().await;
     let alloc = |status: &str| Answer::json(&json!([{"ID": "a", "ClientStatus": status}]));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DiffType, FieldDiff, JobDiff, TaskDiff, TaskGroupDiff};
+use super::{DiffType, FieldDiff, JobDiff, ObjectDiff, TaskDiff, TaskGroupDiff};
 use crate::{ids::GroupName, plan::DesiredUpdates};
 
 /// Notes on each group, count and task what its change does; `updates` is by group.
@@ -57,14 +57,25 @@ fn annotate_task(task: &mut TaskDiff, group: DiffType) {
     task.annotations.push(note.to_owned());
 }
 
-/// As the reference judges it from the diff alone: everything but the kill timeout, logs, services and constraints.
+/// As the reference judges it from the diff alone: every field but the kill timeout, and every object but those that a
+/// running task takes over as it is.
 fn is_destructive(task: &TaskDiff) -> bool {
+    let changed = |fields: &[FieldDiff], name: &str| {
+        let of_name = |field: &&FieldDiff| field.name == name;
+        fields
+            .iter()
+            .filter(of_name)
+            .any(|field| field.kind != DiffType::None)
+    };
     let field = |field: &FieldDiff| field.kind != DiffType::None && field.name != "KillTimeout";
-    task.fields.iter().any(field)
-        || task.objects.iter().any(|object| {
-            object.kind != DiffType::None
-                && !matches!(object.name.as_str(), "LogConfig" | "Service" | "Constraint")
-        })
+    let object = |object: &ObjectDiff| match object.name.as_str() {
+        _ if object.kind == DiffType::None => false,
+        "Service" | "Constraint" | "Lifecycle" | "Scaling" => false,
+        "LogConfig" => changed(&object.fields, "Disabled"),
+        "RestartPolicy" => changed(&object.fields, "RenderTemplates"),
+        _ => true,
+    };
+    task.fields.iter().any(field) || task.objects.iter().any(object)
 }
 
 impl TaskGroupDiff {

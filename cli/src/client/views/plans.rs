@@ -24,6 +24,7 @@ view! {
         next_launch: Option<String> = "NextPeriodicLaunch",
         warnings: String = "Warnings",
         created: Vec<Eval> = "CreatedEvals",
+        unsupported: Vec<String> = "Unsupported",
     }
 }
 

@@ -40,6 +40,10 @@ async fn plan(cx: &mut Context) -> Outcome {
     cx.ui.line(title);
     dry_run(cx, &answer);
     cx.ui.line("");
+    if !answer.unsupported.is_empty() {
+        let why = answer.warnings.trim_end();
+        return Err(Failure::new(format!("Error during plan: {why}")));
+    }
     validate::warn(cx, &answer.warnings);
     if !answer
         .annotations
@@ -53,6 +57,12 @@ async fn plan(cx: &mut Context) -> Outcome {
 }
 
 fn dry_run(cx: &mut Context, answer: &Plan) {
+    if !answer.unsupported.is_empty() {
+        let text = "- WARNING: Not tried: the job uses what this version of rove can't run.";
+        let text = cx.ui.paint(Style::Yellow, text);
+        cx.ui.line(text);
+        return;
+    }
     if answer.failed.is_empty() {
         let text = cx
             .ui
@@ -112,7 +122,7 @@ fn how_to_run(cx: &mut Context, index: u64, path: &str) {
     if cx.args.is("json") {
         flags.push_str("-json ");
     }
-    for name in ["var", "var-file"] {
+    for name in ["var", "var-file", "namespace"] {
         for value in cx.args.all(name) {
             flags.push_str(&format!("-{name}={} ", quoted(value)));
         }

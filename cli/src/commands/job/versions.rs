@@ -18,8 +18,8 @@ pub async fn history(cx: &mut Context) -> Outcome {
     let stub = lookup::job(cx, &client, &prefix).await?;
     let client = client.in_namespace(&stub.namespace);
     let differences = cx.args.is("p");
-    if differences && cx.wants_format() {
-        return Err(Failure::new("-json and -t can't be used with -p"));
+    if cx.wants_format() && (differences || cx.args.is("full")) {
+        return Err(Failure::new("-json and -t are exclusive with -p and -full"));
     }
     let mut found = versions(&client, &stub.id, differences).await?;
     if let Some(wanted) = cx.args.number("version") {
