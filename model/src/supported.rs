@@ -55,7 +55,7 @@ const fn row(built: bool, name: &'static str, hint: &'static str, uses: Uses) ->
 }
 
 /// Operators of constraints that the scheduler decides.
-const OPERATORS: [&str; 17] = [
+const OPERATORS: [&str; 19] = [
     "=",
     "==",
     "is",
@@ -73,6 +73,8 @@ const OPERATORS: [&str; 17] = [
     "set_contains_any",
     "is_set",
     "is_not_set",
+    "distinct_hosts",
+    "distinct_property",
 ];
 /// Drivers that there are.
 const DRIVERS: [&str; 3] = ["docker", "raw_exec", "mock_driver"];
@@ -121,13 +123,8 @@ const FEATURES: &[Feature] = &[
     row(false, "constraints with this operator", "", |job| {
         constraints(job, |operand| !OPERATORS.contains(&operand))
     }),
-    row(
-        false,
-        "affinities",
-        "use a constraint, or leave it out",
-        affinities,
-    ),
-    row(false, "spreads", "leave it out", spreads),
+    row(true, "affinities", "", affinities),
+    row(true, "spreads", "", spreads),
     row(false, "canaries", "set canary = 0", |job| {
         updates(job, "canary", |update| update.canary() > 0)
     }),

@@ -197,10 +197,29 @@ pub(super) fn distinct_hosts<'j>(constraints: impl IntoIterator<Item = &'j Const
         })
 }
 
+/// Something that nodes have a value of, as `${node.datacenter}`.
+#[derive(Debug)]
+pub(super) struct NodeProperty<'j>(Target<'j>);
+
+impl<'j> NodeProperty<'j> {
+    pub(super) fn parse(text: &'j str) -> Self {
+        Self(Target::parse(text))
+    }
+
+    /// The node's value.
+    pub(super) fn value(&self, node: &Node) -> Option<String> {
+        let id = match self.0 {
+            Target::NodeId => node.id.to_string(),
+            _ => String::new(),
+        };
+        self.0.value(node, &id).map(str::to_owned)
+    }
+}
+
 /// At most so many allocs on nodes that share a value.
 #[derive(Debug)]
 pub(super) struct DistinctProperty<'j> {
-    target: Target<'j>,
+    property: NodeProperty<'j>,
     name: &'j str,
     pub allowed: u64,
     /// Over all groups of the job.
@@ -216,7 +235,7 @@ impl<'j> DistinctProperty<'j> {
             .into_iter()
             .filter(|constraint| constraint.operand == "distinct_property")
             .map(move |constraint| Self {
-                target: Target::parse(&constraint.ltarget),
+                property: NodeProperty::parse(&constraint.ltarget),
                 name: &constraint.ltarget,
                 allowed: match constraint.rtarget.as_str() {
                     "" => 1,
@@ -229,8 +248,7 @@ impl<'j> DistinctProperty<'j> {
 
     /// The node's value.
     pub(super) fn value(&self, node: &Node) -> Option<String> {
-        let id = node.id.to_string();
-        self.target.value(node, &id).map(str::to_owned)
+        self.property.value(node)
     }
 
     pub(super) fn missing(&self) -> String {

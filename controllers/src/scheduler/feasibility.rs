@@ -10,6 +10,7 @@ use super::{
     cluster::Cluster,
     constraints::{DistinctProperty, NodeConstraint, distinct_hosts, matches_glob},
     ports::PortAsk,
+    preferences::Preferences,
 };
 
 /// The built-in pool that every node belongs to.
@@ -35,6 +36,7 @@ pub(super) struct Requirements<'j> {
     pub distinct_properties: Vec<DistinctProperty<'j>>,
     pub room: Room,
     pub ports: PortAsk<'j>,
+    pub preferences: Preferences,
 }
 
 /// What is to be said of a class.
@@ -76,6 +78,7 @@ impl<'j> Requirements<'j> {
                 .collect(),
             room: group.room(),
             ports: PortAsk::of(group),
+            preferences: Preferences::of(job, group),
         }
     }
 

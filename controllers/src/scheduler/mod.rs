@@ -17,6 +17,7 @@ mod fixtures;
 mod names;
 mod place;
 mod ports;
+mod preferences;
 mod rank;
 mod reconcile;
 mod reschedule;

@@ -1,7 +1,8 @@
 //! The best node for an alloc, over all nodes.
 //!
 //! Scores are Nomad's: bin packing (a node that is fuller after the placement is better), lowered where the group has
-//! allocs already and where the alloc failed before; the mean of what applies decides, and a draw between equals.
+//! allocs already and where the alloc failed before, and moved by affinities and spreads; the mean of what applies
+//! decides, and a draw between equals.
 //! A [`GroupSearch`] walks all nodes once for a group and is then updated node by node as its allocs land, so that the
 //! second of a thousand placements costs no second walk.
 
@@ -24,6 +25,7 @@ use super::{
     draft::Draft,
     feasibility::{ClassVerdict, Requirements},
     ports::Handed,
+    preferences::{Compiled, SpreadCounts},
 };
 
 /// The best sum of powers is 2, the worst 20: scores are scaled by the difference.
@@ -114,7 +116,35 @@ pub(super) struct GroupSearch<'s, 'j> {
     exhausted: BTreeMap<(String, String), u64>,
     /// For each distinct property, how many allocs there are by its value.
     by_property: Vec<HashMap<String, u64>>,
+    preferences: Compiled<'s>,
+    by_spread: SpreadCounts,
     placed: usize,
+}
+
+/// What makes up a node's score.
+#[derive(Clone, Copy, Debug)]
+struct Score {
+    packing: f64,
+    anti_affinity: Option<f64>,
+    affinity: Option<f64>,
+    spread: Option<f64>,
+    /// The alloc failed there before.
+    penalty: bool,
+}
+
+impl Score {
+    /// The mean of what applies.
+    fn mean(self) -> f64 {
+        let penalty = self.penalty.then_some(-1.0);
+        let further = [self.anti_affinity, self.affinity, self.spread, penalty];
+        let (sum, parts) = further
+            .into_iter()
+            .flatten()
+            .fold((self.packing, 1.0), |(sum, parts), score| {
+                (sum + score, parts + 1.0)
+            });
+        sum / parts
+    }
 }
 
 impl<'s, 'j> GroupSearch<'s, 'j> {
@@ -150,6 +180,8 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
             ruled_out: BTreeMap::new(),
             exhausted: BTreeMap::new(),
             by_property: Vec::new(),
+            preferences: requirements.preferences.compile(),
+            by_spread: SpreadCounts::default(),
             placed: 0,
         };
         // A placement takes one node of those kept, and the end of its predecessor another.
@@ -162,11 +194,12 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
         self.ruled_out.clear();
         self.exhausted.clear();
         self.by_property = self.count_properties(draft);
+        self.by_spread = self.count_spreads(draft);
         let mut best = Best::new(enough);
         let cluster = draft.cluster;
         let room = self.requirements.room;
-        let plain =
-            !self.requirements.asks_each_node() && self.requirements.distinct_properties.is_empty();
+        let plain = !self.requirements.asks_each_node();
+        let alone = self.requirements.distinct_properties.is_empty() && self.preferences.is_empty();
         let ports_by_count = self.requirements.ports.is_dynamic_only();
         for (class, verdict) in cluster.classes.iter().zip(self.verdicts) {
             match verdict {
@@ -189,7 +222,8 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
             let mut full = [0; 3];
             for &slot in &class.members {
                 let hot = &cluster.hot[slot as usize];
-                let quick = (plain || self.has_network_only(draft, slot))
+                let quick = alone
+                    && (plain || self.has_network_only(draft, slot))
                     && ports_by_count
                     && hot.dynamic_free >= self.requirements.ports.dynamic()
                     && !draft.is_special(slot);
@@ -227,11 +261,10 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
 
     /// Nothing but room and ports is asked of each node, and it has a network.
     fn has_network_only(&self, draft: &Draft<'_>, slot: SlotId) -> bool {
-        self.requirements.distinct_properties.is_empty()
-            && draft
-                .cluster
-                .node(slot)
-                .is_some_and(|node| self.requirements.ruled_out_alone(node).is_none())
+        draft
+            .cluster
+            .node(slot)
+            .is_some_and(|node| self.requirements.ruled_out_alone(node).is_none())
     }
 
     fn candidate(&self, draft: &Draft<'_>, slot: SlotId, score: f64, stamp: u32) -> Candidate {
@@ -280,11 +313,27 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
         if let Some(dimension) = hot.room.exceeded_by(used) {
             return Verdict::Exhausted(dimension.name().to_owned());
         }
-        let packing = self.bin_packing(draft.power(slot), hot.size);
-        Verdict::Fits(match self.anti_affinity(of_group) {
-            Some(cost) => f64::midpoint(packing, cost),
-            None => packing,
-        })
+        Verdict::Fits(self.score(draft, slot, node, false).mean())
+    }
+
+    fn score(&self, draft: &Draft<'_>, slot: SlotId, node: &Node, penalty: bool) -> Score {
+        let size = draft.cluster.hot[slot as usize].size;
+        Score {
+            packing: self.bin_packing(draft.power(slot), size),
+            anti_affinity: self.anti_affinity(draft.allocs_of_group(slot, self.group)),
+            affinity: self.preferences.affinity(node),
+            spread: self.preferences.spread(node, &self.by_spread),
+            penalty,
+        }
+    }
+
+    fn count_spreads(&self, draft: &Draft<'_>) -> SpreadCounts {
+        let allocs = draft
+            .of_group
+            .iter()
+            .filter(|((_, group), _)| *group == self.group)
+            .filter_map(|((slot, _), allocs)| Some((draft.cluster.node(*slot)?, *allocs)));
+        self.preferences.count(allocs)
     }
 
     fn count_properties(&self, draft: &Draft<'_>) -> Vec<HashMap<String, u64>> {
@@ -395,9 +444,9 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
         wish: &Wish,
         rng: &mut dyn Rng,
     ) -> Result<Chosen, Box<AllocMetric>> {
-        if !self.requirements.distinct_properties.is_empty() {
-            // One placement may rule out nodes that it did not touch.
-            self.walk(draft, usize::MAX);
+        if !self.requirements.distinct_properties.is_empty() || self.preferences.has_spreads() {
+            // One placement may rule out nodes that it did not touch, or change what they are worth.
+            self.walk(draft, SHOWN_SCORES + wish.penalties.len());
         }
         let scores = if self.placed < PLACEMENTS_WITH_SCORES {
             SHOWN_SCORES
@@ -414,7 +463,7 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
         let mut metric = self.metric_now();
         metric.score_meta_data = ranked
             .iter()
-            .map(|(score, candidate)| self.shown(draft, wish, candidate.slot, *score))
+            .filter_map(|(_, candidate)| self.shown(draft, wish, candidate.slot))
             .collect();
         let before = self.verdict(draft, first.slot);
         let Some(ports) = draft.take(first.slot, self.group, self.requirements, rng) else {
@@ -470,39 +519,43 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
     }
 
     fn penalised_score(&self, draft: &Draft<'_>, slot: SlotId) -> f64 {
-        let hot = &draft.cluster.hot[slot as usize];
-        let packing = self.bin_packing(draft.power(slot), hot.size);
-        match self.anti_affinity(draft.allocs_of_group(slot, self.group)) {
-            Some(cost) => (packing + cost - 1.0) / 3.0,
-            None => f64::midpoint(packing, -1.0),
-        }
+        draft
+            .cluster
+            .node(slot)
+            .map_or(f64::MIN, |node| self.score(draft, slot, node, true).mean())
     }
 
-    fn shown(&self, draft: &Draft<'_>, wish: &Wish, slot: SlotId, score: f64) -> NodeScore {
+    fn shown(&self, draft: &Draft<'_>, wish: &Wish, slot: SlotId) -> Option<NodeScore> {
         let hot = &draft.cluster.hot[slot as usize];
-        let node = draft.cluster.slots[slot as usize].id;
+        let node = draft.cluster.node(slot)?;
+        let penalty = wish.penalties.contains(&node.id);
+        // Bin packing anew, without what rounding the quick way adds up.
         let power = powers(hot.room, draft.used(slot).plus(self.requirements.room));
-        let packing = (20.0 - (power.0 + power.1)).clamp(0.0, BIN_PACKING_MAX) / BIN_PACKING_MAX;
-        let beside = draft.allocs_of_group(slot, self.group);
-        let anti_affinity = self.anti_affinity(beside);
-        let penalty = wish.penalties.contains(&node);
-        NodeScore {
-            node_id: node,
-            scores: [
-                ("binpack", packing),
-                ("job-anti-affinity", anti_affinity.unwrap_or(0.0)),
-                ("node-affinity", 0.0),
-                ("node-reschedule-penalty", if penalty { -1.0 } else { 0.0 }),
-            ]
-            .into_iter()
-            .map(|(name, score)| (name.to_owned(), score))
-            .collect(),
-            norm_score: if anti_affinity.is_none() && !penalty {
-                packing
-            } else {
-                score
-            },
-        }
+        let score = Score {
+            packing: (20.0 - (power.0 + power.1)).clamp(0.0, BIN_PACKING_MAX) / BIN_PACKING_MAX,
+            ..self.score(draft, slot, node, penalty)
+        };
+        let shown = [
+            ("binpack", Some(score.packing)),
+            (
+                "job-anti-affinity",
+                Some(score.anti_affinity.unwrap_or(0.0)),
+            ),
+            ("node-affinity", Some(score.affinity.unwrap_or(0.0))),
+            (
+                "node-reschedule-penalty",
+                Some(if penalty { -1.0 } else { 0.0 }),
+            ),
+            ("allocation-spread", score.spread),
+        ];
+        Some(NodeScore {
+            node_id: node.id,
+            scores: shown
+                .into_iter()
+                .filter_map(|(name, score)| Some((name.to_owned(), score?)))
+                .collect(),
+            norm_score: score.mean(),
+        })
     }
 
     fn metric_now(&self) -> AllocMetric {

@@ -6,7 +6,7 @@ use rove_model::{
     alloc::ClientStatus,
     duration::Nanos,
     ids::NodeId,
-    job::{Constraint, EphemeralDisk, Job, ReschedulePolicy},
+    job::{Affinity, Constraint, EphemeralDisk, Job, ReschedulePolicy, Spread, SpreadTarget},
     node::{Eligibility, NodeControl, NodeState},
 };
 
@@ -190,6 +190,115 @@ fn distinct_property_limits_allocs_by_value() {
         ]
         .into()
     );
+}
+
+fn affinity(left: &str, right: &str, weight: i64) -> Affinity {
+    Affinity {
+        ltarget: left.to_owned(),
+        rtarget: right.to_owned(),
+        operand: "=".to_owned(),
+        weight: Some(weight),
+    }
+}
+
+/// Ten nodes in three racks: 1, 4, 7, 10 in `r1`; 2, 5, 8 in `r2`; 3, 6, 9 in `r0`.
+fn racks() -> World {
+    let mut world = World::new(0);
+    for n in 1..=10 {
+        let mut node = node(n);
+        node.meta.insert("rack".to_owned(), format!("r{}", n % 3));
+        world.add_node(node);
+    }
+    world
+}
+
+fn by_rack(world: &World, id: &str) -> BTreeMap<String, u32> {
+    let mut by_rack = BTreeMap::new();
+    for id in nodes_of(world, id) {
+        let rack = world.state.node(id).unwrap().meta["rack"].clone();
+        *by_rack.entry(rack).or_default() += 1;
+    }
+    by_rack
+}
+
+#[test]
+fn affinities_draw_allocs_to_nodes_and_away_from_them() {
+    let mut world = racks();
+    let mut liked = job("liked", 3);
+    liked.affinities = vec![affinity("${meta.rack}", "r2", 50)];
+    let outcome = world.run_register(&liked);
+    assert_eq!(by_rack(&world, "liked"), [("r2".to_owned(), 3)].into());
+    let score = &outcome.plan().unwrap().placements[0]
+        .metrics
+        .score_meta_data[0];
+    assert!((score.scores["node-affinity"] - 1.0).abs() < 1e-9);
+
+    // Of two that pull apart the stronger wins; that of a task counts as well.
+    let mut torn = job("torn", 3);
+    torn.affinities = vec![affinity("${meta.rack}", "r2", -100)];
+    torn.task_groups[0].affinities = vec![affinity("${meta.rack}", "r1", 20)];
+    task(&mut torn).affinities = vec![affinity("${node.unique.name}", "node-3", 90)];
+    let outcome = world.run_register(&torn);
+    assert!(nodes_of(&world, "torn").contains(&node_id(3)));
+    assert_eq!(by_rack(&world, "torn").get("r2"), None);
+    let scores = &outcome.plan().unwrap().placements[0]
+        .metrics
+        .score_meta_data;
+    assert!((scores[0].scores["node-affinity"] - 90.0 / 210.0).abs() < 1e-9);
+
+    // It is a wish: without a better node the disliked one will do.
+    let mut all = job("all", 12);
+    all.affinities = vec![affinity("${meta.rack}", "r2", -100)];
+    world.run_register(&all);
+    assert_eq!(world.live("all").len(), 12);
+}
+
+#[test]
+fn a_spread_gives_each_value_its_share() {
+    let target = |value: &str, percent| SpreadTarget {
+        value: value.to_owned(),
+        percent,
+    };
+    for (what, targets, expected) in [
+        ("evenly", vec![], [4, 4, 4]),
+        (
+            "by percent",
+            vec![target("r0", 50), target("r1", 25), target("r2", 25)],
+            [6, 3, 3],
+        ),
+        (
+            "the rest to the others",
+            vec![target("r0", 50), target("r1", 25)],
+            [6, 3, 3],
+        ),
+    ] {
+        let mut world = racks();
+        let mut job = job("j", 12);
+        job.spreads = vec![Spread {
+            attribute: "${meta.rack}".to_owned(),
+            weight: Some(100),
+            spread_target: targets,
+        }];
+        world.run_register(&job);
+        let found = by_rack(&world, "j");
+        let found = ["r0", "r1", "r2"].map(|rack| found.get(rack).copied().unwrap_or(0));
+        assert_eq!(found, expected, "{what}");
+    }
+}
+
+#[test]
+fn a_spread_counts_what_runs_already() {
+    let mut world = racks();
+    let mut job = job("j", 3);
+    job.task_groups[0].spreads = vec![Spread {
+        attribute: "${meta.rack}".to_owned(),
+        weight: Some(50),
+        spread_target: Vec::new(),
+    }];
+    world.run_register(&job);
+    job.task_groups[0].count = Some(6);
+    world.run_register(&job);
+    assert!(by_rack(&world, "j").values().all(|allocs| *allocs == 2));
 }
 
 #[test]
