@@ -12,6 +12,8 @@ pub mod hcl;
     reason = "a mistake ends the reading, so it is made and moved once"
 )]
 mod json;
+mod node;
+mod rules;
 pub mod schema;
 pub mod source;
 pub mod tree;

@@ -29,10 +29,10 @@ use std::sync::Arc;
 
 pub use write::to_yaml;
 
-use self::node::{Content, Node};
 use crate::{
     Parsed, decode,
-    diagnostics::{Diagnostic, Diagnostics, nearest},
+    diagnostics::{Diagnostic, Diagnostics, Severity, nearest},
+    node::{Content, Node},
     schema::{Field, JOB, Kind, Table},
     source::{Source, Span},
     tree::{Attribute, Block, Body},
@@ -65,13 +65,17 @@ pub(crate) fn read(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
             jobs.push((job, spans));
         }
     }
-    if !found.is_empty() {
+    if found
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
+    {
         return Err(fail(found));
     }
+    // One list for the file: it goes with the first job.
     let parsed = jobs.into_iter().map(|(job, spans)| Parsed {
         job,
         spans,
-        warnings: fail(Vec::new()),
+        warnings: fail(std::mem::take(&mut found)),
     });
     Ok(parsed.collect())
 }
