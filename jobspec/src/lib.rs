@@ -7,10 +7,6 @@
 mod decode;
 pub mod diagnostics;
 pub mod hcl;
-#[expect(
-    clippy::result_large_err,
-    reason = "a mistake ends the reading, so it is made and moved once"
-)]
 mod json;
 mod node;
 mod rules;

@@ -228,10 +228,10 @@ fn rows() -> Vec<(&'static str, Place, &'static str, Value)> {
                 "ProhibitOverlap": true, "TimeZone": "Europe/Berlin"}}),
         ),
         (
-            "parameterized with its default",
+            "parameterized is completed at registration",
             Job,
             "parameterized {}",
-            json!({"ParameterizedJob": {"Payload": "optional", "MetaRequired": null, "MetaOptional": null}}),
+            json!({"ParameterizedJob": {"Payload": "", "MetaRequired": null, "MetaOptional": null}}),
         ),
         (
             "multiregion with its defaults",

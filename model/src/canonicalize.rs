@@ -57,9 +57,6 @@ impl Job {
         if let Some(periodic) = &mut self.periodic {
             periodic.canonicalize();
         }
-        if let Some(parameterized) = &mut self.parameterized_job {
-            fill_text(&mut parameterized.payload, "optional");
-        }
         self.spreads.iter_mut().for_each(Spread::canonicalize);
         self.affinities.iter_mut().for_each(Affinity::canonicalize);
         let mut groups = std::mem::take(&mut self.task_groups);
@@ -76,6 +73,9 @@ impl Job {
         fill_text(&mut self.node_pool, "default");
         if self.datacenters.is_empty() {
             self.datacenters.push("*".to_owned());
+        }
+        if let Some(parameterized) = &mut self.parameterized_job {
+            fill_text(&mut parameterized.payload, "optional");
         }
         self.reschedule = None;
         self.migrate = None;
