@@ -47,7 +47,8 @@ impl Spans {
         };
         let at = parts.iter().position(|part| is_inherited(part))?;
         let own = parts[..=at].join(".");
-        if self.by_key.contains_key(&own) && parts.len() == at + 1 {
+        // A vault block is taken as it is, the others field by field.
+        if self.by_key.contains_key(&own) && (parts.len() == at + 1 || parts[at] == "vault[0]") {
             return None;
         }
         // Outwards, a block at a time.

@@ -190,6 +190,11 @@ const ROWS: &[(&str, &str, &str)] = &[
         "group[\"g\"].migrate",
         "does not allow migrate block",
     ),
+    (
+        "job: vault { policies = ^[\"root\"] }",
+        "group[\"g\"].task[\"t\"].vault.policies",
+        "Can not specify \"root\" policy",
+    ),
     // Constraints and the like.
     (
         "constraint { regexp = ^\"(\" }",
