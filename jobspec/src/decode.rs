@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use crate::{
     diagnostics::{Diagnostic, nearest},
     hcl::{unknown_argument, unknown_block},
+    rules,
     schema::{Field, JOB, Kind, Table},
     source::{Source, Span},
     tree::{Attribute, Block, Body},
@@ -25,10 +26,42 @@ impl Spans {
     #[must_use]
     pub fn place(&self, path: &FieldPath) -> Option<Span> {
         let keys = path.keys_outwards();
-        keys.iter().find_map(|key| self.by_key.get(key)).cloned()
+        keys.iter()
+            .find_map(|key| self.by_key.get(key).or_else(|| self.inherited(key)))
+            .cloned()
     }
 
-    fn note(&mut self, key: String, span: &Span) {
+    /// Whether the file has something under this key ([`FieldPath::key`]).
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// Where a block stands that a group or task has from the block around it.
+    fn inherited(&self, key: &str) -> Option<&Span> {
+        const BLOCKS: [&str; 5] = ["update", "reschedule", "migrate", "vault", "restart"];
+        let mut parts: Vec<&str> = key.split('.').collect();
+        let is_inherited = |part: &str| {
+            part.strip_suffix("[0]")
+                .is_some_and(|name| BLOCKS.contains(&name))
+        };
+        let at = parts.iter().position(|part| is_inherited(part))?;
+        let own = parts[..=at].join(".");
+        // A vault block is taken as it is, the others field by field.
+        if self.by_key.contains_key(&own) && (parts.len() == at + 1 || parts[at] == "vault[0]") {
+            return None;
+        }
+        // Outwards, a block at a time.
+        for outer in (0..at).rev() {
+            parts.remove(outer);
+            if let Some(span) = self.by_key.get(&parts.join(".")) {
+                return Some(span);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn note(&mut self, key: String, span: &Span) {
         self.by_key.entry(key).or_insert_with(|| span.clone());
     }
 }
@@ -129,6 +162,7 @@ impl Decoder<'_> {
     fn block(&mut self, table: &'static Table, block: Block, path: &Path) -> Map<String, Json> {
         let mut object = Map::new();
         self.labels(table, &block, path, &mut object);
+        let header = block.header;
         let body = block.body;
         for attribute in body.attributes {
             self.attribute(table, attribute, path, &mut object);
@@ -136,6 +170,17 @@ impl Decoder<'_> {
         self.blocks(table, body.blocks, path, &mut object);
         if let Some(finish) = table.finish {
             finish(&mut object);
+        }
+        for (summary, detail) in rules::hints(table, &object) {
+            let finding = Diagnostic::warning(summary, detail, Some(header.clone()));
+            self.found.push(finding.field(&path.shown));
+        }
+        for (field, summary, detail) in rules::mistakes(table, &object) {
+            let span = self.spans.by_key.get(&path.field(field).key);
+            let span = span.cloned().unwrap_or_else(|| header.clone());
+            self.found.push(
+                Diagnostic::error(summary, detail, Some(span)).field(path.field(field).shown),
+            );
         }
         object
     }
@@ -205,6 +250,10 @@ impl Decoder<'_> {
             self.found.push(finding.field(path.field(name).shown));
             return;
         };
+        // Validation speaks of the long form.
+        for long in rules::long_form(table, name) {
+            self.spans.note(path.field(long).key, &attribute.value_span);
+        }
         let path = path.field(name);
         self.spans.note(path.key.clone(), &attribute.value_span);
         if attribute.value == Value::Unknown {
@@ -291,6 +340,22 @@ impl Decoder<'_> {
                     object.insert(field.json.to_owned(), Json::Object(inner));
                 }
                 Kind::Blocks(table) => {
+                    let twice = rules::labels_are_unique(table)
+                        && label.is_some_and(|label| {
+                            !labels.insert((kind.clone(), label.to_ascii_lowercase()))
+                        });
+                    if twice {
+                        self.found.push(
+                            Diagnostic::error(
+                                format!("Duplicate {kind} block"),
+                                format!("Only one {kind} block of each name is allowed."),
+                                Some(block.header.clone()),
+                            )
+                            .field(&path.shown)
+                            .related(first, "the first one"),
+                        );
+                        continue;
+                    }
                     let inner = self.block(table, block, &path);
                     push(object, field.json, Json::Object(inner));
                 }
@@ -398,7 +463,7 @@ fn in_order(table: &Table, mut blocks: Vec<Block>) -> Vec<Block> {
                     && attribute
                         .value
                         .to_number()
-                        .is_some_and(|number| number.as_f64() != 0.0)
+                        .is_some_and(|number| number.as_f64() > 0.0)
             })
     };
     let is_named = |kind: &str| {

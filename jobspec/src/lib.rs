@@ -7,11 +7,9 @@
 mod decode;
 pub mod diagnostics;
 pub mod hcl;
-#[expect(
-    clippy::result_large_err,
-    reason = "a mistake ends the reading, so it is made and moved once"
-)]
 mod json;
+mod node;
+mod rules;
 pub mod schema;
 pub mod source;
 pub mod tree;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use rove_jobspec::{ParseOptions, parse_hcl};
+use rove_model::as_parsed::AsParsed;
 use serde_json::Value;
 
 /// The reference's folder; without it the test is skipped, or fails on CI.
@@ -164,4 +165,53 @@ fn what_the_reference_refuses_at_parsing_is_refused_in_its_words() {
         }
     }
     assert!(bad.is_empty(), "{}", bad.join("\n\n"));
+}
+
+#[test]
+fn a_job_that_is_only_parsed_keeps_null_for_what_is_not_said() {
+    let Some(root) = reference() else { return };
+    let text = fs::read_to_string(root.join("api/057-parse-hcl-raw.json")).unwrap();
+    let exchange: Value = serde_json::from_str(&text).unwrap();
+    let file = exchange["request"]["body"]["JobHCL"].as_str().unwrap();
+    let parsed = parse_hcl("input.hcl", file, &ParseOptions::default()).unwrap();
+    let written = |field: &str| parsed.spans.has(field);
+    let ours = serde_json::to_value(AsParsed::new(&parsed.job, &written)).unwrap();
+    // Here a null is no zero and no empty text.
+    let difference = difference(&normalised(ours), &normalised(exchange["body"].clone()));
+    assert!(difference.is_none(), "{}", difference.unwrap());
+}
+
+#[test]
+fn what_the_parser_itself_fills_in_is_there_before_defaults() {
+    let file = "job \"j\" {\n type = \"batch\"\n all_at_once = false\n periodic {\n crons = [\"@daily\"]\n }\n group \"g\" {\n task \"t\" {\n driver = \"d\"\n vault {}\n template {\n change_script {}\n }\n }\n }\n}";
+    let parsed = parse_hcl("input.hcl", file, &ParseOptions::default()).unwrap();
+    let written = |field: &str| parsed.spans.has(field);
+    let ours = serde_json::to_value(AsParsed::new(&parsed.job, &written)).unwrap();
+    let task = &ours["TaskGroups"][0]["Tasks"][0];
+    let template = &task["Templates"][0];
+    for (value, expected) in [
+        (&ours["Name"], Value::from("j")),
+        (&ours["Region"], Value::Null),
+        (&ours["AllAtOnce"], false.into()),
+        (&ours["Stop"], Value::Null),
+        (&ours["Periodic"]["SpecType"], "cron".into()),
+        (&ours["Periodic"]["Spec"], Value::Null),
+        (&ours["Periodic"]["TimeZone"], Value::Null),
+        (&task["KillTimeout"], Value::Null),
+        (&task["Vault"]["Env"], true.into()),
+        (&task["Vault"]["ChangeMode"], "restart".into()),
+        (&task["Vault"]["ChangeSignal"], Value::Null),
+        (&template["ChangeMode"], "restart".into()),
+        (&template["Perms"], "0644".into()),
+        (&template["Splay"], 5_000_000_000_i64.into()),
+        (&template["ErrMissingKey"], false.into()),
+        (&template["LeftDelim"], Value::Null),
+        (
+            &template["ChangeScript"]["Timeout"],
+            5_000_000_000_i64.into(),
+        ),
+        (&template["ChangeScript"]["Command"], Value::Null),
+    ] {
+        assert_eq!(*value, expected);
+    }
 }

@@ -219,6 +219,48 @@ fn mistakes_are_told_with_place_and_what_was_meant() {
 }
 
 #[test]
+fn a_mistake_names_its_field() {
+    for (from, to, field) in [
+        ("count: 2", "cuont: 2", "spec.groups[\"web\"].cuont"),
+        ("image: \"nginx:1.25\"", "? {a: b}", ""),
+        (
+            "- {name: http, to: 8080}",
+            "- {to: 8080}",
+            "spec.groups[\"web\"].networks[0].ports[0]",
+        ),
+        (
+            "networks:\n    - ports",
+            "networks:\n      ports",
+            "spec.groups[\"web\"].networks",
+        ),
+        (
+            "resources: {cpu: 50",
+            "resources: {cpu: [1]",
+            "group[\"web\"].task[\"nginx\"].resources.cpu",
+        ),
+        ("  labels: {team", "  lables: {team", "lables"),
+    ] {
+        let text = HELLO.replace(from, to);
+        assert_ne!(text, HELLO, "{to}");
+        let findings = parse_yaml("a.yaml", &text, &ParseOptions::default()).expect_err(to);
+        let told = findings.list[0].field.clone().unwrap_or_default();
+        assert_eq!(told, field, "{to}");
+    }
+}
+
+#[test]
+fn anchors_stand_for_what_they_name() {
+    let text = HELLO
+        .replace("resources: {cpu", "resources: &small {cpu")
+        .replace("env: {NUM", "logs: {max_files: 3}\n      env: {NUM")
+        + "    - name: second\n      driver: docker\n      resources: *small\n";
+    let parsed = parse_yaml("a.yaml", &text, &ParseOptions::default()).unwrap();
+    let tasks = &parsed[0].job.task_groups[0].tasks;
+    assert_eq!(tasks[0].resources, tasks[1].resources);
+    assert!(tasks[0].resources.is_some());
+}
+
+#[test]
 fn bombs_are_refused() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..30 {

@@ -57,9 +57,6 @@ impl Job {
         if let Some(periodic) = &mut self.periodic {
             periodic.canonicalize();
         }
-        if let Some(parameterized) = &mut self.parameterized_job {
-            fill_text(&mut parameterized.payload, "optional");
-        }
         self.spreads.iter_mut().for_each(Spread::canonicalize);
         self.affinities.iter_mut().for_each(Affinity::canonicalize);
         let mut groups = std::mem::take(&mut self.task_groups);
@@ -76,6 +73,9 @@ impl Job {
         fill_text(&mut self.node_pool, "default");
         if self.datacenters.is_empty() {
             self.datacenters.push("*".to_owned());
+        }
+        if let Some(parameterized) = &mut self.parameterized_job {
+            fill_text(&mut parameterized.payload, "optional");
         }
         self.reschedule = None;
         self.migrate = None;
@@ -113,7 +113,13 @@ impl Job {
                     }
                 }
                 if let Some(log) = &mut task.log_config {
+                    if log.enabled == Some(false) {
+                        log.disabled = Some(true);
+                    }
                     log.enabled = None;
+                }
+                for policy in &mut task.scaling_policies {
+                    policy.canonicalize(0);
                 }
             }
         }
@@ -310,7 +316,8 @@ impl ScalingPolicy {
 
 impl TaskGroup {
     fn canonicalize(&mut self, job: &Job) {
-        let job_type = job.job_type();
+        // A type that isn't known is refused later; its defaults are those of a job that ends by itself.
+        let job_type = JobType::from_name(&job.type_name).unwrap_or(JobType::Sysbatch);
         let count = *self.count.get_or_insert_with(|| {
             self.scaling
                 .as_ref()
@@ -379,16 +386,16 @@ impl TaskGroup {
             fill_text(&mut volume.name, name);
         }
         for service in &mut self.services {
-            service.canonicalize(&job.id, &self.name, None);
+            service.canonicalize(&job.name, &self.name, None);
         }
         for task in &mut self.tasks {
-            task.canonicalize(&job.id, &self.name, &restart);
+            task.canonicalize(&job.name, &self.name, &restart);
         }
     }
 }
 
 impl Task {
-    fn canonicalize(&mut self, job_id: &str, group: &str, restart: &RestartPolicy) {
+    fn canonicalize(&mut self, job_name: &str, group: &str, restart: &RestartPolicy) {
         self.resources.get_or_insert_default().canonicalize();
         fill(&mut self.kill_timeout, Self::DEFAULT_KILL_TIMEOUT);
         self.log_config.get_or_insert_default().canonicalize();
@@ -400,19 +407,15 @@ impl Task {
         }
         self.templates.iter_mut().for_each(Template::canonicalize);
         for service in &mut self.services {
-            service.canonicalize(job_id, group, Some(&self.name));
+            service.canonicalize(job_name, group, Some(&self.name));
         }
         self.affinities.iter_mut().for_each(Affinity::canonicalize);
         self.volume_mounts
             .iter_mut()
             .for_each(VolumeMount::canonicalize);
-        if self
-            .lifecycle
-            .as_ref()
-            .is_some_and(|lifecycle| lifecycle.hook.is_empty() && !lifecycle.sidecar)
-        {
-            self.lifecycle = None;
-        }
+        // Without a hook it says nothing.
+        self.lifecycle
+            .take_if(|lifecycle| lifecycle.hook.is_empty());
         if let Some(plugin) = &mut self.csi_plugin_config {
             if plugin.mount_dir.is_empty() {
                 plugin.mount_dir = "/csi".to_owned();
@@ -421,9 +424,6 @@ impl Task {
             if plugin.health_timeout == Nanos::ZERO {
                 plugin.health_timeout = Nanos::secs(30);
             }
-        }
-        for policy in &mut self.scaling_policies {
-            policy.canonicalize(0);
         }
         let mut merged = restart.clone();
         if let Some(own) = &self.restart_policy {
@@ -458,7 +458,7 @@ impl LogConfig {
     fn canonicalize(&mut self) {
         fill(&mut self.max_files, Self::DEFAULT_MAX_FILES);
         fill(&mut self.max_file_size_mb, Self::DEFAULT_MAX_FILE_SIZE_MB);
-        fill(&mut self.disabled, self.enabled == Some(false));
+        fill(&mut self.disabled, false);
     }
 }
 
@@ -467,11 +467,12 @@ impl TaskArtifact {
         fill(&mut self.getter_mode, "any".to_owned());
         if self.relative_dest.is_none() {
             let file = self.getter_mode.as_deref() == Some("file");
-            let name = self.getter_source.rsplit('/').next().unwrap_or_default();
-            self.relative_dest = Some(if file && !name.is_empty() {
-                format!("local/{name}")
-            } else {
-                "local/".to_owned()
+            let source = self.getter_source.trim_end_matches('/');
+            let name = source.rsplit('/').next().unwrap_or_default();
+            self.relative_dest = Some(match (file, name) {
+                (false, _) => "local/".to_owned(),
+                (true, "") => "local".to_owned(),
+                (true, name) => format!("local/{name}"),
             });
         }
     }
@@ -536,11 +537,11 @@ impl NetworkResource {
 }
 
 impl Service {
-    fn canonicalize(&mut self, job_id: &str, group: &str, task: Option<&str>) {
+    fn canonicalize(&mut self, job_name: &str, group: &str, task: Option<&str>) {
         if self.name.is_empty() {
             self.name = match task {
-                Some(task) => format!("{job_id}-{group}-{task}"),
-                None => format!("{job_id}-{group}"),
+                Some(task) => format!("{job_name}-{group}-{task}"),
+                None => format!("{job_name}-{group}"),
             };
         }
         fill_text(&mut self.address_mode, "auto");
@@ -627,8 +628,16 @@ impl Connect {
 
 impl Gateway {
     fn canonicalize(&mut self) {
-        let proxy = self.proxy.get_or_insert_default();
-        fill(&mut proxy.connect_timeout, Nanos::secs(5));
+        if let Some(proxy) = &mut self.proxy {
+            fill(&mut proxy.connect_timeout, Nanos::secs(5));
+        }
+        let listeners = self
+            .ingress
+            .iter_mut()
+            .flat_map(|ingress| &mut ingress.listeners);
+        for listener in listeners {
+            fill_text(&mut listener.protocol, "tcp");
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! store as well, so one reading knowledge serves `etcdctl get`, `/v1` and `-json`.
 
 pub mod alloc;
+pub mod as_parsed;
 mod canonicalize;
 pub mod deployment;
 pub mod diff;

@@ -1,7 +1,7 @@
 //! `/v1/jobs`, `/v1/jobs/parse`, `/v1/validate/job`.
 
-use rove_jobspec::ParseOptions;
-use rove_model::{job::Job, supported, validate};
+use rove_jobspec::{ParseOptions, Parsed};
+use rove_model::{as_parsed::AsParsed, job::Job, supported, validate};
 use rove_store::state::{State, Table};
 use serde::Deserialize;
 use serde_json::json;
@@ -65,14 +65,16 @@ pub(super) fn parse(call: &Call) -> Result<Answer, ApiError> {
     if text.trim().is_empty() {
         return Err(ApiError::BadRequest("Job spec is empty".to_owned()));
     }
-    let mut job = read_file(&text, body.variables.as_deref())?;
+    let mut parsed = read_file(&text, body.variables.as_deref())?;
     if body.canonicalize.unwrap_or(false) {
-        job.canonicalize();
+        parsed.job.canonicalize();
+        return Answer::json(call, &parsed.job);
     }
-    Answer::json(call, &job)
+    let written = |field: &str| parsed.spans.has(field);
+    Answer::json(call, &AsParsed::new(&parsed.job, &written))
 }
 
-fn read_file(text: &str, variables: Option<&str>) -> Result<Job, ApiError> {
+fn read_file(text: &str, variables: Option<&str>) -> Result<Parsed, ApiError> {
     let options = ParseOptions {
         variable_files: variables
             .map(|variables| ("input.vars".to_owned(), variables.to_owned()))
@@ -80,19 +82,9 @@ fn read_file(text: &str, variables: Option<&str>) -> Result<Job, ApiError> {
             .collect(),
         ..ParseOptions::default()
     };
-    match rove_jobspec::parse_hcl("input.hcl", text, &options) {
-        Ok(parsed) => {
-            let mut job = parsed.job;
-            if job.name.is_empty() {
-                job.name.clone_from(&job.id);
-            }
-            Ok(job)
-        }
-        Err(found) => Err(ApiError::BadRequest(format!(
-            "Failed to parse job: {}",
-            found.reference_text()
-        ))),
-    }
+    rove_jobspec::parse_hcl("input.hcl", text, &options).map_err(|found| {
+        ApiError::BadRequest(format!("Failed to parse job: {}", found.reference_text()))
+    })
 }
 
 /// A body that holds a job.

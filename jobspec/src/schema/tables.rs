@@ -2162,7 +2162,7 @@ static PROXY: Table = Table {
         row(
             "expose",
             "",
-            "ExposeConfig",
+            "Expose",
             Kind::Block(&EXPOSE),
             "Paths outside of the mesh.",
         ),
@@ -2607,16 +2607,20 @@ fn finish_constraint(constraint: &mut Map<String, Json>) {
         "set_contains_all",
         "set_contains_any",
     ] {
-        if let Some(value) = take(constraint, &format!("~{operand}")) {
+        if let Some(value) = take(constraint, &format!("~{operand}"))
+            && value != ""
+        {
             constraint.insert("Operand".to_owned(), operand.into());
             constraint.insert("RTarget".to_owned(), value);
         }
     }
-    if take(constraint, "~distinct_hosts") == Some(Json::Bool(true)) {
+    if let Some(Json::Bool(distinct)) = take(constraint, "~distinct_hosts") {
         constraint.insert("Operand".to_owned(), "distinct_hosts".into());
-        constraint.insert("RTarget".to_owned(), "true".into());
+        constraint.insert("RTarget".to_owned(), distinct.to_string().into());
     }
-    if let Some(attribute) = take(constraint, "~distinct_property") {
+    if let Some(attribute) = take(constraint, "~distinct_property")
+        && attribute != ""
+    {
         constraint.insert("Operand".to_owned(), "distinct_property".into());
         constraint.insert("LTarget".to_owned(), attribute);
     }
@@ -2629,7 +2633,7 @@ fn finish_constraint(constraint: &mut Map<String, Json>) {
 /// Ports with a number and ports without are two lists.
 fn finish_network(network: &mut Map<String, Json>) {
     if let Some(Json::Array(ports)) = take(network, "~Ports") {
-        let is_set = |port: &Json| port["Value"].as_i64().unwrap_or(0) != 0;
+        let is_set = |port: &Json| port["Value"].as_i64().unwrap_or(0) > 0;
         let (reserved, dynamic): (Vec<Json>, Vec<Json>) = ports.into_iter().partition(is_set);
         network.insert("ReservedPorts".to_owned(), Json::Array(reserved));
         network.insert("DynamicPorts".to_owned(), Json::Array(dynamic));
@@ -2642,7 +2646,8 @@ fn finish_scaling(scaling: &mut Map<String, Json>) {
 
 /// `cpu` and `mem` are short for the names of the policies.
 fn finish_task_scaling(scaling: &mut Map<String, Json>) {
-    let name = match scaling.get("Type").and_then(Json::as_str) {
+    let short = scaling.get("Type").and_then(Json::as_str);
+    let name = match short.map(str::to_ascii_lowercase).as_deref() {
         Some("cpu") => "vertical_cpu",
         Some("mem") => "vertical_mem",
         _ => return,

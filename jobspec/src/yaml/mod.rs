@@ -29,10 +29,10 @@ use std::sync::Arc;
 
 pub use write::to_yaml;
 
-use self::node::{Content, Node};
 use crate::{
     Parsed, decode,
-    diagnostics::{Diagnostic, Diagnostics, nearest},
+    diagnostics::{Diagnostic, Diagnostics, Severity, nearest},
+    node::{Content, Node},
     schema::{Field, JOB, Kind, Table},
     source::{Source, Span},
     tree::{Attribute, Block, Body},
@@ -57,7 +57,10 @@ pub(crate) fn read(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
     let mut found = Vec::new();
     let mut jobs = Vec::new();
     for document in &documents {
-        let mut reader = Reader { found: &mut found };
+        let mut reader = Reader {
+            found: &mut found,
+            path: Vec::new(),
+        };
         let Some(block) = reader.document(document) else {
             continue;
         };
@@ -65,13 +68,17 @@ pub(crate) fn read(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
             jobs.push((job, spans));
         }
     }
-    if !found.is_empty() {
+    if found
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
+    {
         return Err(fail(found));
     }
+    // One list for the file: it goes with the first job.
     let parsed = jobs.into_iter().map(|(job, spans)| Parsed {
         job,
         spans,
-        warnings: fail(Vec::new()),
+        warnings: fail(std::mem::take(&mut found)),
     });
     Ok(parsed.collect())
 }
@@ -100,12 +107,27 @@ pub(crate) fn label_key(table: &Table) -> Option<&'static str> {
 
 struct Reader<'a> {
     found: &'a mut Vec<Diagnostic>,
+    /// Where it is, for people: `spec`, `groups["web"]`.
+    path: Vec<String>,
 }
 
 impl Reader<'_> {
     fn fail(&mut self, summary: &str, detail: impl Into<String>, span: &Span) {
-        self.found
-            .push(Diagnostic::error(summary, detail, Some(span.clone())));
+        let finding = Diagnostic::error(summary, detail, Some(span.clone()));
+        let finding = if self.path.is_empty() {
+            finding
+        } else {
+            finding.field(self.path.join("."))
+        };
+        self.found.push(finding);
+    }
+
+    /// Reads something that stands under `step`.
+    fn beneath<T>(&mut self, step: impl Into<String>, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(step.into());
+        let result = read(self);
+        self.path.pop();
+        result
     }
 
     /// The entries of a mapping.
@@ -141,11 +163,13 @@ impl Reader<'_> {
     fn unknown<'k>(&mut self, key: &str, span: &Span, known: impl IntoIterator<Item = &'k str>) {
         let near = nearest(key, known);
         let meant = near.map_or(String::new(), |near| format!(" Did you mean {near:?}?"));
-        self.fail(
-            "Unknown field",
-            format!("A field named {key:?} is not expected here.{meant}"),
-            span,
-        );
+        self.beneath(key, |reader| {
+            reader.fail(
+                "Unknown field",
+                format!("A field named {key:?} is not expected here.{meant}"),
+                span,
+            );
+        });
     }
 
     fn document(&mut self, node: &Node) -> Option<Block> {
@@ -200,7 +224,7 @@ impl Reader<'_> {
             self.fail("Missing field", "A document needs a spec.", &place);
             return None;
         };
-        let mut body = self.body(&JOB, spec, "spec");
+        let mut body = self.beneath("spec", |reader| reader.body(&JOB, spec, "spec"));
         let mut label = None;
         for (key, span, value) in metadata.unwrap_or_default() {
             match key.as_str() {
@@ -267,7 +291,9 @@ impl Reader<'_> {
         for (key, span, value) in entries {
             let field = table.fields.iter().find(|field| field.yaml_name() == key);
             match field {
-                Some(field) => self.field(field, span, value, &mut body),
+                Some(field) => self.beneath(key, |reader| {
+                    reader.field(field, span, value, &mut body);
+                }),
                 None => self.unknown(key, span, yaml_names(table)),
             }
         }
@@ -311,10 +337,15 @@ impl Reader<'_> {
                         &value.span,
                     );
                 };
-                for element in list {
-                    if let Some(block) = self.element(field, table, element) {
-                        body.blocks.push(block);
-                    }
+                for (index, element) in list.iter().enumerate() {
+                    let name = name_of(table, element).unwrap_or_else(|| index.to_string());
+                    // The list's own name becomes the element's.
+                    let list = self.path.pop().unwrap_or_default();
+                    let block = self.beneath(format!("{list}[{name}]"), |reader| {
+                        reader.element(field, table, element)
+                    });
+                    self.path.push(list);
+                    body.blocks.extend(block);
                 }
             }
             _ => body.attributes.push(attribute(name, key, value)),
@@ -343,7 +374,9 @@ impl Reader<'_> {
                 continue;
             }
             match table.fields.iter().find(|field| field.yaml_name() == key) {
-                Some(field) => self.field(field, span, value, &mut body),
+                Some(field) => self.beneath(key, |reader| {
+                    reader.field(field, span, value, &mut body);
+                }),
                 None => self.unknown(key, span, yaml_names(table).chain(label_key)),
             }
         }
@@ -364,6 +397,19 @@ impl Reader<'_> {
             header,
             body,
         })
+    }
+}
+
+/// The label of an element of a list, in quotes.
+fn name_of(table: &Table, node: &Node) -> Option<String> {
+    let key = label_key(table)?;
+    let Content::Map(entries) = &node.content else {
+        return None;
+    };
+    let (_, _, value) = entries.iter().find(|(name, _, _)| name == key)?;
+    match &value.content {
+        Content::Scalar(Value::String(name)) => Some(format!("{name:?}")),
+        _ => None,
     }
 }
 

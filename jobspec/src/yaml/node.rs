@@ -9,6 +9,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
 use crate::{
     diagnostics::Diagnostic,
+    node::{Content, Node},
     source::{Source, Span},
     value::{Number, Value},
 };
@@ -17,60 +18,6 @@ use crate::{
 const MAX_DEPTH: usize = 64;
 /// The most nodes that aliases may add.
 const MAX_ALIASED: usize = 10_000;
-
-/// A node.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub span: Span,
-    pub content: Content,
-}
-
-/// What a node is.
-#[derive(Clone, Debug)]
-pub(super) enum Content {
-    Scalar(Value),
-    List(Vec<Node>),
-    /// Keys with their places, in order.
-    Map(Vec<(String, Span, Node)>),
-}
-
-impl Node {
-    /// Its value, places forgotten.
-    pub fn value(&self) -> Value {
-        match &self.content {
-            Content::Scalar(value) => value.clone(),
-            Content::List(list) => Value::List(list.iter().map(Self::value).collect()),
-            Content::Map(map) => Value::Map(
-                map.iter()
-                    .map(|(key, _, node)| (key.clone(), node.value()))
-                    .collect(),
-            ),
-        }
-    }
-
-    /// What it is, for messages.
-    pub fn what(&self) -> &'static str {
-        match &self.content {
-            Content::Scalar(Value::Null) => "nothing",
-            Content::Scalar(_) => "a single value",
-            Content::List(_) => "a list",
-            Content::Map(_) => "a mapping",
-        }
-    }
-
-    fn size(&self) -> usize {
-        match &self.content {
-            Content::Scalar(_) => 1,
-            Content::List(list) => 1 + list.iter().map(Self::size).sum::<usize>(),
-            Content::Map(map) => {
-                1 + map
-                    .iter()
-                    .map(|(_, _, node)| 1 + node.size())
-                    .sum::<usize>()
-            }
-        }
-    }
-}
 
 /// The documents of a stream; empty ones are left out.
 pub(super) fn documents(source: &Source) -> Result<Vec<Node>, Diagnostic> {

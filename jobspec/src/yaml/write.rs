@@ -78,7 +78,16 @@ fn fields(table: &'static Table, object: &Map<String, Json>) -> Vec<(&'static st
             }
             json => object.get(json).cloned(),
         };
-        if let Some(value) = value.and_then(|value| one(field, &value)) {
+        let Some(value) = value else { continue };
+        // These say something by being zero or empty.
+        let explicit = match field.name {
+            "cores" => value == 0 && object.get("CPU").is_none_or(Json::is_null),
+            "destination" => value == "" && table.title == "artifact",
+            _ => false,
+        };
+        if explicit {
+            found.push((field.yaml_name(), any(&value)));
+        } else if let Some(value) = one(field, &value) {
             found.push((field.yaml_name(), value));
         }
     }
@@ -104,6 +113,10 @@ fn without_zeros(update: &Json) -> Json {
     let Json::Object(update) = update else {
         return update.clone();
     };
+    // Only a registered job's update has an empty text here.
+    if update.get("HealthCheck").is_none_or(|check| check != "") {
+        return Json::Object(update.clone());
+    }
     let said = |value: &Json| {
         !matches!(value.as_i64(), Some(0)) && *value != Json::Bool(false) && *value != ""
     };
@@ -119,8 +132,8 @@ fn without_zeros(update: &Json) -> Json {
     }
 }
 
-/// Blocks that say something by being there, even empty.
-const SAYS_BY_BEING_THERE: [&str; 3] = ["sidecar_service", "mesh", "strategy"];
+/// The block that says nothing when it is empty: any other says something by being there.
+const SAYS_NOTHING_EMPTY: &str = "consul";
 
 fn one(field: &'static Field, value: &Json) -> Option<Yaml> {
     let is_zero = matches!(value.as_i64(), Some(0)) || *value == Json::Bool(false);
@@ -137,7 +150,7 @@ fn one(field: &'static Field, value: &Json) -> Option<Yaml> {
         }
         (Kind::Block(table), Json::Object(object)) => {
             let fields = fields(table, object);
-            let says = !fields.is_empty() || SAYS_BY_BEING_THERE.contains(&field.name);
+            let says = !fields.is_empty() || field.name != SAYS_NOTHING_EMPTY;
             says.then(|| Yaml::Map(owned(fields)))
         }
         (Kind::Blocks(table), Json::Array(list)) => Some(Yaml::List(

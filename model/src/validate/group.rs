@@ -41,8 +41,18 @@ pub(super) fn group(job: &Job, group: &TaskGroup, path: &FieldPath, errors: &mut
     task_names(group, path, errors);
     for (index, (name, volume)) in group.volumes.iter().enumerate() {
         let path = path.block("volume", index, name);
+        if !matches!(volume.type_name.as_str(), "host" | "csi") {
+            errors.add(
+                path.field("type"),
+                format!(
+                    "Task group volume validation for {name} failed: volume has unrecognized type {}",
+                    volume.type_name
+                ),
+            );
+            continue;
+        }
         let mut inner = Report::default();
-        the_volume(volume, group, &path, &mut inner);
+        the_volume(volume, group, job_type, &path, &mut inner);
         errors.nest(
             &format!("Task group volume validation for {name} failed: "),
             inner,
@@ -182,35 +192,42 @@ fn task_names(group: &TaskGroup, path: &FieldPath, errors: &mut Report) {
     }
 }
 
-fn the_volume(volume: &VolumeRequest, group: &TaskGroup, path: &FieldPath, errors: &mut Report) {
-    if !matches!(volume.type_name.as_str(), "host" | "csi") {
-        errors.add(
-            path.field("type"),
-            format!("volume has unrecognized type {}", volume.type_name),
-        );
-    }
+fn the_volume(
+    volume: &VolumeRequest,
+    group: &TaskGroup,
+    job_type: JobType,
+    path: &FieldPath,
+    errors: &mut Report,
+) {
     if volume.source.is_empty() {
         errors.add(path.field("source"), "volume has an empty source");
     }
-    let canaries = group.update.as_ref().map_or(0, |update| update.canary());
-    if volume.per_alloc && canaries > 0 {
-        errors.add(
-            path.field("per_alloc"),
-            "volume cannot be per_alloc when canaries are in use",
-        );
+    if volume.per_alloc {
+        if matches!(job_type, JobType::System | JobType::Sysbatch) {
+            errors.add(
+                path.field("per_alloc"),
+                "volume cannot be per_alloc for system or sysbatch jobs",
+            );
+        }
+        if group.update.as_ref().map_or(0, |update| update.canary()) > 0 {
+            errors.add(
+                path.field("per_alloc"),
+                "volume cannot be per_alloc when canaries are in use",
+            );
+        }
     }
     match volume.type_name.as_str() {
         "host" => {
-            if !volume.access_mode.is_empty() {
-                errors.add(
-                    path.field("access_mode"),
-                    "host volumes cannot have an access mode",
-                );
-            }
             if !volume.attachment_mode.is_empty() {
                 errors.add(
                     path.field("attachment_mode"),
                     "host volumes cannot have an attachment mode",
+                );
+            }
+            if !volume.access_mode.is_empty() {
+                errors.add(
+                    path.field("access_mode"),
+                    "host volumes cannot have an access mode",
                 );
             }
             if volume.mount_options.is_some() {
@@ -220,20 +237,52 @@ fn the_volume(volume: &VolumeRequest, group: &TaskGroup, path: &FieldPath, error
                 );
             }
         }
-        "csi" => {
-            if volume.attachment_mode.is_empty() {
-                errors.add(
-                    path.field("attachment_mode"),
-                    "CSI volumes must have an attachment mode",
-                );
-            }
-            if volume.access_mode.is_empty() {
-                errors.add(
-                    path.field("access_mode"),
-                    "CSI volumes must have an access mode",
-                );
-            }
+        "csi" => csi_volume(volume, group.count(), path, errors),
+        _ => {}
+    }
+}
+
+fn csi_volume(volume: &VolumeRequest, count: u64, path: &FieldPath, errors: &mut Report) {
+    match volume.attachment_mode.as_str() {
+        "" => errors.add(
+            path.field("attachment_mode"),
+            "CSI volumes must have an attachment mode",
+        ),
+        "block-device" if volume.mount_options.is_some() => errors.add(
+            path.block("mount_options", 0, ""),
+            "block devices cannot have mount options",
+        ),
+        _ => {}
+    }
+    let mode = volume.access_mode.as_str();
+    let read_only = |errors: &mut Report| {
+        if !volume.read_only {
+            errors.add(
+                path.field("read_only"),
+                format!("{mode} volumes must be read-only"),
+            );
         }
+    };
+    let only_one = |whom: &str, errors: &mut Report| {
+        if count > 1 && !volume.per_alloc {
+            errors.add(
+                path.field("access_mode"),
+                format!("volume with {mode} access mode allows only one {whom}"),
+            );
+        }
+    };
+    match mode {
+        "" => errors.add(
+            path.field("access_mode"),
+            "CSI volumes must have an access mode",
+        ),
+        "single-node-reader-only" => {
+            read_only(errors);
+            only_one("reader", errors);
+        }
+        "single-node-writer" => only_one("reader or writer", errors),
+        "multi-node-reader-only" => read_only(errors),
+        "multi-node-single-writer" if !volume.read_only => only_one("writer", errors),
         _ => {}
     }
 }

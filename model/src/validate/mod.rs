@@ -5,6 +5,7 @@
 //! place in the file. All mistakes are reported, not the first only. The job must be canonical
 //! ([`Job::server_canonicalize`]).
 
+mod connect;
 mod constraint;
 mod cron;
 mod group;
@@ -54,6 +55,7 @@ impl Validation {
 pub fn validate(job: &Job) -> Validation {
     let mut errors = Report::default();
     let path = FieldPath::default();
+    connect::admission(job, &mut errors);
     vault_is_off(job, &mut errors);
     the_job(job, &path, &mut errors);
     if job
@@ -139,7 +141,9 @@ fn the_job(job: &Job, path: &FieldPath, errors: &mut Report) {
     constraint::affinities(&job.affinities, system, path, errors);
     constraint::spreads(&job.spreads, system, path, errors);
     the_groups(job, path, errors);
-    if let Some(periodic) = &job.periodic {
+    if let Some(periodic) = &job.periodic
+        && periodic.enabled != Some(false)
+    {
         let path = path.block("periodic", 0, "");
         if !matches!(job.type_name.as_str(), "batch" | "sysbatch") {
             errors.add(

@@ -329,6 +329,14 @@ pub(super) fn periodic(config: &PeriodicConfig, path: &FieldPath, errors: &mut R
             format!("Unknown periodic specification type {other:?}"),
         ),
     }
+    let zone = config.time_zone.as_deref().unwrap_or_default();
+    let known = matches!(zone, "" | "UTC" | "Local") || jiff::tz::TimeZone::get(zone).is_ok();
+    if !known {
+        errors.add(
+            path.field("time_zone"),
+            format!("Invalid time zone {zone:?}: unknown time zone {zone}"),
+        );
+    }
 }
 
 pub(super) fn parameterized(

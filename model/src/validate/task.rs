@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{FieldPath, Report, constraint, policy, service};
 use crate::job::{
-    JobType, LogConfig, Resources, Task, TaskArtifact, TaskGroup, Template, Vault, VolumeMount,
+    Constraint, CsiPluginConfig, JobType, LogConfig, Resources, Task, TaskArtifact, TaskGroup,
+    Template, Vault, VolumeMount,
 };
 
 const MIN_CPU: i64 = 1;
@@ -93,7 +94,7 @@ pub(super) fn task(
         errors.nest("", inner);
     }
     let mut inner = Report::default();
-    service::task_services(task, path, &mut inner);
+    service::task_services(task, group, path, &mut inner);
     errors.nest("", inner);
     for (index, artifact) in task.artifacts.iter().enumerate() {
         let mut inner = Report::default();
@@ -140,6 +141,40 @@ pub(super) fn task(
             errors,
         );
     }
+    if let Some(plugin) = &task.csi_plugin_config {
+        csi_plugin(plugin, &path.block("csi_plugin", 0, ""), errors);
+    }
+}
+
+fn csi_plugin(plugin: &CsiPluginConfig, path: &FieldPath, errors: &mut Report) {
+    if plugin.id.is_empty() {
+        errors.add(
+            path.field("id"),
+            "CSIPluginConfig must have a non-empty PluginID",
+        );
+    }
+    if !matches!(
+        plugin.type_name.as_str(),
+        "node" | "controller" | "monolith"
+    ) {
+        errors.add(
+            path.field("type"),
+            format!(
+                "CSIPluginConfig PluginType must be one of 'node', 'controller', or 'monolith', got: {:?}",
+                plugin.type_name
+            ),
+        );
+    }
+    let (base, mount) = (&plugin.stage_publish_base_dir, &plugin.mount_dir);
+    let inside = std::path::Path::new(base).starts_with(mount);
+    if !base.is_empty() && !mount.is_empty() && inside {
+        errors.add(
+            path.field("stage_publish_base_dir"),
+            format!(
+                "CSIPluginConfig StagePublishBaseDir must not be a subdirectory of MountDir, got: StagePublishBaseDir={base:?} MountDir={mount:?}"
+            ),
+        );
+    }
 }
 
 fn the_resources(resources: &Resources, path: &FieldPath, errors: &mut Report) {
@@ -174,7 +209,7 @@ fn the_resources(resources: &Resources, path: &FieldPath, errors: &mut Report) {
         if device.count.is_some_and(|count| count < 1) {
             inner.add(path.field("count"), "device count must be at least 1");
         }
-        constraint::constraints(&device.constraints, &path, &mut inner);
+        device_constraints(&device.constraints, &path, &mut inner);
         constraint::affinities(&device.affinities, false, &path, &mut inner);
         errors.nest(&format!("device {} failed validation: ", index + 1), inner);
     }
@@ -187,6 +222,22 @@ fn the_resources(resources: &Resources, path: &FieldPath, errors: &mut Report) {
             ),
         );
     }
+}
+
+fn device_constraints(list: &[Constraint], path: &FieldPath, errors: &mut Report) {
+    for (index, constraint) in list.iter().enumerate() {
+        let operand = constraint.operand.as_str();
+        if matches!(operand, "distinct_hosts" | "distinct_property") {
+            errors.add(
+                path.block("constraint", index, "").field("operator"),
+                format!(
+                    "Constraint {} validation failed: using unsupported operand {operand:?}",
+                    index + 1
+                ),
+            );
+        }
+    }
+    constraint::constraints(list, path, errors);
 }
 
 fn logs(log: &LogConfig, group: &TaskGroup, path: &FieldPath, errors: &mut Report) {

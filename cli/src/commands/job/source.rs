@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use rove_model::as_parsed::AsParsed;
 use rove_model::job::Job;
 use serde_json::Value;
 
@@ -97,15 +98,15 @@ pub fn pretty(cx: &mut Context, path: &str) -> Result<String, Failure> {
     #[derive(serde::Serialize)]
     struct Wrapped<'a> {
         #[serde(rename = "Job")]
-        job: &'a Job,
+        job: AsParsed<'a>,
     }
     let source = read(cx, path)?;
-    let mut job = only(cx, &source)?;
-    if job.name.is_empty() {
-        job.name.clone_from(&job.id);
-    }
-    json::pretty_as_is(&Wrapped { job: &job })
-        .map_err(|e| Failure::new(format!("Error converting job: {e}")))
+    let job = only(cx, &source)?;
+    let said = |_: &str| false;
+    json::pretty_as_is(&Wrapped {
+        job: AsParsed::new(&job, &said),
+    })
+    .map_err(|e| Failure::new(format!("Error converting job: {e}")))
 }
 
 /// A job as the API takes it.
