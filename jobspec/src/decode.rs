@@ -18,6 +18,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Spans {
     by_key: HashMap<String, Span>,
+    /// Values that no message may hold, the longest first.
+    secrets: Vec<String>,
 }
 
 impl Spans {
@@ -26,6 +28,14 @@ impl Spans {
     pub fn place(&self, path: &FieldPath) -> Option<Span> {
         let keys = path.keys_outwards();
         keys.iter().find_map(|key| self.by_key.get(key)).cloned()
+    }
+
+    pub(crate) fn keep_secret(&mut self, secrets: Vec<String>) {
+        self.secrets = secrets;
+    }
+
+    pub(crate) fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     fn note(&mut self, key: String, span: &Span) {
