@@ -191,11 +191,15 @@ impl Float {
 
     fn as_int(&self) -> Option<i128> {
         let shift = u64::try_from(self.exponent).ok()?;
-        if self.mantissa.bits() + shift > 127 {
+        if self.mantissa.bits() + shift > 128 {
             return None;
         }
-        let value = i128::try_from(&self.mantissa << shift).ok()?;
-        Some(if self.negative { -value } else { value })
+        let size = u128::try_from(&self.mantissa << shift).ok()?;
+        if self.negative {
+            0_i128.checked_sub_unsigned(size)
+        } else {
+            i128::try_from(size).ok()
+        }
     }
 
     /// Reads `digits · 10^power`.
@@ -460,7 +464,8 @@ impl Number {
             _ => {
                 let mut value = self.float();
                 value.negative = !value.negative && value.mantissa.bits() > 0;
-                Self::from_float(value)
+                let normal = value.clone().rounded(false);
+                Self::from_float(normal.unwrap_or(value))
             }
         }
     }

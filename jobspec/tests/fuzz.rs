@@ -302,7 +302,7 @@ fn expression(random: &mut Random, depth: usize) -> String {
     if depth == 0 || random.below(5) == 0 {
         return random.pick(LEAVES).to_owned();
     }
-    let mut inner = |random: &mut Random| expression(random, depth - 1);
+    let inner = |random: &mut Random| expression(random, depth - 1);
     let (a, b, c) = (inner(random), inner(random), inner(random));
     match random.below(18) {
         0 => format!("({a} + {b})"),

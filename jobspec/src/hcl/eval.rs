@@ -543,7 +543,10 @@ impl<'a> Evaluator<'a> {
                 message,
             } => (
                 "Error in function call",
-                format!("Call to function {name:?} failed: {message}."),
+                format!(
+                    "Call to function {name:?} failed: {}.",
+                    message.trim_end_matches('.')
+                ),
                 called(call),
             ),
         };

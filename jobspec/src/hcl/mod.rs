@@ -28,7 +28,7 @@ use crate::{
 /// Blocks inside one another, `dynamic` ones unfolded.
 const MAX_BLOCK_DEPTH: usize = 64;
 /// Blocks that `dynamic` may make in one file.
-const MAX_DYNAMIC_BLOCKS: usize = 100_000;
+const MAX_DYNAMIC_BLOCKS: usize = 50_000;
 
 /// The blocks a file may hold.
 const ROOT_BLOCKS: [&str; 4] = ["job", "variable", "variables", "locals"];
@@ -468,6 +468,19 @@ impl Unfolder<'_, '_> {
             );
         };
         let kind = kind.as_str();
+        for item in &block.body {
+            let finding = match item {
+                Structure::Attribute(attribute) => {
+                    let known = ["for_each", "labels", "iterator"];
+                    let name = attribute.key.as_str();
+                    (!known.contains(&name))
+                        .then(|| unknown_argument(name, span_of(attribute.key.span()), known))
+                }
+                Structure::Block(inner) => (inner.ident.as_str() != "content")
+                    .then(|| unknown_block(inner.ident.as_str(), header(inner), ["content"])),
+            };
+            self.evaluator.found.extend(finding);
+        }
         let (Some(for_each), Some(content)) = (
             block.body.get_attribute("for_each"),
             block.body.get_blocks("content").next(),
@@ -530,12 +543,21 @@ impl Unfolder<'_, '_> {
             return Some(Vec::new());
         };
         let span = span_of(labels.value.span());
-        match self.evaluator.eval(&labels.value) {
+        let value = self.evaluator.eval(&labels.value);
+        let texts = match &value {
             Value::List(list) => list
                 .iter()
                 .map(|label| label.to_text().map(|text| (text, span.clone())))
                 .collect(),
             _ => None,
+        };
+        if texts.is_none() && !value.has_unknown() {
+            self.evaluator.found.push(Diagnostic::error(
+                "Invalid dynamic block",
+                "The labels are a list of texts, as [\"name\"].",
+                Some(span),
+            ));
         }
+        texts
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn define(
                         "A used variable must be set or have a default value; see https://www.nomadproject.io/docs/job-specification/hcl2/variables for details.",
                         Some(variable.place.clone()),
                     )
+                    .field(format!("variable[{:?}]", variable.name))
                     .hint(format!(
                         "give it with -var {name}=…, in a -var-file, as NOMAD_VAR_{name}, or write a default",
                         name = variable.name

@@ -11,8 +11,8 @@ use crate::value::Value;
 
 /// What `bcrypt` costs when it isn't said, and instead of what is too little.
 const BCRYPT_COST: u32 = 10;
-/// The most that `bcrypt` may cost: about a second.
-const MAX_BCRYPT_COST: u32 = 14;
+/// The most that `bcrypt` may cost: about half a second.
+pub(super) const MAX_BCRYPT_COST: u32 = 13;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     variadic("bcrypt", &[text("str")], number("cost"), bcrypt),

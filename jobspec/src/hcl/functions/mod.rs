@@ -261,11 +261,12 @@ pub(crate) fn cost(name: &str, arguments: &[Value]) -> u64 {
         "bcrypt" => {
             let cost = arguments.get(1).and_then(Value::to_number);
             let cost = cost.and_then(|cost| cost.as_i64()).unwrap_or(10);
-            100_u64.saturating_mul(
-                1_u64
-                    .checked_shl(u32::try_from(cost).unwrap_or(10).min(40))
-                    .unwrap_or(u64::MAX),
-            )
+            // More is refused, less is taken for 10.
+            match u32::try_from(cost) {
+                Ok(cost @ 4..=hash::MAX_BCRYPT_COST) => 200 << cost,
+                Ok(0..4) | Err(_) => 200 << 10,
+                Ok(_) => 1,
+            }
         }
         "rsadecrypt" => 200_000,
         "regex" | "regexall" | "regex_replace" => 200,
