@@ -87,7 +87,7 @@ pub async fn apply(cx: &mut Context) -> Outcome {
 }
 
 async fn one(cx: &mut Context, client: &Client, document: &Document, dry: Option<&str>) -> Outcome {
-    source::check(&document.parsed)?;
+    source::check(cx, &document.parsed)?;
     let name = format!("job/{}", document.id);
     let mut attempt = 0;
     let (change, answer) = loop {

@@ -98,12 +98,12 @@ pub fn plain(error: &std::io::Error) -> String {
 pub fn job(cx: &mut Context, path: &str) -> Result<(Value, Source), Failure> {
     let source = read(cx, path)?;
     let parsed = only(cx, &source)?;
-    check(&parsed)?;
+    check(cx, &parsed)?;
     Ok((as_value(&parsed.job)?, source))
 }
 
 /// Refuses a job that a server would refuse, with the places in its file.
-pub fn check(parsed: &Parsed) -> Result<(), Failure> {
+pub fn check(cx: &Context, parsed: &Parsed) -> Result<(), Failure> {
     let mut job = parsed.job.clone();
     job.server_canonicalize();
     let report = rove_model::validate::validate(&job).errors;
@@ -112,14 +112,14 @@ pub fn check(parsed: &Parsed) -> Result<(), Failure> {
         return Err(Failure::new(format!(
             "Job validation errors:\n{}\n\n{}",
             text.trim_end(),
-            rendered(&parsed.locate(&report))
+            rendered(cx, &parsed.locate(&report))
         )));
     }
     let unsupported = rove_model::supported::check(&job);
     if !unsupported.is_empty() {
         return Err(Failure::new(format!(
             "Job validation errors:\n{}",
-            rendered(&parsed.locate_unsupported(&unsupported))
+            rendered(cx, &parsed.locate_unsupported(&unsupported))
         )));
     }
     Ok(())
@@ -182,12 +182,12 @@ pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Parsed>, Failure> {
                 .map(|p| &p.warnings)
                 .filter(|w| !w.list.is_empty())
             {
-                let text = warnings.render(in_colour());
+                let text = warnings.render(in_colour(cx));
                 cx.ui.write_error(text.as_bytes());
             }
             Ok(parsed)
         }
-        Err(found) => Err(unreadable(source, &rendered(&found))),
+        Err(found) => Err(unreadable(source, &rendered(cx, &found))),
     }
 }
 
@@ -200,13 +200,13 @@ pub fn unreadable(source: &Source, why: &str) -> Failure {
 }
 
 /// What is wrong with a file, with its lines and a marker, in a pipe as on a terminal.
-pub fn rendered(found: &rove_jobspec::Diagnostics) -> String {
-    found.render(in_colour()).trim_end().to_owned()
+pub fn rendered(cx: &Context, found: &rove_jobspec::Diagnostics) -> String {
+    found.render(in_colour(cx)).trim_end().to_owned()
 }
 
 /// Whether what goes to standard error is coloured.
-fn in_colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+fn in_colour(cx: &Context) -> bool {
+    cx.ui.colour && std::io::stderr().is_terminal()
 }
 
 /// What the command's flags and the environment say about variables; files are found beside the job file.
