@@ -19,7 +19,7 @@ fn read(text: &str, options: &ParseOptions) -> Result<Parsed, Diagnostics> {
 }
 
 fn out(parsed: &Parsed) -> String {
-    parsed.job.meta.as_ref().unwrap()["out"].clone()
+    parsed.job.meta["out"].clone()
 }
 
 /// The errors as `line:column summary: detail`.
