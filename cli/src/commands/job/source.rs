@@ -102,27 +102,22 @@ pub fn job(cx: &mut Context, path: &str) -> Result<(Value, Source), Failure> {
     Ok((as_value(&parsed.job)?, source))
 }
 
-/// Refuses a job that a server would refuse, with the places in its file.
+/// Refuses a job that a server would refuse, with the places in its file. What has no places (the API's JSON) is left to
+/// the server, as is what only its version decides.
 pub fn check(cx: &Context, parsed: &Parsed) -> Result<(), Failure> {
     let mut job = parsed.job.clone();
     job.server_canonicalize();
     let report = rove_model::validate::validate(&job).errors;
-    if !report.is_empty() {
-        let text = report.to_string();
-        return Err(Failure::new(format!(
-            "Job validation errors:\n{}\n\n{}",
-            text.trim_end(),
-            rendered(cx, &parsed.locate(&report))
-        )));
+    let located = parsed.locate(&report);
+    if located.list.iter().all(|finding| finding.span.is_none()) {
+        return Ok(());
     }
-    let unsupported = rove_model::supported::check(&job);
-    if !unsupported.is_empty() {
-        return Err(Failure::new(format!(
-            "Job validation errors:\n{}",
-            rendered(cx, &parsed.locate_unsupported(&unsupported))
-        )));
-    }
-    Ok(())
+    let text = report.to_string();
+    Err(Failure::new(format!(
+        "Job validation errors:\n{}\n\n{}",
+        text.trim_end(),
+        rendered(cx, &located)
+    )))
 }
 
 /// The job of the file at `path` as the API takes it, as JSON with its fields in the API's order.
