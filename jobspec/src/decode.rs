@@ -19,6 +19,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Spans {
     by_key: HashMap<String, Span>,
+    /// Values that no message may hold, the longest first.
+    secrets: Vec<String>,
 }
 
 impl Spans {
@@ -29,6 +31,14 @@ impl Spans {
         keys.iter()
             .find_map(|key| self.by_key.get(key).or_else(|| self.inherited(key)))
             .cloned()
+    }
+
+    pub(crate) fn keep_secret(&mut self, secrets: Vec<String>) {
+        self.secrets = secrets;
+    }
+
+    pub(crate) fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     /// Whether the file has something under this key ([`FieldPath::key`]).

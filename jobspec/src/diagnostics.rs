@@ -90,6 +90,30 @@ impl Diagnostic {
         self
     }
 
+    /// Without any of these texts in what it says; the longest come first.
+    pub(crate) fn redact(&mut self, secrets: &[String]) {
+        const INSTEAD: &str = "(sensitive value)";
+        /// More are not looked for one by one.
+        const MAX_SECRETS: usize = 1_000;
+        if secrets.len() > MAX_SECRETS {
+            self.detail = "What is wrong is not said: it may hold a sensitive value.".to_owned();
+            self.field = None;
+            self.hint = None;
+            return;
+        }
+        let parts = [&mut self.summary, &mut self.detail]
+            .into_iter()
+            .chain(&mut self.field)
+            .chain(&mut self.hint);
+        for part in parts {
+            for secret in secrets {
+                if part.contains(secret.as_str()) {
+                    *part = part.replace(secret.as_str(), INSTEAD);
+                }
+            }
+        }
+    }
+
     /// With what to write instead.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -114,6 +138,13 @@ impl Diagnostics {
         self.list
             .iter()
             .any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Takes these texts out of what is said; the longest come first.
+    pub(crate) fn redact(&mut self, secrets: &[String]) {
+        for finding in &mut self.list {
+            finding.redact(secrets);
+        }
     }
 
     /// The errors.

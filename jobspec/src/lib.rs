@@ -6,9 +6,11 @@
 
 mod decode;
 pub mod diagnostics;
+mod files;
 pub mod hcl;
 mod json;
 mod node;
+mod number;
 mod rules;
 pub mod schema;
 pub mod source;
@@ -22,6 +24,7 @@ use rove_model::{job::Job, supported::Unsupported, validate::Report};
 
 pub use decode::Spans;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use files::{Folder, MAX_FILE};
 pub use hcl::functions::{Files, NoFiles};
 use source::Source;
 pub use yaml::to_yaml;
@@ -34,6 +37,8 @@ pub struct ParseOptions {
     pub variable_files: Vec<(String, String)>,
     /// The environment; only `NOMAD_VAR_…` and `ROVE_VAR_…` are looked at.
     pub environment: Vec<(String, String)>,
+    /// Whether a value for a variable that the file does not declare is an error; else it is a warning.
+    pub strict_variables: bool,
     /// What the file functions may read.
     pub files: Box<dyn Files + Send + Sync>,
     /// The longest text in bytes.
@@ -49,6 +54,7 @@ impl Default for ParseOptions {
             variables: Vec::new(),
             variable_files: Vec::new(),
             environment: Vec::new(),
+            strict_variables: true,
             files: Box::new(NoFiles),
             max_size: DEFAULT_MAX_SIZE,
         }
@@ -78,10 +84,12 @@ impl Parsed {
             )
             .field(problem.path.to_string())
         });
-        Diagnostics {
+        let mut located = Diagnostics {
             source: Arc::clone(&self.warnings.source),
             list: list.collect(),
-        }
+        };
+        located.redact(self.spans.secrets());
+        located
     }
 
     /// What can't be run yet, at its places in the file.
@@ -116,8 +124,18 @@ pub fn parse_hcl(name: &str, text: &str, options: &ParseOptions) -> Result<Parse
     }
     let source = Arc::new(Source::new(name, text));
     let mut found = Vec::new();
-    let block = hcl::read(&source, options, &mut found);
-    finish(block, source, found)
+    let (block, secrets) = hcl::read(&source, options, &mut found);
+    match finish(block, source, found) {
+        Ok(mut parsed) => {
+            parsed.warnings.redact(&secrets);
+            parsed.spans.keep_secret(secrets);
+            Ok(parsed)
+        }
+        Err(mut found) => {
+            found.redact(&secrets);
+            Err(found)
+        }
+    }
 }
 
 /// The languages of job files.

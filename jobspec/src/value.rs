@@ -1,84 +1,11 @@
 //! Values that expressions have.
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
-/// A number: whole as long as it can be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Number {
-    /// A whole number.
-    Int(i128),
-    /// Any other, always finite.
-    Float(f64),
-}
-
-impl Number {
-    /// A float, whole again where it is; `None` for what is no number.
-    #[must_use]
-    pub fn from_f64(value: f64) -> Option<Self> {
-        if !value.is_finite() {
-            return None;
-        }
-        // 2^53: beyond that a float may not be what was written.
-        if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 {
-            #[allow(clippy::cast_possible_truncation)]
-            return Some(Self::Int(value as i128));
-        }
-        Some(Self::Float(value))
-    }
-
-    /// As a float.
-    #[must_use]
-    pub fn as_f64(self) -> f64 {
-        match self {
-            #[allow(clippy::cast_precision_loss)]
-            Self::Int(value) => value as f64,
-            Self::Float(value) => value,
-        }
-    }
-
-    /// As a whole number of 64 bits.
-    #[must_use]
-    pub fn as_i64(self) -> Option<i64> {
-        match self {
-            Self::Int(value) => i64::try_from(value).ok(),
-            Self::Float(_) => None,
-        }
-    }
-
-    /// Reads `12`, `-1.5`, `1e3`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Ok(value) = text.parse() {
-            return Some(Self::Int(value));
-        }
-        let plain = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
-        if text.is_empty() || !text.chars().all(plain) {
-            return None;
-        }
-        text.parse().ok().and_then(Self::from_f64)
-    }
-
-    /// Which is larger.
-    #[must_use]
-    pub fn compare(self, other: Self) -> Ordering {
-        match (self, other) {
-            (Self::Int(a), Self::Int(b)) => a.cmp(&b),
-            _ => self
-                .as_f64()
-                .partial_cmp(&other.as_f64())
-                .unwrap_or(Ordering::Equal),
-        }
-    }
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Int(value) => value.fmt(f),
-            Self::Float(value) => value.fmt(f),
-        }
-    }
-}
+pub use crate::number::Number;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,7 +68,7 @@ impl Value {
     #[must_use]
     pub fn to_number(&self) -> Option<Number> {
         match self {
-            Self::Number(number) => Some(*number),
+            Self::Number(number) => Some(number.clone()),
             Self::String(text) => Number::parse(text),
             _ => None,
         }
@@ -153,8 +80,8 @@ impl Value {
         match self {
             Self::Bool(value) => Some(*value),
             Self::String(text) => match text.as_str() {
-                "true" => Some(true),
-                "false" => Some(false),
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
                 _ => None,
             },
             _ => None,
@@ -182,7 +109,7 @@ impl Value {
                 .map(serde_json::Value::from)
                 .or_else(|_| u64::try_from(*value).map(serde_json::Value::from))
                 .unwrap_or_else(|_| Number::Int(*value).as_f64().into()),
-            Self::Number(Number::Float(value)) => (*value).into(),
+            Self::Number(number) => number.as_f64().into(),
             Self::String(text) => text.clone().into(),
             Self::List(list) => list.iter().map(Self::to_json).collect(),
             Self::Map(map) => map
@@ -198,13 +125,9 @@ impl Value {
         match json {
             serde_json::Value::Null => Self::Null,
             serde_json::Value::Bool(value) => Self::Bool(*value),
-            serde_json::Value::Number(number) => match number.as_i128() {
-                Some(value) => Self::int(value),
-                None => number
-                    .as_f64()
-                    .and_then(Number::from_f64)
-                    .map_or(Self::Null, Self::Number),
-            },
+            serde_json::Value::Number(number) => {
+                Number::parse(&number.to_string()).map_or(Self::Null, Self::Number)
+            }
             serde_json::Value::String(text) => Self::String(text.clone()),
             serde_json::Value::Array(list) => {
                 Self::List(list.iter().map(Self::from_json).collect())
@@ -216,4 +139,74 @@ impl Value {
             ),
         }
     }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&json(self, true))
+    }
+}
+
+/// As JSON in one line; numbers with all their digits. `for_web` also hides what means something in HTML.
+pub(crate) fn json(value: &Value, for_web: bool) -> String {
+    let mut out = String::new();
+    write_json(value, for_web, &mut out);
+    out
+}
+
+fn write_json(value: &Value, for_web: bool, out: &mut String) {
+    match value {
+        Value::Null | Value::Unknown => out.push_str("null"),
+        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Value::Number(number) => {
+            let _ = write!(out, "{number}");
+        }
+        Value::String(text) => json_text(text, for_web, out),
+        Value::List(list) => {
+            out.push('[');
+            for (index, value) in list.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_json(value, for_web, out);
+            }
+            out.push(']');
+        }
+        Value::Map(map) => {
+            out.push('{');
+            for (index, (key, value)) in map.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                json_text(key, for_web, out);
+                out.push(':');
+                write_json(value, for_web, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn json_text(text: &str, for_web: bool, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{2028}' | '\u{2029}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            '<' | '>' | '&' if for_web => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c if u32::from(c) < 0x20 => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
 }

@@ -40,54 +40,21 @@ fn complaints(name: &str, text: &str) -> Option<Diagnostics> {
     (!report.is_empty()).then(|| parsed.locate(&report))
 }
 
-/// Where each refused sample is wrong, and which field: made by hand from the files. For a duplicate the second place,
-/// for something missing the header of its block, for an unset variable its declaration.
-const PLACES: [(&str, usize, usize, &str); 37] = [
-    ("01", 11, 1, ""),
-    ("02", 2, 3, "datacenter"),
-    ("03", 6, 7, "group[\"g\"].task[\"t\"].resurces"),
-    ("04", 3, 14, "group[\"g\"].count"),
-    ("05", 3, 5, "group[\"g\"].task[\"t\"].driver"),
-    ("06", 5, 23, "group[\"g\"].task[\"t\"].kill_timeout"),
-    ("07", 8, 3, "group[\"g\"]"),
-    ("08", 7, 5, "group[\"g\"].task[\"t\"]"),
-    ("09", 3, 13, "group[\"g\"].count"),
-    ("10", 2, 3, "group[\"g\"]"),
-    ("11", 1, 1, "job"),
-    ("12", 9, 1, ""),
-    ("13", 1, 1, ""),
-    ("14", 3, 16, ""),
-    ("15", 1, 1, ""),
-    ("16", 3, 13, ""),
-    ("17", 6, 19, ""),
-    ("18", 5, 26, ""),
-    ("19", 4, 13, "periodic.cron"),
-    ("20", 2, 11, "type"),
-    ("21", 3, 3, "periodic"),
-    ("22", 4, 18, "constraint.operator"),
-    ("22", 11, 20, "group[\"g\"].constraint.value"),
-    ("23", 4, 25, ""),
-    ("24", 1, 5, "id"),
-    ("25", 2, 14, "priority"),
-    ("26", 3, 3, "update[1]"),
-    ("27", 3, 3, ""),
-    ("28", 10, 21, "group[\"g\"].service[\"s\"].check.type"),
-    ("29", 6, 24, "group[\"g\"].task[\"t\"].volume_mount.volume"),
-    ("30", 5, 27, "group[\"g\"].task[\"t\"].lifecycle.hook"),
-    ("31", 1, 5, ""),
-    ("32", 5, 27, "group[\"g\"].network.port[\"b\"].static"),
-    ("33", 3, 3, "affinity"),
-    ("34", 7, 19, "group[\"g\"].restart.mode"),
-    ("35", 1, 12, ""),
-    ("36", 1, 1, ""),
-];
+/// Number, line, column and field of every mistake in the refused samples.
+const PLACES: &str = include_str!("places.tsv");
 
 #[test]
 fn every_refused_sample_is_told_at_its_place() {
     let Some(root) = reference() else { return };
     let folder = root.join("jobspec-invalid");
     let mut bad = Vec::new();
-    for (number, line, column, field) in PLACES {
+    let rows = PLACES.lines().filter(|row| !row.starts_with('#'));
+    for row in rows {
+        let parts: Vec<_> = row.split('\t').collect();
+        let [number, line, column, field] = parts[..] else {
+            panic!("{row}");
+        };
+        let (line, column): (usize, usize) = (line.parse().unwrap(), column.parse().unwrap());
         let path = fs::read_dir(&folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())

@@ -7,6 +7,7 @@ use super::get::{client, server};
 use crate::app::Context;
 use crate::client::views::{Plan, Registered};
 use crate::client::{ApiError, Client};
+use crate::commands::job::source;
 use crate::commands::lookup::segment;
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
@@ -86,6 +87,7 @@ pub async fn apply(cx: &mut Context) -> Outcome {
 }
 
 async fn one(cx: &mut Context, client: &Client, document: &Document, dry: Option<&str>) -> Outcome {
+    source::check(cx, &document.parsed)?;
     let name = format!("job/{}", document.id);
     let mut attempt = 0;
     let (change, answer) = loop {

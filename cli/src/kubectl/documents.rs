@@ -10,7 +10,7 @@ use crate::failure::Failure;
 const ENDINGS: &[&str] = &["hcl", "nomad", "yaml", "yml", "json"];
 
 /// One job of a file.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Document {
     /// The job as the API takes it.
     pub job: Value,
@@ -18,6 +18,8 @@ pub struct Document {
     pub id: String,
     /// Its namespace, empty if the file names none.
     pub namespace: String,
+    /// As it was read, with its places in the file.
+    pub parsed: rove_jobspec::Parsed,
 }
 
 /// The jobs of everything that `names` names, in order.
@@ -25,8 +27,8 @@ pub fn read(cx: &mut Context, names: &[String]) -> Result<Vec<Document>, Failure
     let mut documents = Vec::new();
     for name in names {
         for source in sources(cx, name)? {
-            for job in source::jobs(cx, &source).map_err(in_other_words)? {
-                let job = source::as_value(&job)?;
+            for parsed in source::jobs(cx, &source).map_err(in_other_words)? {
+                let job = source::as_value(&parsed.job)?;
                 let id = source::text(&job, "ID").to_owned();
                 if id.is_empty() {
                     return Err(Failure::new(format!(
@@ -35,7 +37,12 @@ pub fn read(cx: &mut Context, names: &[String]) -> Result<Vec<Document>, Failure
                     )));
                 }
                 let namespace = source::text(&job, "Namespace").to_owned();
-                documents.push(Document { job, id, namespace });
+                documents.push(Document {
+                    job,
+                    id,
+                    namespace,
+                    parsed,
+                });
             }
         }
     }

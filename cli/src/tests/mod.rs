@@ -5,6 +5,7 @@
 mod allocs;
 mod jobs;
 mod misc;
+mod mistakes;
 mod recorded;
 mod runs;
 mod server;

@@ -250,12 +250,10 @@ async fn a_plan_that_fails_exits_with_255_and_one_of_standard_input_names_the_da
     std::fs::write(folder.path().join("bad.nomad.hcl"), bad).unwrap();
     let call = Call::to("http://127.0.0.1:9").folder(folder.path());
     let Some(expected) = cli("032") else { return };
-    assert_eq!(call.run(&["job", "plan", "bad.nomad.hcl"]).await, expected);
-    let expected = cli("027").unwrap();
-    assert_eq!(
-        call.run(&["job", "validate", "bad.nomad.hcl"]).await,
-        expected
-    );
+    let ran = call.run(&["job", "plan", "bad.nomad.hcl"]).await;
+    super::mistakes::says_as_much(&ran, &expected);
+    let ran = call.run(&["job", "validate", "bad.nomad.hcl"]).await;
+    super::mistakes::says_as_much(&ran, &cli("027").unwrap());
 
     let answer = api("067", &[]).unwrap();
     let server = Server::start().await;

@@ -20,7 +20,8 @@ use hcl_edit::{
 
 use super::{
     functions::{self, FunctionError},
-    heredoc, types,
+    heredoc,
+    types::{self, Type},
 };
 use crate::{
     diagnostics::{Diagnostic, nearest},
@@ -80,6 +81,8 @@ pub(crate) struct Evaluator<'a> {
     exhausted: bool,
     /// The literals of the heredocs that are being evaluated, stripped and dedented.
     heredocs: Vec<HashMap<usize, String>>,
+    /// Values that no message may hold.
+    secrets: Vec<String>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -94,7 +97,27 @@ impl<'a> Evaluator<'a> {
             depth: 0,
             exhausted: false,
             heredocs: Vec::new(),
+            secrets: Vec::new(),
         }
+    }
+
+    /// Keeps a value, and each part of it, out of every message.
+    pub(crate) fn keep_secret(&mut self, value: &Value) {
+        match value {
+            Value::String(text) if !text.is_empty() => self.secrets.push(text.clone()),
+            Value::Number(number) => self.secrets.push(number.to_string()),
+            Value::List(list) => list.iter().for_each(|value| self.keep_secret(value)),
+            Value::Map(map) => map.values().for_each(|value| self.keep_secret(value)),
+            Value::Null | Value::Bool(_) | Value::Unknown | Value::String(_) => {}
+        }
+    }
+
+    /// What was found, without secrets, and the secrets: what is found later may not hold them either.
+    pub(crate) fn finish(self) -> (Vec<Diagnostic>, Vec<String>) {
+        let mut secrets = self.secrets;
+        // A longer one may hold a shorter one.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        (self.found, secrets)
     }
 
     /// Reports a mistake.
@@ -198,12 +221,13 @@ impl<'a> Evaluator<'a> {
     ) -> Value {
         // The text is exact where the parsed number may not be.
         let written = span.as_ref().map(|span| self.source.slice(span).trim());
-        let exact = written.and_then(Number::parse).or_else(|| {
-            number
-                .as_i64()
-                .map(|value| Number::Int(value.into()))
-                .or_else(|| number.as_f64().and_then(Number::from_f64))
-        });
+        let exact = written
+            .filter(|text| text.starts_with(|c: char| c.is_ascii_digit()))
+            .and_then(Number::parse)
+            .or_else(|| match number.as_i64() {
+                Some(value) => Some(Number::Int(value.into())),
+                None => number.as_f64().and_then(Number::from_f64),
+            });
         match exact {
             Some(number) => Value::Number(number),
             None => self.fail(
@@ -230,6 +254,13 @@ impl<'a> Evaluator<'a> {
                     map.insert(name, value);
                 }
                 None if name == Value::Unknown => {}
+                None if name == Value::Null => {
+                    self.fail(
+                        "Null value as key",
+                        "Can't use a null value as a key.",
+                        span,
+                    );
+                }
                 None => {
                     self.fail(
                         "Incorrect key type",
@@ -244,42 +275,94 @@ impl<'a> Evaluator<'a> {
 
     fn conditional(&mut self, conditional: &Conditional) -> Value {
         let condition = self.eval(&conditional.cond_expr);
-        match condition.to_bool() {
-            Some(true) => self.eval(&conditional.true_expr),
-            Some(false) => self.eval(&conditional.false_expr),
-            None if condition == Value::Unknown => Value::Unknown,
-            None => self.fail(
-                "Incorrect condition type",
-                "The condition expression must be of type bool.",
-                conditional.cond_expr.span(),
-            ),
+        let holds = match condition.to_bool() {
+            Some(holds) => holds,
+            None if condition == Value::Unknown => return Value::Unknown,
+            None if condition == Value::Null => {
+                return self.fail(
+                    "Null condition",
+                    "The condition value is null. Conditions must either be true or false.",
+                    conditional.cond_expr.span(),
+                );
+            }
+            None => {
+                return self.fail(
+                    "Incorrect condition type",
+                    "The condition expression must be of type bool.",
+                    conditional.cond_expr.span(),
+                );
+            }
+        };
+        let (taken, other) = if holds {
+            (&conditional.true_expr, &conditional.false_expr)
+        } else {
+            (&conditional.false_expr, &conditional.true_expr)
+        };
+        let value = self.eval(taken);
+        // Both results become of one type; what is wrong with the other one does not matter.
+        let before = self.found.len();
+        let other = self.eval(other);
+        if self.exhausted {
+            return Value::Unknown;
         }
+        self.found.truncate(before);
+        if value.has_unknown() || other.has_unknown() {
+            return value;
+        }
+        let (kind, other_kind) = (types::of(&value), types::of(&other));
+        if kind == other_kind {
+            return value;
+        }
+        let common = types::unify(&kind, &other_kind);
+        let converted = common.and_then(|common| types::convert(value.clone(), &common).ok());
+        converted.unwrap_or_else(|| {
+            let (kind, other_kind) = if holds {
+                (value.type_name(), other.type_name())
+            } else {
+                (other.type_name(), value.type_name())
+            };
+            let first = conditional.true_expr.span().map(|span| span.start);
+            let last = conditional.false_expr.span().map(|span| span.end);
+            self.fail(
+                "Inconsistent conditional result types",
+                format!(
+                    "The true and false result expressions must have consistent types. The given expressions are {kind} and {other_kind}, respectively."
+                ),
+                first.zip(last).map(|(first, last)| first..last),
+            )
+        })
     }
 
     fn unary(&mut self, operation: &UnaryOp, span: Option<Span>) -> Value {
         let value = self.eval(&operation.expr);
+        let wanted = match operation.operator.value() {
+            UnaryOperator::Neg => Type::Number,
+            UnaryOperator::Not => Type::Bool,
+        };
         if value == Value::Unknown {
             return value;
         }
-        match operation.operator.value() {
-            UnaryOperator::Neg => match value.to_number() {
-                Some(Number::Int(number)) => Value::int(number.saturating_neg()),
-                Some(Number::Float(number)) => Value::Number(Number::Float(-number)),
-                None => self.fail(
-                    "Invalid operand",
-                    "Unsuitable value for unary operand: a number is required.",
-                    span,
-                ),
-            },
-            UnaryOperator::Not => match value.to_bool() {
-                Some(value) => Value::Bool(!value),
-                None => self.fail(
-                    "Invalid operand",
-                    "Unsuitable value for unary operand: a bool is required.",
-                    span,
-                ),
-            },
+        if value == Value::Null {
+            return self.null_operand(span);
         }
+        match types::convert(value, &wanted) {
+            Ok(Value::Number(number)) => Value::Number(number.negated()),
+            Ok(Value::Bool(value)) => Value::Bool(!value),
+            Ok(_) => Value::Unknown,
+            Err(why) => self.fail(
+                "Invalid operand",
+                format!("Unsuitable value for unary operand: {why}."),
+                operation.expr.span(),
+            ),
+        }
+    }
+
+    fn null_operand(&mut self, span: Option<Span>) -> Value {
+        self.fail(
+            "Operation failed",
+            "Error during operation: argument must not be null.",
+            span,
+        )
     }
 
     fn binary(&mut self, operation: &BinaryOp, span: Option<Span>) -> Value {
@@ -289,34 +372,58 @@ impl<'a> Evaluator<'a> {
         if left == Value::Unknown || right == Value::Unknown {
             return Value::Unknown;
         }
-        match operator {
+        let wanted = match operator {
             BinaryOperator::Eq => return Value::Bool(left == right),
             BinaryOperator::NotEq => return Value::Bool(left != right),
-            BinaryOperator::And | BinaryOperator::Or => {
-                let (a, b) = (left.to_bool(), right.to_bool());
-                return match (a, b) {
-                    (Some(a), Some(b)) if operator == BinaryOperator::And => Value::Bool(a && b),
-                    (Some(a), Some(b)) => Value::Bool(a || b),
-                    _ => self.bad_operand(a.is_none(), "a bool", operation),
-                };
-            }
-            _ => {}
-        }
-        let (Some(a), Some(b)) = (left.to_number(), right.to_number()) else {
-            return self.bad_operand(left.to_number().is_none(), "a number", operation);
+            BinaryOperator::And | BinaryOperator::Or => Type::Bool,
+            _ => Type::Number,
         };
+        let left = match types::convert(left, &wanted) {
+            Ok(value) => value,
+            Err(why) => return self.bad_operand("left", &why, &operation.lhs_expr),
+        };
+        let right = match types::convert(right, &wanted) {
+            Ok(value) => value,
+            Err(why) => return self.bad_operand("right", &why, &operation.rhs_expr),
+        };
+        match (left, right) {
+            (Value::Bool(a), Value::Bool(b)) => Value::Bool(if operator == BinaryOperator::And {
+                a && b
+            } else {
+                a || b
+            }),
+            (Value::Number(a), Value::Number(b)) => self.arithmetic(operator, &a, &b, span),
+            _ => self.null_operand(span),
+        }
+    }
+
+    fn arithmetic(
+        &mut self,
+        operator: BinaryOperator,
+        a: &Number,
+        b: &Number,
+        span: Option<Span>,
+    ) -> Value {
         let order = a.compare(b);
-        match operator {
+        let result = match operator {
             BinaryOperator::Less => return Value::Bool(order.is_lt()),
             BinaryOperator::LessEq => return Value::Bool(order.is_le()),
             BinaryOperator::Greater => return Value::Bool(order.is_gt()),
             BinaryOperator::GreaterEq => return Value::Bool(order.is_ge()),
-            BinaryOperator::Div | BinaryOperator::Mod if b.as_f64() == 0.0 => {
+            BinaryOperator::Div | BinaryOperator::Mod if b.compare(&Number::Int(0)).is_eq() => {
                 return self.fail("Division by zero", "Can't divide by zero.", span);
             }
-            _ => {}
-        }
-        match arithmetic(operator, a, b) {
+            BinaryOperator::Plus => a.plus(b),
+            BinaryOperator::Minus => a.minus(b),
+            BinaryOperator::Mul => a.times(b),
+            BinaryOperator::Div => a.divided_by(b),
+            BinaryOperator::Mod => a.modulo(b),
+            BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::And
+            | BinaryOperator::Or => None,
+        };
+        match result {
             Some(number) => Value::Number(number),
             None => self.fail(
                 "Operation failed",
@@ -326,29 +433,20 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn bad_operand(&mut self, left: bool, wanted: &str, operation: &BinaryOp) -> Value {
-        let (side, span) = if left {
-            ("left", operation.lhs_expr.span())
-        } else {
-            ("right", operation.rhs_expr.span())
-        };
+    fn bad_operand(&mut self, side: &str, why: &str, operand: &Expression) -> Value {
         self.fail(
             "Invalid operand",
-            format!("Unsuitable value for {side} operand: {wanted} is required."),
-            span,
+            format!("Unsuitable value for {side} operand: {why}."),
+            operand.span(),
         )
     }
 
     fn call(&mut self, call: &FuncCall, span: Option<Span>) -> Value {
         let name = call.name.name.as_str();
         let name_span = call.name.name.span();
-        if matches!(name, "try" | "can") {
-            return self.try_or_can(name, call, span);
-        }
-        if name == "convert" {
-            return self.convert(call, span);
-        }
-        if !call.name.namespace.is_empty() || !functions::exists(name) {
+        if !call.name.namespace.is_empty()
+            || !(functions::exists(name) || matches!(name, "try" | "can" | "convert"))
+        {
             let near = nearest(name, functions::names());
             let meant = near.map_or(String::new(), |near| format!(" Did you mean {near:?}?"));
             let mut finding = Diagnostic::error(
@@ -360,21 +458,43 @@ impl<'a> Evaluator<'a> {
             self.found.push(finding);
             return Value::Unknown;
         }
+        match name {
+            "try" | "can" => return self.try_or_can(name, call, span),
+            "convert" => return self.convert(call, span),
+            _ => {}
+        }
         let mut arguments: Vec<Value> = Vec::new();
         let last = call.args.len().saturating_sub(1);
         for (index, argument) in call.args.iter().enumerate() {
             let value = self.eval(argument);
+            if !(call.args.expand_final() && index == last) {
+                arguments.push(value);
+                continue;
+            }
             match value {
-                Value::List(list) if call.args.expand_final() && index == last => {
-                    arguments.extend(list);
+                Value::List(list) => arguments.extend(list),
+                Value::Unknown => return Value::Unknown,
+                other => {
+                    let detail = if other == Value::Null {
+                        "The expanding argument (indicated by ...) must not be null."
+                    } else {
+                        "The expanding argument (indicated by ...) must be of a tuple, list, or set type."
+                    };
+                    return self.fail("Invalid expanding argument value", detail, argument.span());
                 }
-                value => arguments.push(value),
             }
         }
         if arguments.iter().any(Value::has_unknown) {
             return Value::Unknown;
         }
-        match functions::call(name, &arguments, self.files) {
+        // Long arguments take long: a step for each 64 bytes of them.
+        let read: usize = arguments.iter().map(size_of_value).sum();
+        let steps = functions::cost(name, &arguments).saturating_add((read / 64) as u64);
+        self.steps = self.steps.saturating_add(steps);
+        if !self.spend(0, &span) {
+            return Value::Unknown;
+        }
+        match functions::call(name, arguments, self.files) {
             Ok(value) => {
                 let size = size_of_value(&value);
                 if self.spend(size, &span) {
@@ -383,39 +503,87 @@ impl<'a> Evaluator<'a> {
                     Value::Unknown
                 }
             }
-            Err(FunctionError::Arguments(detail)) => {
-                self.fail("Wrong number of function arguments", detail, span)
-            }
-            Err(FunctionError::Failed { argument, message }) => {
-                let argument = argument.and_then(|index| call.args.get(index));
-                let (summary, detail, span) = match argument {
-                    Some(argument) => (
-                        "Invalid function argument",
-                        format!("Invalid value for a parameter of {name:?}: {message}."),
-                        argument.span(),
-                    ),
-                    None => (
-                        "Error in function call",
-                        format!("Call to function {name:?} failed: {message}."),
-                        name_span.map(|name| name.start..name.end + 1),
-                    ),
-                };
-                let mut finding = Diagnostic::error(summary, detail, span);
-                finding.echoes = 1;
-                self.found.push(finding);
-                Value::Unknown
-            }
+            Err(error) => self.refused(call, error, span),
         }
+    }
+
+    /// Reports why a function did not take its arguments or failed.
+    fn refused(&mut self, call: &FuncCall, error: FunctionError, span: Option<Span>) -> Value {
+        let name = call.name.name.as_str();
+        let (summary, detail, span) = match error {
+            FunctionError::TooFew(detail) => (
+                "Not enough function arguments",
+                detail,
+                span.map(|span| span.end.saturating_sub(1)..span.end),
+            ),
+            FunctionError::TooMany { detail, first } => {
+                let place = call.args.get(first).or_else(|| call.args.iter().last());
+                (
+                    "Too many function arguments",
+                    detail,
+                    place.and_then(start_of).or(span),
+                )
+            }
+            FunctionError::Failed {
+                argument: Some(index),
+                message,
+            } => {
+                let place = call.args.get(index).or_else(|| call.args.iter().last());
+                (
+                    "Invalid function argument",
+                    format!(
+                        "Invalid value for {:?} parameter: {message}.",
+                        functions::parameter_name(name, index)
+                    ),
+                    place.and_then(start_of).or(span),
+                )
+            }
+            FunctionError::Failed {
+                argument: None,
+                message,
+            } => (
+                "Error in function call",
+                format!(
+                    "Call to function {name:?} failed: {}.",
+                    message.trim_end_matches('.')
+                ),
+                called(call),
+            ),
+        };
+        let mut finding = Diagnostic::error(summary, detail, span);
+        finding.echoes = 1;
+        self.found.push(finding);
+        Value::Unknown
     }
 
     /// `try` takes the first argument that evaluates, `can` tells whether its argument does.
     fn try_or_can(&mut self, name: &str, call: &FuncCall, span: Option<Span>) -> Value {
+        if name == "can" && call.args.len() != 1 {
+            let error = match call.args.len() {
+                0 => FunctionError::TooFew(
+                    "Function \"can\" expects 1 argument(s). Missing value for \"expression\"."
+                        .to_owned(),
+                ),
+                _ => FunctionError::TooMany {
+                    detail: "Function \"can\" expects only 1 argument(s).".to_owned(),
+                    first: 1,
+                },
+            };
+            return self.refused(call, error, span);
+        }
+        let mut reasons = String::new();
         for argument in call.args.iter() {
             let before = self.found.len();
             let value = self.eval(argument);
             let works = self.found.len() == before && !value.has_unknown();
             if self.exhausted {
                 return Value::Unknown;
+            }
+            if let Some(first) = self.found.get(before) {
+                let place = first.span.as_ref().map_or(String::new(), |span| {
+                    format!(" (at {}:{})", self.source.name, self.source.range(span))
+                });
+                reasons.push_str(&format!("\n- {}{place}\n  {}", first.summary, first.detail));
             }
             self.found.truncate(before);
             if name == "can" {
@@ -425,34 +593,58 @@ impl<'a> Evaluator<'a> {
                 return value;
             }
         }
-        self.fail(
-            "Error in function call",
-            format!("Call to function {name:?} failed: no expression succeeded."),
-            span,
-        )
+        let why = if call.args.is_empty() {
+            "at least one argument is required.".to_owned()
+        } else {
+            format!(
+                "no expression succeeded:{reasons}\n\nAt least one expression must produce a successful result"
+            )
+        };
+        let error = FunctionError::Failed {
+            argument: None,
+            message: why.trim_end_matches('.').to_owned(),
+        };
+        self.refused(call, error, span)
     }
 
     /// `convert(value, type)`.
     fn convert(&mut self, call: &FuncCall, span: Option<Span>) -> Value {
-        let (Some(value), Some(wanted), 2) = (call.args.get(0), call.args.get(1), call.args.len())
-        else {
-            return self.fail(
-                "Wrong number of function arguments",
-                "Function \"convert\" expects a value and a type.",
-                span,
-            );
+        let (value, wanted) = match (call.args.get(0), call.args.get(1), call.args.get(2)) {
+            (Some(value), Some(wanted), None) => (value, wanted),
+            (_, Some(_), Some(_)) => {
+                let error = FunctionError::TooMany {
+                    detail: "Function \"convert\" expects only 2 argument(s).".to_owned(),
+                    first: 2,
+                };
+                return self.refused(call, error, span);
+            }
+            (value, ..) => {
+                let missing = if value.is_none() { "value" } else { "type" };
+                let error = FunctionError::TooFew(format!(
+                    "Function \"convert\" expects 2 argument(s). Missing value for {missing:?}."
+                ));
+                return self.refused(call, error, span);
+            }
         };
+        let place = start_of(value);
         let value = self.eval(value);
-        match types::parse(wanted) {
-            Ok(wanted) => match types::convert(value, &wanted) {
-                Ok(value) => value,
-                Err(why) => self.fail(
-                    "Error in function call",
-                    format!("Call to function \"convert\" failed: {why}."),
-                    span,
-                ),
-            },
-            Err(why) => self.fail("Invalid type specification", why, wanted.span()),
+        let wanted = match types::parse(wanted) {
+            Ok(wanted) => wanted,
+            Err(mistake) => {
+                return self.fail(
+                    "Invalid type specification",
+                    mistake.detail,
+                    mistake.at.span(),
+                );
+            }
+        };
+        match types::convert(value, &wanted) {
+            Ok(value) => value,
+            Err(why) => self.fail(
+                "Invalid function argument",
+                format!("Invalid value for \"value\" parameter: {why}."),
+                place,
+            ),
         }
     }
 
@@ -612,45 +804,57 @@ impl<'a> Evaluator<'a> {
                 span,
             ),
             Value::Unknown => Value::Unknown,
-            other => self.fail(
+            _ => self.fail(
                 "Unsupported attribute",
-                format!(
-                    "Can't access attributes on a value of type {}.",
-                    other.type_name()
-                ),
+                "This value does not have any attributes.",
                 span,
             ),
         }
     }
 
     fn element(&mut self, value: Value, index: &Value, span: Option<Span>) -> Value {
-        let missing = "The given key does not identify an element in this collection value.";
+        const MISSING: &str = "The given key does not identify an element in this collection value";
         match (value, index) {
             (Value::Unknown, _) | (_, Value::Unknown) => Value::Unknown,
-            (Value::List(mut list), index) => {
-                let Some(number) = index.to_number().and_then(Number::as_i64) else {
-                    return self.fail(
-                        "Invalid index",
-                        "The given key does not identify an element in this collection value: a number is required.",
-                        span,
-                    );
-                };
-                match usize::try_from(number) {
-                    Ok(number) if number < list.len() => list.swap_remove(number),
-                    _ => self.fail("Invalid index", missing, span),
-                }
-            }
-            (Value::Map(mut map), index) => {
-                match index.to_text().and_then(|key| map.remove(&key)) {
-                    Some(value) => value,
-                    None => self.fail("Invalid index", missing, span),
-                }
-            }
             (Value::Null, _) => self.fail(
                 "Attempt to index null value",
                 "This value is null, so it does not have any indices.",
                 span,
             ),
+            (Value::List(_) | Value::Map(_), Value::Null) => self.fail(
+                "Invalid index",
+                "Can't use a null value as an indexing key.",
+                span,
+            ),
+            (Value::List(mut list), index) => {
+                let number = match types::convert(index.clone(), &Type::Number) {
+                    Ok(Value::Number(number)) => number,
+                    Ok(_) => return Value::Unknown,
+                    Err(why) => {
+                        return self.fail("Invalid index", format!("{MISSING}: {why}."), span);
+                    }
+                };
+                if !number.is_whole() {
+                    return self.fail(
+                        "Invalid index",
+                        format!(
+                            "{MISSING}: indexing a sequence requires a whole number, but the given index ({number}) has a fractional part."
+                        ),
+                        span,
+                    );
+                }
+                let at = number.as_i64().and_then(|at| usize::try_from(at).ok());
+                match at.filter(|at| *at < list.len()) {
+                    Some(at) => list.swap_remove(at),
+                    None => self.fail("Invalid index", format!("{MISSING}."), span),
+                }
+            }
+            (Value::Map(mut map), index) => {
+                match index.to_text().and_then(|key| map.remove(&key)) {
+                    Some(value) => value,
+                    None => self.fail("Invalid index", format!("{MISSING}."), span),
+                }
+            }
             (_, _) => self.fail(
                 "Invalid index",
                 "This value does not have any indices.",
@@ -666,6 +870,13 @@ impl<'a> Evaluator<'a> {
         let Some(pairs) = pairs(collection) else {
             if unknown {
                 return Value::Unknown;
+            }
+            if type_name == "null" {
+                return self.fail(
+                    "Iteration over null value",
+                    "A null value cannot be used as the collection in a 'for' expression.",
+                    expression.intro.collection_expr.span(),
+                );
             }
             return self.fail(
                 "Iteration over non-iterable value",
@@ -691,11 +902,18 @@ impl<'a> Evaluator<'a> {
                     Some(false) => continue,
                     None if holds == Value::Unknown => continue,
                     None => {
-                        self.fail(
-                            "Invalid 'for' condition",
-                            "The 'if' clause value is invalid: a bool is required.",
-                            condition.expr.span(),
-                        );
+                        let (summary, detail) = if holds == Value::Null {
+                            (
+                                "Condition is null",
+                                "The value of the 'if' clause must not be null.",
+                            )
+                        } else {
+                            (
+                                "Invalid 'for' condition",
+                                "The 'if' clause value is invalid: a bool is required.",
+                            )
+                        };
+                        self.fail(summary, detail, condition.expr.span());
                         break;
                     }
                 }
@@ -714,11 +932,12 @@ impl<'a> Evaluator<'a> {
             };
             let Some(name) = key.to_text() else {
                 if key != Value::Unknown {
-                    self.fail(
-                        "Invalid object key",
-                        "The key expression produced an invalid result: string required.",
-                        key_span,
-                    );
+                    let detail = if key == Value::Null {
+                        "Key expression in 'for' expression must not produce a null value."
+                    } else {
+                        "The key expression produced an invalid result: string required."
+                    };
+                    self.fail("Invalid object key", detail, key_span);
                 }
                 continue;
             };
@@ -795,9 +1014,14 @@ impl<'a> Evaluator<'a> {
                         None => {
                             known = false;
                             if !value.has_unknown() {
+                                let detail = if value == Value::Null {
+                                    "The expression result is null. Cannot include a null value in a string template."
+                                } else {
+                                    "Cannot include the given value in a string template: string required."
+                                };
                                 self.fail(
                                     "Invalid template interpolation value",
-                                    "Cannot include the given value in a string template: string required.",
+                                    detail,
                                     interpolation.expr.span(),
                                 );
                             }
@@ -859,7 +1083,7 @@ impl<'a> Evaluator<'a> {
                     if !unknown {
                         self.fail(
                             "Iteration over non-iterable value",
-                            "This value cannot be used as the collection in a 'for' directive.",
+                            "This value cannot be used as the collection in a 'for' expression: a list, a set or a map is required.",
                             part.collection_expr.span(),
                         );
                     }
@@ -916,29 +1140,35 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-fn arithmetic(operator: BinaryOperator, a: Number, b: Number) -> Option<Number> {
-    if let (Number::Int(a), Number::Int(b)) = (a, b) {
-        let exact = match operator {
-            BinaryOperator::Plus => a.checked_add(b),
-            BinaryOperator::Minus => a.checked_sub(b),
-            BinaryOperator::Mul => a.checked_mul(b),
-            BinaryOperator::Mod => a.checked_rem(b),
-            BinaryOperator::Div if a.checked_rem(b) == Some(0) => a.checked_div(b),
-            _ => None,
-        };
-        if let Some(exact) = exact {
-            return Some(Number::Int(exact));
+/// Where an expression begins, as the reference points at it: a text without its quotes, a bracket, the name of a call,
+/// the left side of an operation.
+fn start_of(expression: &Expression) -> Option<Span> {
+    let span = expression.span()?;
+    match expression {
+        Expression::String(_) if span.len() >= 2 => Some(span.start + 1..span.end - 1),
+        Expression::Array(_) | Expression::Object(_) => Some(span.start..span.start + 1),
+        Expression::FuncCall(call) => called(call),
+        Expression::UnaryOp(_) => Some(span.start..span.start + 1),
+        Expression::BinaryOp(operation) => start_of(&operation.lhs_expr),
+        Expression::Conditional(conditional) => start_of(&conditional.cond_expr),
+        Expression::Traversal(traversal) if !matches!(traversal.expr, Expression::Variable(_)) => {
+            start_of(&traversal.expr)
         }
+        _ => Some(span),
     }
-    let (a, b) = (a.as_f64(), b.as_f64());
-    Number::from_f64(match operator {
-        BinaryOperator::Plus => a + b,
-        BinaryOperator::Minus => a - b,
-        BinaryOperator::Mul => a * b,
-        BinaryOperator::Div => a / b,
-        BinaryOperator::Mod => a % b,
-        _ => return None,
-    })
+}
+
+/// The name of a call and the parenthesis after it.
+fn called(call: &FuncCall) -> Option<Span> {
+    call.name.name.span().map(|name| name.start..name.end + 1)
+}
+
+/// The value of an expression that needs no names; `None` where anything is wrong with it.
+pub(super) fn constant(expression: &Expression) -> Option<Value> {
+    let source = Source::new("", "");
+    let mut evaluator = Evaluator::new(&source, &functions::NoFiles);
+    let value = evaluator.eval(expression);
+    evaluator.found.is_empty().then_some(value)
 }
 
 /// Keys and values of what can be iterated over.

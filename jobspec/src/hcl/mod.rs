@@ -3,11 +3,12 @@
 mod eval;
 pub mod functions;
 mod heredoc;
+mod recover;
 mod scan;
 mod types;
 mod variables;
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use hcl_edit::{
     Span as _,
@@ -18,7 +19,7 @@ use hcl_edit::{
 use self::eval::Evaluator;
 use crate::{
     ParseOptions,
-    diagnostics::{Diagnostic, nearest},
+    diagnostics::{Diagnostic, Diagnostics, nearest},
     source::{Source, Span},
     tree,
     value::Value,
@@ -27,16 +28,27 @@ use crate::{
 /// Blocks inside one another, `dynamic` ones unfolded.
 const MAX_BLOCK_DEPTH: usize = 64;
 /// Blocks that `dynamic` may make in one file.
-const MAX_DYNAMIC_BLOCKS: usize = 100_000;
+const MAX_DYNAMIC_BLOCKS: usize = 50_000;
 
 /// The blocks a file may hold.
 const ROOT_BLOCKS: [&str; 4] = ["job", "variable", "variables", "locals"];
 
-/// The job block of a file, evaluated. What is wrong goes into `found`.
+/// The job block of a file, evaluated, and the values that no message may hold. What is wrong goes into `found`.
 pub(crate) fn read(
     source: &Source,
     options: &ParseOptions,
     found: &mut Vec<Diagnostic>,
+) -> (Option<tree::Block>, Vec<String>) {
+    let mut secrets = Vec::new();
+    let block = block(source, options, found, &mut secrets);
+    (block, secrets)
+}
+
+fn block(
+    source: &Source,
+    options: &ParseOptions,
+    found: &mut Vec<Diagnostic>,
+    secrets: &mut Vec<String>,
 ) -> Option<tree::Block> {
     if source.text.trim_start().starts_with('{') {
         found.push(json_instead(source));
@@ -49,7 +61,7 @@ pub(crate) fn read(
     let body = match hcl_edit::parser::parse_body(&source.text) {
         Ok(body) => body,
         Err(error) => {
-            found.push(syntax_error(source, &error));
+            found.extend(recover::syntax_errors(source, error));
             return None;
         }
     };
@@ -71,7 +83,7 @@ pub(crate) fn read(
     let Some(job) = jobs.first().copied() else {
         if found.is_empty() {
             let mut finding =
-                Diagnostic::error("Missing job block", "A job block is required", None);
+                Diagnostic::error("Missing job block", "A job block is required", Some(0..0));
             finding.placeless = true;
             found.push(finding);
         }
@@ -99,7 +111,9 @@ pub(crate) fn read(
         dynamic_blocks: 0,
     };
     let block = unfolder.block(job, 0);
-    found.append(&mut evaluator.found);
+    let (mut own, kept) = evaluator.finish();
+    *secrets = kept;
+    found.append(&mut own);
     // `"job" "<name>"` is the only form with labels that counts.
     if job.labels.is_empty() {
         let brace = source.text[header(job).end..]
@@ -116,6 +130,37 @@ pub(crate) fn read(
         return None;
     }
     Some(block)
+}
+
+/// The value of an expression on its own: names are left for the node, files are read through `files`.
+///
+/// # Errors
+/// Everything that is wrong with it, with places.
+pub fn expression(
+    name: &str,
+    text: &str,
+    files: &dyn functions::Files,
+) -> Result<Value, Diagnostics> {
+    let source = Arc::new(Source::new(name, text.trim_end_matches(['\r', '\n'])));
+    let fail = |list: Vec<Diagnostic>| Diagnostics {
+        source: Arc::clone(&source),
+        list,
+    };
+    if let Some(finding) = scan::scan(&source.text) {
+        return Err(fail(vec![finding]));
+    }
+    let parsed: Expression = match hcl_edit::parser::parse_expr(&source.text) {
+        Ok(parsed) => parsed,
+        Err(error) => return Err(fail(vec![syntax_error(&source, &error)])),
+    };
+    let mut evaluator = Evaluator::new(&source, files);
+    let value = evaluator.eval(&parsed);
+    if evaluator.found.is_empty() {
+        Ok(value)
+    } else {
+        let found = evaluator.found;
+        Err(fail(found))
+    }
 }
 
 /// What to say of a text that begins as JSON does.
@@ -250,6 +295,21 @@ fn syntax_error(source: &Source, error: &hcl_edit::parser::Error) -> Diagnostic 
     let width = first.map_or(0, char::len_utf8);
     let finding =
         |summary: &str, detail: &str| Diagnostic::error(summary, detail, Some(at..at + width));
+    if message.contains("escape sequence") || message.contains("hex code") {
+        return bad_escape(source, at);
+    }
+    if first == Some('\'') {
+        return finding(
+            "Invalid character",
+            "Single quotes are not valid. Use double quotes (\") to enclose strings.",
+        );
+    }
+    if message.contains("redefined object key") {
+        return finding(
+            "Duplicate object key",
+            "This key is set twice in the map. Each key may be set only once.",
+        );
+    }
     let quoted_key = text.starts_with('"') && text.contains('=');
     if quoted_key {
         return finding(
@@ -269,6 +329,25 @@ fn syntax_error(source: &Source, error: &hcl_edit::parser::Error) -> Diagnostic 
         "Invalid expression or block",
         &format!("Parsing stopped here: {message}."),
     )
+}
+
+/// A backslash that isn't followed by what it may be followed by; the parser says where it noticed.
+fn bad_escape(source: &Source, noticed: usize) -> Diagnostic {
+    let before = source.text.get(..noticed).unwrap_or_default();
+    let start = before.rfind('\\').unwrap_or(before.len());
+    let symbol = source.text[start..].chars().nth(1);
+    let end = start + 1 + symbol.map_or(0, char::len_utf8);
+    let detail = match symbol {
+        Some('u') => "The \\u escape sequence must be followed by four hexadecimal digits that are a character's number.".to_owned(),
+        Some('U') => "The \\U escape sequence must be followed by eight hexadecimal digits that are a character's number.".to_owned(),
+        Some(symbol) => format!(
+            "The symbol {:?} is not a valid escape sequence selector.",
+            symbol.to_string()
+        ),
+        None => "A backslash is followed by what it stands for.".to_owned(),
+    };
+    Diagnostic::error("Invalid escape sequence", detail, Some(start..end))
+        .hint("write \\n, \\r, \\t, \\\", \\\\, \\uNNNN or \\UNNNNNNNN")
 }
 
 fn redefined(source: &Source, at: usize) -> Diagnostic {
@@ -389,6 +468,19 @@ impl Unfolder<'_, '_> {
             );
         };
         let kind = kind.as_str();
+        for item in &block.body {
+            let finding = match item {
+                Structure::Attribute(attribute) => {
+                    let known = ["for_each", "labels", "iterator"];
+                    let name = attribute.key.as_str();
+                    (!known.contains(&name))
+                        .then(|| unknown_argument(name, span_of(attribute.key.span()), known))
+                }
+                Structure::Block(inner) => (inner.ident.as_str() != "content")
+                    .then(|| unknown_block(inner.ident.as_str(), header(inner), ["content"])),
+            };
+            self.evaluator.found.extend(finding);
+        }
         let (Some(for_each), Some(content)) = (
             block.body.get_attribute("for_each"),
             block.body.get_blocks("content").next(),
@@ -451,12 +543,21 @@ impl Unfolder<'_, '_> {
             return Some(Vec::new());
         };
         let span = span_of(labels.value.span());
-        match self.evaluator.eval(&labels.value) {
+        let value = self.evaluator.eval(&labels.value);
+        let texts = match &value {
             Value::List(list) => list
                 .iter()
                 .map(|label| label.to_text().map(|text| (text, span.clone())))
                 .collect(),
             _ => None,
+        };
+        if texts.is_none() && !value.has_unknown() {
+            self.evaluator.found.push(Diagnostic::error(
+                "Invalid dynamic block",
+                "The labels are a list of texts, as [\"name\"].",
+                Some(span),
+            ));
         }
+        texts
     }
 }

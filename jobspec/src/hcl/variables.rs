@@ -1,7 +1,8 @@
 //! `variable`, `variables` and `locals` blocks.
 //!
 //! A variable's value is, weakest first: its default, `NOMAD_VAR_<name>`, `ROVE_VAR_<name>`, the variable files in
-//! order, the given values in order.
+//! order, the given values in order. What is given as text stands as it is for a variable of type string or number or
+//! of no type, and is an expression for any other. The value of a sensitive variable is never said.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -15,7 +16,7 @@ use hcl_edit::{
 use super::{eval::Evaluator, header, span_of, types};
 use crate::{
     ParseOptions,
-    diagnostics::{Diagnostic, nearest},
+    diagnostics::{Diagnostic, Severity, nearest},
     source::{Source, Span},
     value::Value,
 };
@@ -24,6 +25,9 @@ struct Variable<'b> {
     name: String,
     place: Span,
     wanted: types::Type,
+    /// Whether the declaration says a type.
+    typed: bool,
+    sensitive: bool,
     value: Option<Value>,
     /// Where its value is written, if in this file.
     value_span: Option<Span>,
@@ -52,16 +56,16 @@ pub(super) fn define(
                     } else {
                         "The given value is not compatible with the variable's type constraint"
                     };
-                    evaluator.found.push(Diagnostic::error(
-                        "Invalid value for variable",
-                        format!("{what}: {why}."),
-                        Some(
-                            variable
-                                .value_span
-                                .clone()
-                                .unwrap_or(variable.place.clone()),
-                        ),
-                    ));
+                    let place = variable.value_span.as_ref().unwrap_or(&variable.place);
+                    evaluator.found.push(
+                        Diagnostic::error(
+                            "Invalid value for variable",
+                            format!("{what}: {why}."),
+                            Some(place.clone()),
+                        )
+                        .field(format!("variable[{:?}]", variable.name))
+                        .hint(format!("the type is {}", variable.wanted.name())),
+                    );
                     Value::Unknown
                 })
             }
@@ -72,6 +76,7 @@ pub(super) fn define(
                         "A used variable must be set or have a default value; see https://www.nomadproject.io/docs/job-specification/hcl2/variables for details.",
                         Some(variable.place.clone()),
                     )
+                    .field(format!("variable[{:?}]", variable.name))
                     .hint(format!(
                         "give it with -var {name}=…, in a -var-file, as NOMAD_VAR_{name}, or write a default",
                         name = variable.name
@@ -82,6 +87,9 @@ pub(super) fn define(
                 Value::Unknown
             }
         };
+        if variable.sensitive {
+            evaluator.keep_secret(&value);
+        }
         values.insert(variable.name.clone(), value);
     }
     evaluator.scope.set("var", Value::Map(values));
@@ -101,9 +109,14 @@ fn declared<'b>(
     for block in body.blocks() {
         match block.ident.as_str() {
             "variable" => {
-                let Some(label) = block.labels.first() else {
+                let [label] = block.labels.as_slice() else {
+                    let summary = if block.labels.is_empty() {
+                        "Missing name for variable"
+                    } else {
+                        "Extraneous label for variable"
+                    };
                     evaluator.found.push(Diagnostic::error(
-                        "Missing name for variable",
+                        summary,
                         "All variable blocks must have 1 labels (name).",
                         Some(header(block)),
                     ));
@@ -113,6 +126,8 @@ fn declared<'b>(
                     name: label.as_str().to_owned(),
                     place: header(block),
                     wanted: types::Type::Any,
+                    typed: false,
+                    sensitive: false,
                     value: None,
                     value_span: None,
                     value_is_default: true,
@@ -122,11 +137,14 @@ fn declared<'b>(
                 add(&mut variables, variable, source, evaluator);
             }
             "variables" => {
+                only_attributes(block, evaluator);
                 for attribute in block.body.attributes() {
                     let variable = Variable {
                         name: attribute.key.as_str().to_owned(),
                         place: span_of(attribute.key.span()),
                         wanted: types::Type::Any,
+                        typed: false,
+                        sensitive: false,
                         value: Some(evaluator.eval(&attribute.value)),
                         value_span: attribute.value.span(),
                         value_is_default: true,
@@ -141,6 +159,24 @@ fn declared<'b>(
     variables
 }
 
+/// Reports what isn't `name = value` in a block of nothing else.
+fn only_attributes(block: &structure::Block, evaluator: &mut Evaluator<'_>) {
+    let kind = block.ident.as_str();
+    if let Some(label) = block.labels.first() {
+        evaluator.found.push(Diagnostic::error(
+            format!("Extraneous label for {kind}"),
+            format!("No labels are expected for {kind} blocks."),
+            super::label_span(label),
+        ));
+    }
+    for inner in block.body.blocks() {
+        let finding = super::unknown_block(inner.ident.as_str(), header(inner), []);
+        evaluator
+            .found
+            .push(finding.hint(format!("{kind} holds names with values: name = {{ … }}")));
+    }
+}
+
 fn declaration(
     block: &structure::Block,
     variable: &mut Variable<'_>,
@@ -150,18 +186,41 @@ fn declaration(
         match item {
             Structure::Attribute(attribute) => match attribute.key.as_str() {
                 "type" => match types::parse(&attribute.value) {
-                    Ok(wanted) => variable.wanted = wanted,
-                    Err(detail) => evaluator.found.push(Diagnostic::error(
+                    Ok(wanted) => {
+                        variable.wanted = wanted;
+                        variable.typed = true;
+                    }
+                    Err(mistake) => evaluator.found.push(Diagnostic::error(
                         "Invalid type specification",
-                        detail,
-                        attribute.value.span(),
+                        mistake.detail,
+                        mistake.at.span(),
                     )),
                 },
                 "default" => {
                     variable.value = Some(evaluator.eval(&attribute.value));
                     variable.value_span = attribute.value.span();
                 }
-                "description" | "sensitive" => {}
+                "description" => {
+                    if !matches!(
+                        attribute.value,
+                        Expression::String(_) | Expression::HeredocTemplate(_)
+                    ) {
+                        evaluator.found.push(Diagnostic::error(
+                            "Invalid description",
+                            "The description of a variable is a plain text.",
+                            attribute.value.span(),
+                        ));
+                    }
+                }
+                "sensitive" => match evaluator.eval(&attribute.value) {
+                    Value::Bool(sensitive) => variable.sensitive = sensitive,
+                    Value::Unknown => {}
+                    _ => evaluator.found.push(Diagnostic::error(
+                        "Unsuitable value type",
+                        "Unsuitable value: a bool is required",
+                        attribute.value.span(),
+                    )),
+                },
                 other => evaluator.found.push(super::unknown_argument(
                     other,
                     span_of(attribute.key.span()),
@@ -212,7 +271,8 @@ fn set_from_outside(
         for variable in variables.iter_mut() {
             let key = format!("{prefix}{}", variable.name);
             if let Some((_, text)) = options.environment.iter().find(|(name, _)| *name == key) {
-                set(variable, given(text, &key, &variable.wanted, evaluator));
+                let value = given(text, &key, variable, evaluator);
+                set(variable, value);
             }
         }
     }
@@ -221,30 +281,35 @@ fn set_from_outside(
         for (key, value) in file_values(name, text, evaluator) {
             match variables.iter_mut().find(|known| known.name == key) {
                 Some(variable) => set(variable, Some(value)),
-                None => undeclared(&key, &format!("in {name}"), &names, evaluator),
+                None => undeclared(&key, &format!("in {name}"), &names, options, evaluator),
             }
         }
     }
     for (key, text) in &options.variables {
         match variables.iter_mut().find(|known| known.name == *key) {
             Some(variable) => {
-                let value = given(text, &format!("-var {key}"), &variable.wanted, evaluator);
+                let value = given(text, &format!("-var {key}"), variable, evaluator);
                 set(variable, value);
             }
-            None => undeclared(key, "on the command line", &names, evaluator),
+            None => undeclared(key, "on the command line", &names, options, evaluator),
         }
     }
 }
 
 fn set(variable: &mut Variable<'_>, value: Option<Value>) {
-    if let Some(value) = value {
-        variable.value = Some(value);
-        variable.value_span = None;
-        variable.value_is_default = false;
-    }
+    // What is wrong was reported: nothing more is said of it.
+    variable.value = Some(value.unwrap_or(Value::Unknown));
+    variable.value_span = None;
+    variable.value_is_default = false;
 }
 
-fn undeclared(key: &str, place: &str, names: &[String], evaluator: &mut Evaluator<'_>) {
+fn undeclared(
+    key: &str,
+    place: &str,
+    names: &[String],
+    options: &ParseOptions,
+    evaluator: &mut Evaluator<'_>,
+) {
     let near = nearest(key, names.iter().map(String::as_str));
     let mut finding = Diagnostic::error(
         "Undefined variable",
@@ -253,61 +318,56 @@ fn undeclared(key: &str, place: &str, names: &[String], evaluator: &mut Evaluato
         ),
         None,
     );
+    if !options.strict_variables {
+        finding.severity = Severity::Warning;
+    }
     finding.hint = near.map(|near| format!("did you mean {near:?}?"));
     finding.placeless = true;
     evaluator.found.push(finding);
 }
 
-/// A value given as text: for a string as it stands, for anything else an expression.
+/// A value given as text; `None` where it is wrong, which is reported.
 fn given(
     text: &str,
     origin: &str,
-    wanted: &types::Type,
+    variable: &Variable<'_>,
     evaluator: &mut Evaluator<'_>,
 ) -> Option<Value> {
-    if matches!(wanted, types::Type::String) {
+    let as_it_stands =
+        !variable.typed || matches!(variable.wanted, types::Type::String | types::Type::Number);
+    if as_it_stands {
         return Some(Value::String(text.to_owned()));
     }
-    let parsed = text.parse::<Expression>();
-    match parsed {
-        Ok(expression) => match literal(&expression, text) {
-            Some(value) => Some(value),
-            None if *wanted == types::Type::Any => Some(Value::String(text.to_owned())),
-            None => {
-                invalid_given(text, origin, evaluator);
-                None
-            }
-        },
-        Err(_) if *wanted == types::Type::Any => Some(Value::String(text.to_owned())),
-        Err(_) => {
-            invalid_given(text, origin, evaluator);
-            None
-        }
+    let parsed = text.parse::<Expression>().ok();
+    let value = parsed.and_then(|expression| match expression {
+        // A bare word is no value.
+        Expression::Variable(_) | Expression::Traversal(_) => None,
+        expression => super::eval::constant(&expression),
+    });
+    if value.is_some() {
+        return value;
     }
-}
-
-fn invalid_given(text: &str, origin: &str, evaluator: &mut Evaluator<'_>) {
+    if variable.wanted == types::Type::Any {
+        return Some(Value::String(text.to_owned()));
+    }
+    let said = if variable.sensitive {
+        "a text".to_owned()
+    } else {
+        format!("{text:?}")
+    };
     let mut finding = Diagnostic::error(
         "Invalid value for variable",
-        format!("{origin} gives {text:?}, which is no value of the variable's type."),
-        None,
-    );
+        format!(
+            "{origin} gives {said}, which is no value of type {}.",
+            variable.wanted.name()
+        ),
+        Some(variable.place.clone()),
+    )
+    .field(format!("variable[{:?}]", variable.name))
+    .hint("write it as in a job file: [\"a\", \"b\"], { key = \"value\" }, true");
     finding.placeless = true;
     evaluator.found.push(finding);
-}
-
-/// An expression of literals, evaluated on its own.
-fn literal(expression: &Expression, text: &str) -> Option<Value> {
-    if matches!(
-        expression,
-        Expression::Variable(_) | Expression::Traversal(_)
-    ) {
-        return None;
-    }
-    let source = Source::new("value", text);
-    let mut evaluator = Evaluator::new(&source, &super::functions::NoFiles);
-    let value = evaluator.eval(expression);
-    evaluator.found.is_empty().then_some(value)
+    None
 }
 
 /// What a variable file sets.
@@ -318,16 +378,43 @@ fn file_values(name: &str, text: &str, evaluator: &mut Evaluator<'_>) -> Vec<(St
         finding.placeless = true;
         evaluator.found.push(finding);
     };
+    let is_json = std::path::Path::new(name)
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("json"));
+    if is_json {
+        return match serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&source.text) {
+            Ok(map) => map
+                .into_iter()
+                .map(|(key, value)| (key, Value::from_json(&value)))
+                .collect(),
+            Err(error) => {
+                let text = error.to_string();
+                let why = text.split(" at line ").next().unwrap_or_default();
+                fail(
+                    format!("{name}:{}:{}: {why}", error.line(), error.column()),
+                    evaluator,
+                );
+                Vec::new()
+            }
+        };
+    }
+    if let Some(finding) = super::scan::scan(&source.text) {
+        let place = finding.span.map(|span| source.position(span.start));
+        let place = place.map_or(String::new(), |at| format!(":{}:{}", at.line, at.column));
+        fail(format!("{name}{place}: {}", finding.detail), evaluator);
+        return Vec::new();
+    }
     let body = match hcl_edit::parser::parse_body(&source.text) {
         Ok(body) => body,
         Err(error) => {
+            let finding = super::syntax_error(&source, &error);
             let place = error.location();
             fail(
                 format!(
                     "{name}:{}:{}: {}",
                     place.line(),
                     place.column(),
-                    error.message()
+                    finding.detail
                 ),
                 evaluator,
             );
@@ -361,6 +448,16 @@ fn file_values(name: &str, text: &str, evaluator: &mut Evaluator<'_>) -> Vec<(St
 
 fn validate(variable: &Variable<'_>, source: &Source, evaluator: &mut Evaluator<'_>) {
     for block in &variable.validations {
+        for attribute in block.body.attributes() {
+            let name = attribute.key.as_str();
+            if !matches!(name, "condition" | "error_message") {
+                evaluator.found.push(super::unknown_argument(
+                    name,
+                    span_of(attribute.key.span()),
+                    ["condition", "error_message"],
+                ));
+            }
+        }
         let (Some(condition), Some(message)) = (
             block.body.get_attribute("condition"),
             block.body.get_attribute("error_message"),
@@ -393,7 +490,9 @@ fn validate(variable: &Variable<'_>, source: &Source, evaluator: &mut Evaluator<
                     .clone()
                     .unwrap_or(variable.place.clone());
                 evaluator.found.push(
-                    Diagnostic::error(summary, detail, Some(place)).related(rule, "the rule"),
+                    Diagnostic::error(summary, detail, Some(place))
+                        .related(rule, "the rule")
+                        .field(format!("variable[{:?}]", variable.name)),
                 );
             }
             None if holds == Value::Unknown => {}
@@ -411,6 +510,7 @@ fn locals(body: &structure::Body, source: &Source, evaluator: &mut Evaluator<'_>
     let mut waiting: Vec<(&structure::Attribute, Vec<String>)> = Vec::new();
     let mut seen: HashSet<&str> = HashSet::new();
     for block in body.get_blocks("locals") {
+        only_attributes(block, evaluator);
         for attribute in block.body.attributes() {
             let name = attribute.key.as_str();
             let known = !seen.insert(name);
@@ -467,15 +567,64 @@ fn locals(body: &structure::Body, source: &Source, evaluator: &mut Evaluator<'_>
             }
         }
     }
+    for circle in circles(&waiting, &index, &done) {
+        let names: Vec<&str> = circle
+            .iter()
+            .map(|at| waiting[*at].0.key.as_str())
+            .collect();
+        let first = waiting[circle[0]].0;
+        let mut finding = Diagnostic::error(
+            "Circular local",
+            format!(
+                "{} needs its own value: {} → {}.",
+                names[0],
+                names.join(" → "),
+                names[0]
+            ),
+            first.key.span(),
+        );
+        if let Some(second) = circle.get(1).and_then(|at| waiting[*at].0.key.span()) {
+            finding = finding.related(second, "needed here");
+        }
+        evaluator.found.push(finding);
+    }
     for ((attribute, _), _) in waiting.iter().zip(done).filter(|(_, done)| !done) {
         let name = attribute.key.as_str();
-        evaluator.found.push(Diagnostic::error(
-            "Circular local",
-            format!("{name} needs its own value."),
-            attribute.key.span(),
-        ));
         evaluator.scope.add_to("local", name, Value::Unknown);
     }
+}
+
+/// The circles among the locals that have no value, each once.
+fn circles(
+    waiting: &[(&structure::Attribute, Vec<String>)],
+    index: &HashMap<String, usize>,
+    done: &[bool],
+) -> Vec<Vec<usize>> {
+    let mut circles = Vec::new();
+    // Which walk has been at a local.
+    let mut walked = vec![0; waiting.len()];
+    for start in 0..waiting.len() {
+        let mut at = start;
+        let mut path = Vec::new();
+        while !done[at] && walked[at] == 0 {
+            walked[at] = start + 1;
+            path.push(at);
+            let needs = waiting[at].1.iter().filter_map(|need| index.get(need));
+            // Each that isn't done needs another such.
+            match needs.copied().find(|need| !done[*need]) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        if walked[at] == start + 1
+            && let Some(begin) = path.iter().position(|on| *on == at)
+            && path.len() > begin
+            && !done[at]
+        {
+            circles.push(path.split_off(begin));
+        }
+    }
+    circles
 }
 
 /// Names of variables that anything in the file uses.

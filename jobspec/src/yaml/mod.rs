@@ -88,12 +88,19 @@ pub(crate) fn decode(text: &str) -> Result<Value, String> {
     let source = Source::new("yaml", text);
     match node::documents(&source) {
         Ok(documents) => match documents.as_slice() {
+            [] if is_empty(text) => Err("missing start of document".to_owned()),
             [] => Ok(Value::Null),
             [only] => Ok(only.value()),
             _ => Err("exactly one document is expected".to_owned()),
         },
         Err(finding) => Err(finding.detail),
     }
+}
+
+/// Whether a text holds nothing but comments.
+fn is_empty(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_start);
+    lines.all(|line| line.is_empty() || line.starts_with('#'))
 }
 
 /// The key that a block's label has in YAML.

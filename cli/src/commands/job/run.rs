@@ -75,7 +75,20 @@ pub async fn register(
     }
     if let Some(source) = source {
         let format = if cx.args.is("json") { "json" } else { "hcl2" };
-        body["Submission"] = serde_json::json!({"Source": source.text, "Format": format});
+        let given = cx
+            .args
+            .all("var")
+            .iter()
+            .filter_map(|given| given.split_once('='));
+        let flags: serde_json::Map<String, Value> = given
+            .map(|(name, value)| (name.to_owned(), Value::from(value)))
+            .collect();
+        body["Submission"] = serde_json::json!({
+            "Source": source.text,
+            "Format": format,
+            "VariableFlags": flags,
+            "Variables": source.variables,
+        });
     }
     client.put("/v1/jobs", &[], &body).await
 }

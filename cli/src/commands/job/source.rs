@@ -1,8 +1,8 @@
 //! Job files: read from disk or standard input, and made into the JSON that the API takes.
 
-use std::io::Read as _;
-use std::path::PathBuf;
+use std::io::IsTerminal as _;
 
+use rove_jobspec::Parsed;
 use rove_model::as_parsed::AsParsed;
 use rove_model::job::Job;
 use serde_json::Value;
@@ -28,7 +28,8 @@ pub const FLAGS: &[Flag] = &[
     ),
     switch(
         "hcl2-strict",
-        "Refuse variables that the file does not declare; so it is by default.",
+        "Refuse values for variables that the file does not declare; so it is by default. With =false they are only \
+         warned of.",
     ),
 ];
 
@@ -39,6 +40,8 @@ pub struct Source {
     pub name: String,
     /// What it holds.
     pub text: String,
+    /// What the variable files of the command hold.
+    pub variables: String,
 }
 
 /// Reads the file at `path`, or standard input for `-`.
@@ -69,9 +72,15 @@ pub fn read(cx: &mut Context, path: &str) -> Result<Source, Failure> {
             e.utf8_error().valid_up_to()
         ))
     })?;
+    // One that can't be read is told of when the job is made.
+    let files = cx.args.all("var-file").iter();
+    let variables: Vec<String> = files
+        .filter_map(|file| std::fs::read_to_string(cx.folder.join(file)).ok())
+        .collect();
     Ok(Source {
         name: path.to_owned(),
         text,
+        variables: variables.join("\n"),
     })
 }
 
@@ -86,11 +95,30 @@ pub fn plain(error: &std::io::Error) -> String {
     }
 }
 
-/// The job that the command's flags and the file at `path` give, with its source.
+/// The job that the command's flags and the file at `path` give, with its source; checked before anything is sent.
 pub fn job(cx: &mut Context, path: &str) -> Result<(Value, Source), Failure> {
     let source = read(cx, path)?;
-    let job = only(cx, &source)?;
-    Ok((as_value(&job)?, source))
+    let parsed = only(cx, &source)?;
+    check(cx, &parsed)?;
+    Ok((as_value(&parsed.job)?, source))
+}
+
+/// Refuses a job that a server would refuse, with the places in its file. What has no places (the API's JSON) is left to
+/// the server, as is what only its version decides.
+pub fn check(cx: &Context, parsed: &Parsed) -> Result<(), Failure> {
+    let mut job = parsed.job.clone();
+    job.server_canonicalize();
+    let report = rove_model::validate::validate(&job).errors;
+    let located = parsed.locate(&report);
+    if located.list.iter().all(|finding| finding.span.is_none()) {
+        return Ok(());
+    }
+    let text = report.to_string();
+    Err(Failure::new(format!(
+        "Job validation errors:\n{}\n\n{}",
+        text.trim_end(),
+        rendered(cx, &located)
+    )))
 }
 
 /// The job of the file at `path` as the API takes it, as JSON with its fields in the API's order.
@@ -101,7 +129,7 @@ pub fn pretty(cx: &mut Context, path: &str) -> Result<String, Failure> {
         job: AsParsed<'a>,
     }
     let source = read(cx, path)?;
-    let job = only(cx, &source)?;
+    let job = only(cx, &source)?.job;
     let said = |_: &str| false;
     json::pretty_as_is(&Wrapped {
         job: AsParsed::new(&job, &said),
@@ -114,7 +142,7 @@ pub fn as_value(job: &Job) -> Result<Value, Failure> {
     serde_json::to_value(job).map_err(|e| Failure::new(format!("Error converting job: {e}")))
 }
 
-fn only(cx: &mut Context, source: &Source) -> Result<Job, Failure> {
+fn only(cx: &mut Context, source: &Source) -> Result<Parsed, Failure> {
     let mut jobs = jobs(cx, source)?;
     match (jobs.pop(), jobs.len()) {
         (Some(job), 0) => Ok(job),
@@ -130,7 +158,7 @@ fn only(cx: &mut Context, source: &Source) -> Result<Job, Failure> {
 }
 
 /// The jobs of a file in HCL, YAML or the API's JSON.
-pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Job>, Failure> {
+pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Parsed>, Failure> {
     if cx.args.is("hcl1") {
         return Err(unreadable(
             source,
@@ -150,12 +178,12 @@ pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Job>, Failure> {
                 .map(|p| &p.warnings)
                 .filter(|w| !w.list.is_empty())
             {
-                let text = warnings.render(cx.ui.colour);
+                let text = warnings.render(in_colour(cx));
                 cx.ui.write_error(text.as_bytes());
             }
-            Ok(parsed.into_iter().map(|p| p.job).collect())
+            Ok(parsed)
         }
-        Err(found) => Err(unreadable(source, &explained(cx, &found))),
+        Err(found) => Err(unreadable(source, &rendered(cx, &found))),
     }
 }
 
@@ -167,13 +195,14 @@ pub fn unreadable(source: &Source, why: &str) -> Failure {
     ))
 }
 
-/// What is wrong with a file: with its lines for people, in the reference's words for programs.
-pub fn explained(cx: &Context, found: &rove_jobspec::Diagnostics) -> String {
-    if cx.ui.live {
-        found.render(cx.ui.colour).trim_end().to_owned()
-    } else {
-        found.reference_text()
-    }
+/// What is wrong with a file, with its lines and a marker, in a pipe as on a terminal.
+pub fn rendered(cx: &Context, found: &rove_jobspec::Diagnostics) -> String {
+    found.render(in_colour(cx)).trim_end().to_owned()
+}
+
+/// Whether what goes to standard error is coloured.
+fn in_colour(cx: &Context) -> bool {
+    cx.ui.colour && std::io::stderr().is_terminal()
 }
 
 /// What the command's flags and the environment say about variables; files are found beside the job file.
@@ -195,35 +224,15 @@ pub fn options(cx: &Context, source: &Source) -> Result<rove_jobspec::ParseOptio
     }
     options.environment = cx.env.with_prefix("NOMAD_VAR_");
     options.environment.extend(cx.env.with_prefix("ROVE_VAR_"));
+    options.strict_variables = cx.args.switch("hcl2-strict").unwrap_or(true);
     let file = cx.folder.join(&source.name);
     let folder = match file.parent() {
         Some(parent) if source.name != "-" => parent.to_owned(),
         _ => cx.folder.clone(),
     };
-    options.files = Box::new(Beside { folder });
+    let home = cx.env.get("HOME").map(ToString::to_string);
+    options.files = Box::new(rove_jobspec::Folder::new(folder).with_home(home));
     Ok(options)
-}
-
-/// The files that a job file's functions read: the user's own, on the user's machine.
-struct Beside {
-    folder: PathBuf,
-}
-
-/// The longest file that a function of a job file reads: more would not fit into a job.
-const LONGEST_FILE: u64 = 1 << 20;
-
-impl rove_jobspec::Files for Beside {
-    fn read(&self, path: &str) -> Result<String, String> {
-        let file = std::fs::File::open(self.folder.join(path)).map_err(|e| plain(&e))?;
-        let mut text = String::new();
-        file.take(LONGEST_FILE + 1)
-            .read_to_string(&mut text)
-            .map_err(|e| plain(&e))?;
-        if text.len() as u64 > LONGEST_FILE {
-            return Err(format!("it is longer than {LONGEST_FILE} bytes"));
-        }
-        Ok(text)
-    }
 }
 
 /// A text field of a job.

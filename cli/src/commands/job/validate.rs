@@ -6,7 +6,7 @@ use crate::client::views::Validation;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 
-/// Asks the agent whether it would take the job.
+/// Checks the job, with the places of its mistakes, then asks the agent whether it would take it.
 pub async fn run(cx: &mut Context) -> Outcome {
     let [path] = cx.arguments("This command takes one argument: <path>")?;
     let (job, _) = source::job(cx, &path)?;

@@ -2,50 +2,54 @@
 
 use std::net::IpAddr;
 
-use super::{Arguments, Function, FunctionError, Outcome, bad, failed, function};
+use super::{
+    Arguments, Function, FunctionError, Outcome, bad, failed, function, number, text, variadic,
+};
 use crate::value::Value;
 
+/// The most bits that a prefix is extended by at once.
+const MAX_EXTENSION: i64 = 32;
+
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("cidrhost", 2, 2, |a| {
-        let range = Range::parse(&a.text(0)?)?;
+    function("cidrhost", &[text("prefix"), number("hostnum")], |a| {
         let number = i128::from(a.whole(1)?);
+        let range = Range::parse(a.text(0)?).map_err(failed)?;
         let free = range.width() - range.prefix;
         let count = if free >= 127 {
             i128::MAX
         } else {
             1_i128 << free
         };
-        let number = if number < 0 {
+        let at = if number < 0 {
             count.saturating_add(number)
         } else {
             number
         };
-        if !(0..count).contains(&number) {
+        if !(0..count).contains(&at) {
             return Err(failed(format!(
-                "prefix of {} does not accommodate a host numbered {}",
-                range.prefix,
-                a.whole(1)?
+                "prefix of {} does not accommodate a host numbered {number}",
+                range.prefix
             )));
         }
-        let host = range.base | u128::try_from(number).unwrap_or(0);
+        let host = range.base | u128::try_from(at).unwrap_or(0);
         Ok(Value::String(range.address(host).to_string()))
     }),
-    function("cidrnetmask", 1, 1, |a| {
-        let range = Range::parse(&a.text(0)?)?;
-        if range.v6 {
-            return Err(bad(0, "IPv6 addresses cannot have a netmask"));
-        }
+    function("cidrnetmask", &[text("prefix")], |a| {
+        let range = Range::parse(a.text(0)?).map_err(failed)?;
         Ok(Value::String(range.address(range.mask()).to_string()))
     }),
-    function("cidrsubnet", 3, 3, |a| {
-        let range = Range::parse(&a.text(0)?)?;
-        let bits = u32::try_from(a.whole(1)?).map_err(|_| bad(1, "must not be negative"))?;
-        let number = u128::try_from(a.whole(2)?).map_err(|_| bad(2, "must not be negative"))?;
-        range
-            .subnet(bits, number)
-            .map(|range| Value::String(range.text()))
-    }),
-    function("cidrsubnets", 1, usize::MAX, subnets),
+    function(
+        "cidrsubnet",
+        &[text("prefix"), number("newbits"), number("netnum")],
+        |a| {
+            let (bits, number) = (a.whole(1)?, a.whole(2)?);
+            let range = Range::parse(a.text(0)?).map_err(failed)?;
+            range
+                .subnet(bits, number)
+                .map(|range| Value::String(range.text()))
+        },
+    ),
+    variadic("cidrsubnets", &[text("prefix")], number("newbits"), subnets),
 ];
 
 /// An address range.
@@ -57,15 +61,13 @@ struct Range {
 }
 
 impl Range {
-    fn parse(text: &str) -> Result<Self, FunctionError> {
-        let invalid = || {
-            bad(
-                0,
-                format!("invalid CIDR expression: invalid CIDR address: {text}"),
-            )
-        };
+    fn parse(text: &str) -> Result<Self, String> {
+        let invalid = || format!("invalid CIDR expression: invalid CIDR address: {text}");
         let (address, prefix) = text.split_once('/').ok_or_else(invalid)?;
         let address: IpAddr = address.parse().map_err(|_| invalid())?;
+        if !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(invalid());
+        }
         let prefix: u32 = prefix.parse().map_err(|_| invalid())?;
         let (bits, v6) = match address {
             IpAddr::V4(address) => (u128::from(u32::from(address)), false),
@@ -107,7 +109,14 @@ impl Range {
         }
     }
 
-    fn subnet(self, bits: u32, number: u128) -> Result<Self, FunctionError> {
+    fn subnet(self, bits: i64, number: i64) -> Result<Self, FunctionError> {
+        let bits = u32::try_from(bits)
+            .map_err(|_| failed("the prefix can't be extended by fewer than 0 bits"))?;
+        if i64::from(bits) > MAX_EXTENSION {
+            return Err(failed(format!(
+                "may not extend prefix by more than {MAX_EXTENSION} bits"
+            )));
+        }
         let prefix = self.prefix.saturating_add(bits);
         if prefix > self.width() {
             return Err(failed(format!(
@@ -115,11 +124,14 @@ impl Range {
                 self.prefix
             )));
         }
-        if bits < 128 && number >> bits != 0 {
-            return Err(failed(format!(
+        let within = u128::try_from(number)
+            .ok()
+            .filter(|number| number >> bits == 0);
+        let number = within.ok_or_else(|| {
+            failed(format!(
                 "prefix extension of {bits} does not accommodate a subnet numbered {number}"
-            )));
-        }
+            ))
+        })?;
         let shifted = number.checked_shl(self.width() - prefix).unwrap_or(0);
         Ok(Self {
             base: self.base | shifted,
@@ -135,24 +147,42 @@ impl Range {
 
 /// Ranges one after the other, each as much longer as its argument says.
 fn subnets(a: &Arguments<'_>) -> Outcome {
-    let range = Range::parse(&a.text(0)?)?;
+    let range = Range::parse(a.text(0)?).map_err(|why| bad(0, why))?;
     let mut list = Vec::new();
     let mut next = range.base;
     let mut full = false;
     for index in 1..a.list.len() {
-        let bits = u32::try_from(a.whole(index)?)
-            .ok()
-            .filter(|bits| *bits > 0)
-            .ok_or_else(|| bad(index, "must extend prefix by at least one bit"))?;
-        let prefix = range.prefix.saturating_add(bits);
+        let bits = a.whole(index)?;
+        if bits < 1 {
+            return Err(bad(index, "must extend prefix by at least one bit"));
+        }
+        if bits > MAX_EXTENSION {
+            return Err(bad(
+                index,
+                format!("may not extend prefix by more than {MAX_EXTENSION} bits"),
+            ));
+        }
+        let prefix = range.prefix + u32::try_from(bits).unwrap_or(0);
         if prefix > range.width() {
-            return Err(bad(index, "would extend prefix too far"));
+            let version = if range.v6 { 6 } else { 4 };
+            return Err(bad(
+                index,
+                format!(
+                    "would extend prefix to {prefix} bits, which is too long for an IPv{version} address"
+                ),
+            ));
         }
         let step = 1_u128 << (range.width() - prefix).min(127);
         // Up to the next multiple of its own size.
         let base = next.checked_next_multiple_of(step);
         let Some(base) = base.filter(|base| !full && base & range.mask() == range.base) else {
-            return Err(bad(index, "not enough remaining address space"));
+            let after = list.last().and_then(Value::to_text).unwrap_or_default();
+            return Err(bad(
+                index,
+                format!(
+                    "not enough remaining address space for a subnet with a prefix of {prefix} bits after {after}"
+                ),
+            ));
         };
         let part = Range {
             base,

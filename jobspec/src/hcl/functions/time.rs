@@ -1,26 +1,37 @@
-//! Dates. Nothing here knows what time it is.
+//! Dates.
 
-use jiff::{Timestamp, civil::DateTime, tz::Offset};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime, Time},
+    tz::Offset,
+};
 use rove_model::duration::Nanos;
 
-use super::{Function, FunctionError, bad, failed, function};
+use super::{Function, FunctionError, bad, failed, function, text};
 use crate::value::Value;
 
+/// How a moment is written.
+const RFC_3339: &str = "YYYY-MM-DD'T'hh:mm:ssZ";
+
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("formatdate", 2, 2, |a| {
-        let (format, moment) = (a.text(0)?, Moment::parse(&a.text(1)?, 1)?);
-        moment.format(&format).map(Value::String)
+    function("formatdate", &[text("format"), text("time")], |a| {
+        let moment = Moment::parse(a.text(1)?).map_err(|why| bad(1, why))?;
+        moment.format(a.text(0)?).map(Value::String)
     }),
-    function("timeadd", 2, 2, |a| {
-        let moment = Moment::parse(&a.text(0)?, 0)?;
-        let text = a.text(1)?;
-        let span: Nanos = text
+    function("timeadd", &[text("timestamp"), text("duration")], |a| {
+        let moment = Moment::parse(a.text(0)?).map_err(failed)?;
+        let span: Nanos = a
+            .text(1)?
             .parse()
-            .map_err(|error| bad(1, format!("time: {error}")))?;
-        moment
-            .add(span)?
-            .format("YYYY-MM-DD'T'hh:mm:ssZ")
-            .map(Value::String)
+            .map_err(|error| failed(format!("time: {error}")))?;
+        moment.add(span)?.format(RFC_3339).map(Value::String)
+    }),
+    function("timestamp", &[], |_| {
+        let now = Moment {
+            local: Offset::UTC.to_datetime(Timestamp::now()),
+            offset: Offset::UTC,
+        };
+        now.format(RFC_3339).map(Value::String)
     }),
 ];
 
@@ -31,33 +42,48 @@ struct Moment {
 }
 
 impl Moment {
-    /// Reads RFC 3339.
-    fn parse(text: &str, argument: usize) -> Result<Self, FunctionError> {
-        let invalid = || bad(argument, format!("not a valid RFC3339 timestamp: {text:?}"));
-        let split = text
-            .get(10..)
-            .and_then(|rest| rest.find(['Z', '+', '-']))
-            .map(|at| at + 10)
-            .ok_or_else(invalid)?;
-        let (local, offset) = (text.get(..split), text.get(split..));
-        let (local, offset) = local.zip(offset).ok_or_else(invalid)?;
-        let offset = match offset {
-            "Z" => Offset::UTC,
-            offset => {
-                let digits = offset.get(1..).and_then(|rest| rest.split_once(':'));
-                let (hours, minutes) = digits.ok_or_else(invalid)?;
-                let hours: i32 = hours.parse().map_err(|_| invalid())?;
-                let minutes: i32 = minutes.parse().map_err(|_| invalid())?;
-                if !(0..24).contains(&hours) || !(0..60).contains(&minutes) {
-                    return Err(invalid());
-                }
-                let sign = if offset.starts_with('-') { -1 } else { 1 };
-                Offset::from_seconds(sign * (hours * 3_600 + minutes * 60))
-                    .map_err(|_| invalid())?
+    /// Reads RFC 3339; the message says at which part it isn't.
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parts(text).map_err(|why| format!("not a valid RFC3339 timestamp: {why}"))
+    }
+
+    fn parts(text: &str) -> Result<Self, String> {
+        let mut rest = Reader { rest: text };
+        let year = rest.number(4, "year")?;
+        rest.sign('-', "year")?;
+        let month = rest.number(2, "month")?;
+        if !(1..=12).contains(&month) {
+            return Err(format!("cannot use {:?} as month", rest.rest));
+        }
+        rest.sign('-', "month")?;
+        let day = rest.number(2, "day of month")?;
+        if !rest.rest.starts_with('T') {
+            return Err("missing required time introducer 'T'".to_owned());
+        }
+        rest.rest = &rest.rest[1..];
+        let clock = |rest: &mut Reader<'_>, most: i16, what: &str| {
+            let number = rest.number(2, what)?;
+            if number > most {
+                return Err(format!("cannot use {:?} as {what}", rest.rest));
             }
+            Ok(i8::try_from(number).unwrap_or(0))
         };
-        let local = local.parse().map_err(|_| invalid())?;
-        Ok(Self { local, offset })
+        let hour = clock(&mut rest, 23, "hour")?;
+        rest.sign(':', "hour")?;
+        let minute = clock(&mut rest, 59, "minute")?;
+        rest.sign(':', "minute")?;
+        let second = clock(&mut rest, 59, "second")?;
+        let nanos = rest.fraction();
+        let offset = rest.offset()?;
+        let (month, day) = (i8::try_from(month), i8::try_from(day));
+        let date = Date::new(year, month.unwrap_or(0), day.unwrap_or(0))
+            .map_err(|_| "day out of range".to_owned())?;
+        let time =
+            Time::new(hour, minute, second, nanos).map_err(|_| "time out of range".to_owned())?;
+        Ok(Self {
+            local: DateTime::from_parts(date, time),
+            offset,
+        })
     }
 
     fn add(self, span: Nanos) -> Result<Self, FunctionError> {
@@ -72,7 +98,7 @@ impl Moment {
         })
     }
 
-    /// Go-cty's own letters: runs of one letter, anything in single quotes as it stands.
+    /// Runs of one letter, anything in single quotes as it stands.
     fn format(&self, format: &str) -> Result<String, FunctionError> {
         let mut out = String::new();
         let mut rest = format.chars().peekable();
@@ -171,13 +197,98 @@ impl Moment {
             "Z" if seconds == 0 => "Z".to_owned(),
             "Z" => format!("{sign}{hours:02}:{minutes:02}"),
             other => {
-                return Err(bad(
-                    0,
-                    format!(
-                        "invalid date format verb {other:?}: literal letters stand in single quotes"
-                    ),
-                ));
+                let why = match other.as_bytes().first() {
+                    Some(b'Y') => ": year must either be \"YY\" or \"YYYY\"",
+                    Some(b'M') => ": month must be \"M\", \"MM\", \"MMM\", or \"MMMM\"",
+                    Some(b'D') => ": day of month must either be \"D\" or \"DD\"",
+                    Some(b'E') => ": day of week must either be \"EEE\" or \"EEEE\"",
+                    Some(b'h') => ": 24-hour must either be \"h\" or \"hh\"",
+                    Some(b'H') => ": 12-hour must either be \"H\" or \"HH\"",
+                    Some(b'A') => ": must be \"AA\"",
+                    Some(b'a') => ": must be \"aa\"",
+                    Some(b'm') => ": minute must either be \"m\" or \"mm\"",
+                    Some(b's') => ": second must either be \"s\" or \"ss\"",
+                    Some(b'Z') => ": timezone must be Z, ZZZZ, or ZZZZZ",
+                    _ => "",
+                };
+                return Err(bad(0, format!("invalid date format verb {other:?}{why}")));
             }
         })
+    }
+}
+
+/// What is left of a date.
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    /// So many digits, or one fewer for the hour, as the reference takes it.
+    fn number(&mut self, digits: usize, what: &str) -> Result<i16, String> {
+        if self.rest.is_empty() {
+            return Err(format!("end of string before {what}"));
+        }
+        let found = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        if found != digits && !(what == "hour" && found == 1) {
+            return Err(format!("cannot use {:?} as {what}", self.rest));
+        }
+        let (number, rest) = self.rest.split_at(found);
+        self.rest = rest;
+        Ok(number.parse().unwrap_or(0))
+    }
+
+    fn sign(&mut self, sign: char, after: &str) -> Result<(), String> {
+        match self.rest.strip_prefix(sign) {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None if self.rest.is_empty() => Err(format!("end of string after {after}")),
+            None => Err(format!(
+                "found {:?} where {:?} is expected",
+                self.rest,
+                sign.to_string()
+            )),
+        }
+    }
+
+    /// Nanoseconds after a point.
+    fn fraction(&mut self) -> i32 {
+        let Some(rest) = self.rest.strip_prefix('.') else {
+            return 0;
+        };
+        let found = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = rest.split_at(found);
+        self.rest = rest;
+        let nanos: String = digits.chars().chain("000000000".chars()).take(9).collect();
+        nanos.parse().unwrap_or(0)
+    }
+
+    fn offset(&mut self) -> Result<Offset, String> {
+        let text = self.rest;
+        let wrong = || format!("cannot use {text:?} as UTC offset");
+        if text.is_empty() {
+            return Err("end of string before UTC offset".to_owned());
+        }
+        if let Some(rest) = text.strip_prefix('Z') {
+            return match rest {
+                "" => Ok(Offset::UTC),
+                rest => Err(format!("cannot use {rest:?} as timestamp segment")),
+            };
+        }
+        let sign = match text.as_bytes().first() {
+            Some(b'+') => 1,
+            Some(b'-') => -1,
+            _ => return Err(wrong()),
+        };
+        let (hours, minutes) = text[1..].split_once(':').ok_or_else(wrong)?;
+        let part = |text: &str, most: i32| {
+            let known = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<i32>()
+                .ok()
+                .filter(|number| known && *number <= most)
+        };
+        let (hours, minutes) = part(hours, 23).zip(part(minutes, 59)).ok_or_else(wrong)?;
+        Offset::from_seconds(sign * (hours * 3_600 + minutes * 60)).map_err(|_| wrong())
     }
 }
