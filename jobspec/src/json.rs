@@ -16,6 +16,7 @@ pub(crate) fn read(source: Source) -> Result<Parsed, Diagnostics> {
     let source = Arc::new(source);
     match job(&source) {
         Ok(job) => Ok(Parsed {
+            format: crate::Format::Json,
             job,
             warnings: Diagnostics {
                 source,

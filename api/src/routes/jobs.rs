@@ -1,6 +1,6 @@
 //! `/v1/jobs`, `/v1/jobs/parse`, `/v1/validate/job`.
 
-use rove_jobspec::ParseOptions;
+use rove_jobspec::{Diagnostics, ParseOptions};
 use rove_model::{job::Job, supported, validate};
 use rove_store::state::{State, Table};
 use serde::Deserialize;
@@ -56,6 +56,8 @@ struct ParseBody {
     job_hcl: Option<String>,
     variables: Option<String>,
     canonicalize: Option<bool>,
+    #[serde(rename = "HCLv1")]
+    hcl_v1: Option<bool>,
 }
 
 /// A job file as JSON.
@@ -65,22 +67,43 @@ pub(super) fn parse(call: &Call) -> Result<Answer, ApiError> {
     if text.trim().is_empty() {
         return Err(ApiError::BadRequest("Job spec is empty".to_owned()));
     }
-    let mut job = read_file(&text, body.variables.as_deref())?;
+    let variables = body.variables.filter(|text| !text.trim().is_empty());
+    let mut job = if body.hcl_v1.unwrap_or(false) {
+        if variables.is_some() {
+            return Err(ApiError::BadRequest(
+                "Failed to parse job: cannot use variables with HCLv1.".to_owned(),
+            ));
+        }
+        as_answered(rove_jobspec::parse_hcl1(
+            FILE,
+            &text,
+            &ParseOptions::default(),
+        ))?
+    } else {
+        read_file(&text, variables)?
+    };
     if body.canonicalize.unwrap_or(false) {
         job.canonicalize();
     }
     Answer::json(call, &job)
 }
 
-fn read_file(text: &str, variables: Option<&str>) -> Result<Job, ApiError> {
+/// The name of the text that was sent, in complaints.
+const FILE: &str = "input.hcl";
+
+fn read_file(text: &str, variables: Option<String>) -> Result<Job, ApiError> {
     let options = ParseOptions {
         variable_files: variables
-            .map(|variables| ("input.vars".to_owned(), variables.to_owned()))
+            .map(|variables| ("input.vars".to_owned(), variables))
             .into_iter()
             .collect(),
         ..ParseOptions::default()
     };
-    match rove_jobspec::parse_hcl("input.hcl", text, &options) {
+    as_answered(rove_jobspec::parse_hcl(FILE, text, &options))
+}
+
+fn as_answered(read: Result<rove_jobspec::Parsed, Diagnostics>) -> Result<Job, ApiError> {
+    match read {
         Ok(parsed) => {
             let mut job = parsed.job;
             if job.name.is_empty() {

@@ -3,6 +3,7 @@
 mod blocking;
 mod client;
 mod golden;
+mod parse;
 mod reads;
 mod world;
 mod writes;

@@ -69,6 +69,7 @@ pub(crate) fn read(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
         return Err(fail(found));
     }
     let parsed = jobs.into_iter().map(|(job, spans)| Parsed {
+        format: crate::Format::Yaml,
         job,
         spans,
         warnings: fail(Vec::new()),

@@ -74,8 +74,8 @@ pub async fn register(
         body["EvalPriority"] = Value::from(priority);
     }
     if let Some(source) = source {
-        let format = if cx.args.is("json") { "json" } else { "hcl2" };
-        body["Submission"] = serde_json::json!({"Source": source.text, "Format": format});
+        body["Submission"] =
+            serde_json::json!({"Source": source.text, "Format": source.submitted_as()});
     }
     client.put("/v1/jobs", &[], &body).await
 }

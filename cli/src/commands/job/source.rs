@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use rove_jobspec::Format;
 use rove_model::job::Job;
 use serde_json::Value;
 
@@ -21,15 +22,18 @@ pub const FLAGS: &[Flag] = &[
         "path",
         "Sets variables from a file of name = value lines.",
     ),
-    switch(
-        "hcl1",
-        "Refused: this version reads files of 2017 as it reads all others.",
-    ),
+    HCL1,
     switch(
         "hcl2-strict",
         "Refuse variables that the file does not declare; so it is by default.",
     ),
 ];
+
+/// The flag that names the language of old files.
+pub const HCL1: Flag = switch(
+    "hcl1",
+    "Read HCL as HCL1, the language of 2017, which has no variables.",
+);
 
 /// A job file.
 #[derive(Debug, Clone)]
@@ -38,6 +42,19 @@ pub struct Source {
     pub name: String,
     /// What it holds.
     pub text: String,
+    /// The language that it was read in, once it was.
+    pub format: Option<Format>,
+}
+
+impl Source {
+    /// The language as the API names it beside a job's source.
+    pub fn submitted_as(&self) -> &'static str {
+        match self.format {
+            Some(Format::Hcl1) => "hcl1",
+            Some(Format::Json) => "json",
+            Some(Format::Hcl | Format::Yaml) | None => "hcl2",
+        }
+    }
 }
 
 /// Reads the file at `path`, or standard input for `-`.
@@ -71,6 +88,7 @@ pub fn read(cx: &mut Context, path: &str) -> Result<Source, Failure> {
     Ok(Source {
         name: path.to_owned(),
         text,
+        format: None,
     })
 }
 
@@ -87,8 +105,9 @@ pub fn plain(error: &std::io::Error) -> String {
 
 /// The job that the command's flags and the file at `path` give, with its source.
 pub fn job(cx: &mut Context, path: &str) -> Result<(Value, Source), Failure> {
-    let source = read(cx, path)?;
-    let job = only(cx, &source)?;
+    let mut source = read(cx, path)?;
+    let (job, format) = only(cx, &source)?;
+    source.format = Some(format);
     Ok((as_value(&job)?, source))
 }
 
@@ -100,7 +119,7 @@ pub fn pretty(cx: &mut Context, path: &str) -> Result<String, Failure> {
         job: &'a Job,
     }
     let source = read(cx, path)?;
-    let mut job = only(cx, &source)?;
+    let (mut job, _) = only(cx, &source)?;
     if job.name.is_empty() {
         job.name.clone_from(&job.id);
     }
@@ -113,10 +132,10 @@ pub fn as_value(job: &Job) -> Result<Value, Failure> {
     serde_json::to_value(job).map_err(|e| Failure::new(format!("Error converting job: {e}")))
 }
 
-fn only(cx: &mut Context, source: &Source) -> Result<Job, Failure> {
-    let mut jobs = jobs(cx, source)?;
+fn only(cx: &mut Context, source: &Source) -> Result<(Job, Format), Failure> {
+    let mut jobs = parsed(cx, source)?;
     match (jobs.pop(), jobs.len()) {
-        (Some(job), 0) => Ok(job),
+        (Some(parsed), 0) => Ok((parsed.job, parsed.format)),
         (_, before) => Err(unreadable(
             source,
             &format!(
@@ -130,15 +149,34 @@ fn only(cx: &mut Context, source: &Source) -> Result<Job, Failure> {
 
 /// The jobs of a file in HCL, YAML or the API's JSON.
 pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Job>, Failure> {
-    if cx.args.is("hcl1") {
-        return Err(unreadable(
-            source,
-            "-hcl1 is not supported: files of that age are read without it unless they quote the names of arguments",
-        ));
+    let parsed = parsed(cx, source)?;
+    Ok(parsed.into_iter().map(|parsed| parsed.job).collect())
+}
+
+/// What can't go with `-hcl1`.
+fn check_flags(cx: &Context) -> Result<(), Failure> {
+    let refused = |why: &str| Err(Failure::new(format!("Invalid job options: {why}")));
+    if !cx.args.is("hcl1") {
+        return Ok(());
     }
+    if cx.args.is("json") {
+        return refused("cannot parse job file as HCL and JSON.");
+    }
+    if !cx.args.all("var").is_empty() || !cx.args.all("var-file").is_empty() {
+        return refused("cannot use variables with HCLv1.");
+    }
+    Ok(())
+}
+
+fn parsed(cx: &mut Context, source: &Source) -> Result<Vec<rove_jobspec::Parsed>, Failure> {
+    check_flags(cx)?;
     let options = options(cx, source)?;
     let read = if cx.args.is("json") {
         rove_jobspec::parse_json(&source.name, &source.text, &options).map(|parsed| vec![parsed])
+    } else if cx.args.is("hcl1")
+        && rove_jobspec::detect(&source.name, &source.text) == Format::Hcl
+    {
+        rove_jobspec::parse_hcl1(&source.name, &source.text, &options).map(|parsed| vec![parsed])
     } else {
         rove_jobspec::parse_any(&source.name, &source.text, &options)
     };
@@ -152,7 +190,7 @@ pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Job>, Failure> {
                 let text = warnings.render(cx.ui.colour);
                 cx.ui.write_error(text.as_bytes());
             }
-            Ok(parsed.into_iter().map(|p| p.job).collect())
+            Ok(parsed)
         }
         Err(found) => Err(unreadable(source, &explained(cx, &found))),
     }
