@@ -68,25 +68,64 @@ fn values_are_taken_as_they_are_written() {
     for (inside, expected) in [
         ("a = 1", json!({"a": 1})),
         ("a = -1", json!({"a": -1})),
-        ("a = 0x10 b = 010 c = 1e2 d = 1.5 e = -0.5 f = .5", json!({"a": 16, "b": 8, "c": 100, "d": 1.5, "e": -0.5, "f": 0.5})),
+        (
+            "a = 0x10 b = 010 c = 1e2 d = 1.5 e = -0.5 f = .5",
+            json!({"a": 16, "b": 8, "c": 100, "d": 1.5, "e": -0.5, "f": 0.5}),
+        ),
         ("a = true b = false", json!({"a": true, "b": false})),
-        (r#"a = "x\ty" "b.c" = "\u20ac""#, json!({"a": "x\ty", "b.c": "€"})),
-        (r#"a = "${b["c"]} ${d} $${e} %{f}""#, json!({"a": "${b[\"c\"]} ${d} $${e} %{f}"})),
+        (
+            r#"a = "x\ty" "b.c" = "\u20ac""#,
+            json!({"a": "x\ty", "b.c": "€"}),
+        ),
+        (
+            r#"a = "${b["c"]} ${d} $${e} %{f}""#,
+            json!({"a": "${b[\"c\"]} ${d} $${e} %{f}"}),
+        ),
         ("a = []", json!({"a": []})),
-        ("a = [1, \"b\", true, [2, [3]], {c = 4}]", json!({"a": [1, "b", true, [2, [3]], {"c": 4}]})),
+        (
+            "a = [1, \"b\", true, [2, [3]], {c = 4}]",
+            json!({"a": [1, "b", true, [2, [3]], {"c": 4}]}),
+        ),
         ("a = [1, 2,]", json!({"a": [1, 2]})),
-        ("a = [\n1, # one\n2 // two\n, /* three */ 3\n]", json!({"a": [1, 2, 3]})),
+        (
+            "a = [\n1, # one\n2 // two\n, /* three */ 3\n]",
+            json!({"a": [1, 2, 3]}),
+        ),
         ("a = [<<E\nx\nE\n, \"y\"]", json!({"a": ["x\n", "y"]})),
         ("a {}", json!({"a": [{}]})),
         ("a = {}", json!({"a": [{}]})),
-        ("a { b = 1 } a { b = 2 }", json!({"a": [{"b": 1}, {"b": 2}]})),
-        ("a { b { c = 1 } b { c = 2 } }", json!({"a": [{"b": [{"c": 1}, {"c": 2}]}]})),
-        ("a = { b { c = 1 } b { c = 2 } }", json!({"a": [{"b": [{"c": 1}, {"c": 2}]}]})),
-        ("a \"x\" { b = 1 } a \"y\" \"z\" {}", json!({"a": [{"x": [{"b": 1}]}, {"y": [{"z": [{}]}]}]})),
-        ("a = [{ b = 1, c = { d = 2 } }]", json!({"a": [{"b": 1, "c": [{"d": 2}]}]})),
-        ("a = [{ b = 1 }] a { b = 2 }", json!({"a": [{"b": 1}, {"b": 2}]})),
-        ("a-b.c_d = 1 é = 2 _f = 3", json!({"a-b.c_d": 1, "é": 2, "_f": 3})),
-        ("a = <<-E\n    x\n      y\n    E\nb = 1", json!({"a": "x\n  y\n", "b": 1})),
+        (
+            "a { b = 1 } a { b = 2 }",
+            json!({"a": [{"b": 1}, {"b": 2}]}),
+        ),
+        (
+            "a { b { c = 1 } b { c = 2 } }",
+            json!({"a": [{"b": [{"c": 1}, {"c": 2}]}]}),
+        ),
+        (
+            "a = { b { c = 1 } b { c = 2 } }",
+            json!({"a": [{"b": [{"c": 1}, {"c": 2}]}]}),
+        ),
+        (
+            "a \"x\" { b = 1 } a \"y\" \"z\" {}",
+            json!({"a": [{"x": [{"b": 1}]}, {"y": [{"z": [{}]}]}]}),
+        ),
+        (
+            "a = [{ b = 1, c = { d = 2 } }]",
+            json!({"a": [{"b": 1, "c": [{"d": 2}]}]}),
+        ),
+        (
+            "a = [{ b = 1 }] a { b = 2 }",
+            json!({"a": [{"b": 1}, {"b": 2}]}),
+        ),
+        (
+            "a-b.c_d = 1 é = 2 _f = 3",
+            json!({"a-b.c_d": 1, "é": 2, "_f": 3}),
+        ),
+        (
+            "a = <<-E\n    x\n      y\n    E\nb = 1",
+            json!({"a": "x\n  y\n", "b": 1}),
+        ),
     ] {
         match config(inside) {
             Ok(found) => assert_eq!(found, expected, "{inside}"),
@@ -106,7 +145,12 @@ fn mistakes(text: &str) -> Vec<(usize, usize, String, String)> {
         .map(|finding| {
             let (line, column) = findings.position(finding).unwrap_or((0, 0));
             let field = finding.field.clone().unwrap_or_default();
-            (line, column, field, format!("{}: {}", finding.summary, finding.detail))
+            (
+                line,
+                column,
+                field,
+                format!("{}: {}", finding.summary, finding.detail),
+            )
         })
         .collect()
 }
@@ -119,47 +163,275 @@ fn each_fault_is_told_at_its_place() {
         ("# nothing\n", 0, 0, "", "Missing job block"),
         ("job \"x\" {\n", 1, 9, "", "Unclosed block"),
         ("job \"x\" {\n}\n}\n", 3, 1, "", "Unexpected brace"),
-        ("job \"x\" {\n  type = \"a\n}\n", 2, 10, "", "Unterminated text"),
-        ("job \"x\" {\n  type = \"${a\"\n}\n", 2, 11, "", "Unterminated interpolation"),
-        ("job \"x\" {\n  type = <<E\na\n}\n", 2, 10, "", "Unterminated heredoc"),
-        ("job \"x\" {\n  type = <<E x\n}\n", 2, 10, "", "Invalid heredoc"),
-        ("job \"x\" {\n  type = <<\n}\n", 2, 10, "", "Invalid heredoc: The heredoc has no name."),
-        ("job \"x\" {\n  type = <E\n}\n", 2, 10, "", "Invalid heredoc: A heredoc begins"),
+        (
+            "job \"x\" {\n  type = \"a\n}\n",
+            2,
+            10,
+            "",
+            "Unterminated text",
+        ),
+        (
+            "job \"x\" {\n  type = \"${a\"\n}\n",
+            2,
+            11,
+            "",
+            "Unterminated interpolation",
+        ),
+        (
+            "job \"x\" {\n  type = <<E\na\n}\n",
+            2,
+            10,
+            "",
+            "Unterminated heredoc",
+        ),
+        (
+            "job \"x\" {\n  type = <<E x\n}\n",
+            2,
+            10,
+            "",
+            "Invalid heredoc",
+        ),
+        (
+            "job \"x\" {\n  type = <<\n}\n",
+            2,
+            10,
+            "",
+            "Invalid heredoc: The heredoc has no name.",
+        ),
+        (
+            "job \"x\" {\n  type = <E\n}\n",
+            2,
+            10,
+            "",
+            "Invalid heredoc: A heredoc begins",
+        ),
         ("job \"x\" {}\n/* open\n", 2, 1, "", "Unterminated comment"),
-        ("job \"x\" {\n  type = \"a\\d\"\n}\n", 2, 12, "", "Invalid escape: \\d"),
-        ("job \"x\" {\n  priority = 5m\n}\n", 2, 14, "", "Invalid number: \"5m\""),
-        ("job \"x\" {\n  priority = 09\n}\n", 2, 14, "", "Invalid number: 09 begins with 0"),
-        ("job \"x\" {\n  type = batch\n}\n", 2, 10, "", "Text without quotes: batch"),
-        ("job \"x\" {\n  type = upper(\"a\")\n}\n", 2, 10, "", "Text without quotes: upper"),
-        ("job \"x\" {\n  type = 'batch'\n}\n", 2, 10, "", "Unexpected character"),
-        ("job \"x\" {\n  type: \"batch\"\n}\n", 2, 7, "", "Unexpected character"),
-        ("job \"x\" {\n  type\n  priority = 5\n}\n", 2, 3, "", "Missing value: \"=\" or \"{\""),
-        ("job \"x\" {\n  type =\n}\n", 3, 1, "", "Value expected: A value is expected here, and there is \"}\""),
+        (
+            "job \"x\" {\n  type = \"a\\d\"\n}\n",
+            2,
+            12,
+            "",
+            "Invalid escape: \\d",
+        ),
+        (
+            "job \"x\" {\n  priority = 5m\n}\n",
+            2,
+            14,
+            "",
+            "Invalid number: \"5m\"",
+        ),
+        (
+            "job \"x\" {\n  priority = 09\n}\n",
+            2,
+            14,
+            "",
+            "Invalid number: 09 begins with 0",
+        ),
+        (
+            "job \"x\" {\n  type = batch\n}\n",
+            2,
+            10,
+            "",
+            "Text without quotes: batch",
+        ),
+        (
+            "job \"x\" {\n  type = upper(\"a\")\n}\n",
+            2,
+            10,
+            "",
+            "Text without quotes: upper",
+        ),
+        (
+            "job \"x\" {\n  type = 'batch'\n}\n",
+            2,
+            10,
+            "",
+            "Unexpected character",
+        ),
+        (
+            "job \"x\" {\n  type: \"batch\"\n}\n",
+            2,
+            7,
+            "",
+            "Unexpected character",
+        ),
+        (
+            "job \"x\" {\n  type\n  priority = 5\n}\n",
+            2,
+            3,
+            "",
+            "Missing value: \"=\" or \"{\"",
+        ),
+        (
+            "job \"x\" {\n  type =\n}\n",
+            3,
+            1,
+            "",
+            "Value expected: A value is expected here, and there is \"}\"",
+        ),
         ("job \"x\" {\n  = 5\n}\n", 2, 3, "", "Name expected"),
-        ("job \"x\" {\n  5 = 5\n}\n", 2, 3, "", "Name expected: A name is expected here, and there is a number."),
-        ("job \"x\" {\n  group \"g\" = {\n}\n}\n", 2, 10, "", "Invalid assignment"),
-        ("job \"x\" {\n  datacenters = [\"a\" \"b\"]\n}\n", 2, 22, "", "Comma expected"),
-        ("job \"x\" {\n  datacenters = [\"a\"\n}\n", 3, 1, "", "Unclosed list"),
-        ("job \"x\" {\n  datacenters = [\n", 2, 17, "", "Unclosed list"),
-        ("{\"job\": {\"x\": {}}} more\n", 1, 20, "", "Unexpected text"),
-        ("variable \"a\" {}\njob \"x\" {}\n", 1, 1, "variable", "Unsupported block type"),
-        ("job \"x\" {}\njob \"y\" {}\n", 2, 1, "job", "Duplicate job block"),
+        (
+            "job \"x\" {\n  5 = 5\n}\n",
+            2,
+            3,
+            "",
+            "Name expected: A name is expected here, and there is a number.",
+        ),
+        (
+            "job \"x\" {\n  group \"g\" = {\n}\n}\n",
+            2,
+            10,
+            "",
+            "Invalid assignment",
+        ),
+        (
+            "job \"x\" {\n  datacenters = [\"a\" \"b\"]\n}\n",
+            2,
+            23,
+            "",
+            "Comma expected",
+        ),
+        (
+            "job \"x\" {\n  datacenters = [\"a\"\n}\n",
+            3,
+            1,
+            "",
+            "Unclosed list",
+        ),
+        (
+            "job \"x\" {\n  datacenters = [\n",
+            2,
+            17,
+            "",
+            "Unclosed list",
+        ),
+        (
+            "{\"job\": {\"x\": {}}} more\n",
+            1,
+            20,
+            "",
+            "Unexpected text",
+        ),
+        (
+            "variable \"a\" {}\njob \"x\" {}\n",
+            1,
+            1,
+            "variable",
+            "Unsupported block type",
+        ),
+        (
+            "job \"x\" {}\njob \"y\" {}\n",
+            2,
+            1,
+            "job",
+            "Duplicate job block",
+        ),
         ("job = \"x\"\n", 1, 8, "job", "Invalid job"),
-        ("job {\n  type = \"x\"\n}\n", 1, 1, "", "Missing name for job"),
-        ("job \"x\" \"y\" {}\n", 1, 10, "", "Extraneous label for job"),
-        ("job \"x\" {\n  prioriti = 5\n}\n", 2, 3, "prioriti", "Unsupported argument: An argument named \"prioriti\" is not expected here. Did you mean \"priority\"?"),
-        ("job \"x\" {\n  grop \"g\" {}\n}\n", 2, 3, "grop", "Unsupported block type: Blocks of type \"grop\" are not expected here. Did you mean \"group\"?"),
-        ("job \"x\" {\n  group {\n    count = 1\n  }\n}\n", 2, 3, "group", "Missing name for group"),
-        ("job \"x\" {\n  priority = \"high\"\n}\n", 2, 15, "priority", "Unsuitable value type: Unsuitable value: a number is required"),
-        ("job \"x\" {\n  priority = [1]\n}\n", 2, 14, "priority", "Unsuitable value type"),
-        ("job \"x\" {\n  priority { }\n}\n", 2, 3, "priority", "Unsupported block type"),
-        ("job \"x\" {\n  group = 1\n}\n", 2, 3, "group", "Unsupported argument"),
-        ("job \"x\" {\n  meta { a { } }\n}\n", 2, 10, "meta.a", "Unsupported block type"),
-        ("job \"x\" {\n  meta \"m\" { }\n}\n", 2, 9, "meta", "Extraneous label for meta"),
-        ("job \"x\" {\n  update {}\n  update {}\n}\n", 3, 3, "update[1]", "Duplicate update block"),
-        ("job \"x\" {\n  update { stagger = \"1 week\" }\n}\n", 2, 23, "update.stagger", "Unsuitable value type"),
-        ("job \"x\" {\n  task \"t\" {\n    config \"c\" {}\n  }\n}\n", 3, 13, "group[\"t\"].task[\"t\"].config", "Extraneous label"),
-        ("job \"x\" {\n  task \"t\" {\n    resources { network { port \"a\" { static = \"b\" } } }\n  }\n}\n", 3, 48, "group[\"t\"].task[\"t\"].resources.network.port[\"a\"].static", "Unsuitable value type"),
+        (
+            "job {\n  type = \"x\"\n}\n",
+            1,
+            1,
+            "",
+            "Missing name for job",
+        ),
+        (
+            "job \"x\" \"y\" {}\n",
+            1,
+            10,
+            "",
+            "Extraneous label for job",
+        ),
+        (
+            "job \"x\" {\n  prioriti = 5\n}\n",
+            2,
+            3,
+            "prioriti",
+            "Unsupported argument: An argument named \"prioriti\" is not expected here. Did you mean \"priority\"?",
+        ),
+        (
+            "job \"x\" {\n  grop \"g\" {}\n}\n",
+            2,
+            3,
+            "grop",
+            "Unsupported block type: Blocks of type \"grop\" are not expected here. Did you mean \"group\"?",
+        ),
+        (
+            "job \"x\" {\n  group {\n    count = 1\n  }\n}\n",
+            2,
+            3,
+            "group",
+            "Missing name for group",
+        ),
+        (
+            "job \"x\" {\n  priority = \"high\"\n}\n",
+            2,
+            15,
+            "priority",
+            "Unsuitable value type: Unsuitable value: a number is required",
+        ),
+        (
+            "job \"x\" {\n  priority = [1]\n}\n",
+            2,
+            14,
+            "priority",
+            "Unsuitable value type",
+        ),
+        (
+            "job \"x\" {\n  priority { }\n}\n",
+            2,
+            3,
+            "priority",
+            "Unsupported block type",
+        ),
+        (
+            "job \"x\" {\n  group = 1\n}\n",
+            2,
+            3,
+            "group",
+            "Unsupported argument",
+        ),
+        (
+            "job \"x\" {\n  meta { a { } }\n}\n",
+            2,
+            10,
+            "meta.a",
+            "Unsupported block type",
+        ),
+        (
+            "job \"x\" {\n  meta \"m\" { }\n}\n",
+            2,
+            9,
+            "meta[\"m\"]",
+            "Extraneous label for meta",
+        ),
+        (
+            "job \"x\" {\n  update {}\n  update {}\n}\n",
+            3,
+            3,
+            "update[1]",
+            "Duplicate update block",
+        ),
+        (
+            "job \"x\" {\n  update { stagger = \"1 week\" }\n}\n",
+            2,
+            23,
+            "update.stagger",
+            "Unsuitable value type",
+        ),
+        (
+            "job \"x\" {\n  task \"t\" {\n    config \"c\" {}\n  }\n}\n",
+            3,
+            13,
+            "group[\"t\"].task[\"t\"].config[\"c\"]",
+            "Extraneous label",
+        ),
+        (
+            "job \"x\" {\n  task \"t\" {\n    resources { network { port \"a\" { static = \"b\" } } }\n  }\n}\n",
+            3,
+            48,
+            "group[\"t\"].task[\"t\"].resources.network.port[\"a\"].static",
+            "Unsuitable value type",
+        ),
     ] {
         let found = mistakes(text);
         let fits = match found.as_slice() {
@@ -239,7 +511,9 @@ fn a_slip_that_hcl1_takes_is_warned_of() {
 
 /// A job whose task has this inside.
 fn task(inside: &str) -> String {
-    format!("job \"x\" {{\n  group \"g\" {{\n    task \"t\" {{\n      driver = \"exec\"\n{inside}\n    }}\n  }}\n}}\n")
+    format!(
+        "job \"x\" {{\n  group \"g\" {{\n    task \"t\" {{\n      driver = \"exec\"\n{inside}\n    }}\n  }}\n}}\n"
+    )
 }
 
 #[test]
@@ -248,14 +522,35 @@ fn a_file_that_only_hcl1_can_read_is_taken_with_a_warning() {
         ("meta {\n \"a.b\" = 1\n}", "a name stands in quotes"),
         ("meta {\n a.b = 1\n}", "a name has a dot in it"),
         ("config = {\n command = \"a\"\n}", "a block is assigned"),
-        ("artifact = [{ source = \"a\" }]", "blocks are written as a list"),
-        ("config {\n command = \"a\",\n x = 1\n}", "a comma separates"),
-        ("config { command = \"a\" x = 1 }", "a block of several items"),
-        ("config {\n command = \"a\"\n}\nconfig {\n x = 1\n}", "two blocks of one kind"),
-        ("artifact {\n source = \"a\"\n}\nlogs {\n max_files = \"0x2\"\n}", "a value has another type"),
-        ("vault {\n policies = \"a\"\n}", "one value stands for a list"),
+        (
+            "artifact = [{ source = \"a\" }]",
+            "blocks are written as a list",
+        ),
+        (
+            "config {\n command = \"a\",\n x = 1\n}",
+            "a comma separates",
+        ),
+        (
+            "config { command = \"a\" x = 1 }",
+            "a block of several items",
+        ),
+        (
+            "config {\n command = \"a\"\n}\nconfig {\n x = 1\n}",
+            "two blocks of one kind",
+        ),
+        (
+            "artifact {\n source = \"a\"\n}\nlogs {\n max_files = \"0x2\"\n}",
+            "a value has another type",
+        ),
+        (
+            "vault {\n policies = \"a\"\n}",
+            "one value stands for a list",
+        ),
         ("user = \"\\x41\"", "a text has an escape"),
-        ("template {\n data = <<E\n${HOME:-x}\nE\n}", "a \"${\" is meant"),
+        (
+            "template {\n data = <<E\n${HOME:-x}\nE\n}",
+            "a \"${\" is meant",
+        ),
         ("user = \"50%{u\"", "a \"%{\" is meant"),
         ("resources {\n cpu = 0x1f\n}", "a number is not decimal"),
     ] {
@@ -278,6 +573,25 @@ fn a_file_that_only_hcl1_can_read_is_taken_with_a_warning() {
         };
         assert!(parse_any("job.nomad", &text, &given).is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_bool_that_becomes_another_text_than_in_hcl2_is_told_but_is_no_reason() {
+    let options = ParseOptions::default();
+    let plain = task("env {\n DEBUG = true\n}");
+    let parsed = parse_any("job.nomad", &plain, &options).unwrap();
+    assert_eq!(parsed[0].format, Format::Hcl);
+    let refused = task("env {\n DEBUG = true\n}\nuser = nobody");
+    assert!(parse_any("job.nomad", &refused, &options).is_err());
+    let odd = task("env {\n DEBUG = true\n \"A.B\" = 1\n}");
+    let parsed = parse_any("job.nomad", &odd, &options).unwrap();
+    let said = parsed[0].warnings.render(false);
+    assert!(
+        said.contains("a bool stands for a text, which is then 1 or 0"),
+        "{said}"
+    );
+    let env = &parsed[0].job.task_groups[0].tasks[0].env;
+    assert_eq!(env.get("DEBUG").map(String::as_str), Some("1"));
 }
 
 #[test]
@@ -328,15 +642,33 @@ fn nothing_runs_away() {
         ("brackets", format!("a = {}", many("[", 1_000_000))),
         ("closing braces", many("}", 1_000_000)),
         ("names", many("a ", 500_000)),
-        ("a long name", format!("job \"x\" {{ {} = 1 }}", many("a", 1_000_000))),
-        ("many unknown arguments", format!("job \"x\" {{\n{}}}", many("a=1\n", 99_000))),
-        ("too many arguments", format!("job \"x\" {{\n{}}}", many("a=1\n", 200_000))),
-        ("many of one name", format!("job \"x\" {{\n{}}}", many("priority=1\n", 90_000))),
-        ("many blocks", format!("job \"x\" {{\n{}}}", many("meta{a=1}\n", 40_000))),
+        (
+            "a long name",
+            format!("job \"x\" {{ {} = 1 }}", many("a", 1_000_000)),
+        ),
+        (
+            "many unknown arguments",
+            format!("job \"x\" {{\n{}}}", many("a=1\n", 99_000)),
+        ),
+        (
+            "too many arguments",
+            format!("job \"x\" {{\n{}}}", many("a=1\n", 200_000)),
+        ),
+        (
+            "many of one name",
+            format!("job \"x\" {{\n{}}}", many("priority=1\n", 90_000)),
+        ),
+        (
+            "many blocks",
+            format!("job \"x\" {{\n{}}}", many("meta{a=1}\n", 40_000)),
+        ),
         ("many jobs", many("job \"x\" {}\n", 40_000)),
         ("quotes", many("\"", 1_000_000)),
         ("openings", format!("a = \"{}", many("${", 500_000))),
-        ("openings in a heredoc", format!("job \"x\" {{ a = <<E\n{}\nE\n}}", many("${", 500_000))),
+        (
+            "openings in a heredoc",
+            format!("job \"x\" {{ a = <<E\n{}\nE\n}}", many("${", 500_000)),
+        ),
         ("comments", many("/*", 500_000)),
         ("heredocs", many("a = <<E\n", 100_000)),
         ("numbers", format!("a = {}", many("9", 1_000_000))),
@@ -352,7 +684,10 @@ fn nothing_runs_away() {
         println!("{what}: {said} after {:?}", start.elapsed());
     }
     let long = " ".repeat((1 << 20) + 1);
-    assert_eq!(read(&long).unwrap_err().list[0].summary, "Job file too large");
+    assert_eq!(
+        read(&long).unwrap_err().list[0].summary,
+        "Job file too large"
+    );
 }
 
 /// A value as JSON and as it may be written in HCL1.
@@ -365,8 +700,13 @@ fn values() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("[a-z][a-z0-9_.-]{0,5}", inner, 0..4)
-                .prop_map(|map| Value::Object(map.into_iter().filter(|(key, _)| key != "true" && key != "false").collect())),
+            prop::collection::btree_map("[a-z][a-z0-9_.-]{0,5}", inner, 0..4).prop_map(|map| {
+                Value::Object(
+                    map.into_iter()
+                        .filter(|(key, _)| key != "true" && key != "false")
+                        .collect(),
+                )
+            }),
         ]
     })
 }

@@ -136,6 +136,31 @@ fn every_sample_becomes_the_reference_s_job() {
 }
 
 #[test]
+fn samples_that_both_languages_have_mean_the_same_in_hcl1() {
+    let Some(root) = reference() else { return };
+    let (mut same, mut other) = (Vec::new(), Vec::new());
+    for path in files(&root.join("jobspec"), ".nomad.hcl") {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let Ok(parsed) = parse_hcl1(&name, &text, &ParseOptions::default()) else {
+            continue;
+        };
+        let mut job = parsed.job;
+        job.canonicalize();
+        let ours = normalised(serde_json::to_value(&job).unwrap());
+        let expected = path.to_string_lossy().replace(".nomad.hcl", ".json");
+        let theirs =
+            normalised(serde_json::from_str(&fs::read_to_string(expected).unwrap()).unwrap());
+        match difference(&ours, &theirs) {
+            None => same.push(name),
+            Some(difference) => other.push(format!("{name}:\n{difference}")),
+        }
+    }
+    println!("{}", other.join("\n\n"));
+    assert_eq!((same.len(), other.len()), (0, 0), "{same:?}");
+}
+
+#[test]
 fn samples_of_hcl1_are_taken_unasked_and_those_of_hcl2_stay_hcl2() {
     let Some(root) = reference() else { return };
     for path in files(&root.join("jobspec"), ".nomad.hcl") {
@@ -151,7 +176,12 @@ fn samples_of_hcl1_are_taken_unasked_and_those_of_hcl2_stay_hcl2() {
         // The third sample with the mark is in the language that both have in common.
         let hcl1 = name.starts_with("32") || name.starts_with("33");
         assert_eq!(parsed.format == Format::Hcl1, hcl1, "{name}");
-        assert_eq!(!parsed.warnings.list.is_empty(), hcl1, "{name}: {}", parsed.warnings);
+        assert_eq!(
+            !parsed.warnings.list.is_empty(),
+            hcl1,
+            "{name}: {}",
+            parsed.warnings
+        );
     }
 }
 

@@ -16,8 +16,8 @@ mod selector;
 use std::time::Duration;
 
 use crate::app::Command;
-use crate::commands::job::source;
 use crate::args::{COMMON, Flag, Kind, VERBOSE, many, number, switch, text};
+use crate::commands::job::source;
 use crate::failure::Failure;
 
 /// kubectl calls the namespace `-n`.

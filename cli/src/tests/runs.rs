@@ -263,7 +263,11 @@ async fn every_command_that_reads_a_file_takes_hcl1() {
         (vec!["diff", "-f", "old.nomad", "-hcl1"], 1),
     ] {
         let ran = call.run(&words).await;
-        assert_eq!((ran.code, ran.err.as_str()), (code, ""), "{words:?} {ran:?}");
+        assert_eq!(
+            (ran.code, ran.err.as_str()),
+            (code, ""),
+            "{words:?} {ran:?}"
+        );
         if words.contains(&"plan") {
             let again = "nomad job run -check-index 7 -hcl1 old.nomad\n";
             assert!(ran.out.contains(again), "{}", ran.out);
@@ -316,7 +320,11 @@ async fn a_file_that_fits_neither_age_is_refused_as_hcl2_and_with_hcl1_as_hcl1()
     let mut call = Call::to("http://127.0.0.1:9").folder(folder.path());
     let ran = call.run(&["job", "validate", "old.nomad"]).await;
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("old.nomad:8,7-8: Invalid argument name;"), "{}", ran.err);
+    assert!(
+        ran.err.contains("old.nomad:8,7-8: Invalid argument name;"),
+        "{}",
+        ran.err
+    );
     let ran = call.run(&["job", "validate", "-hcl1", "old.nomad"]).await;
     assert_eq!(ran.code, 1);
     assert_eq!(
@@ -325,8 +333,18 @@ async fn a_file_that_fits_neither_age_is_refused_as_hcl2_and_with_hcl1_as_hcl1()
     );
     call.live = true;
     let ran = call.run(&["job", "validate", "-hcl1", "old.nomad"]).await;
-    assert!(ran.err.contains("old.nomad:3:5: error: Unsupported argument\n"), "{}", ran.err);
-    assert!(ran.err.contains("field: group[\"redis\"].task[\"redis\"].drvier\n"), "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("old.nomad:3:5: error: Unsupported argument\n"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err
+            .contains("field: group[\"redis\"].task[\"redis\"].drvier\n"),
+        "{}",
+        ran.err
+    );
 }
 
 #[tokio::test]

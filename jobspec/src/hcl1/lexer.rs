@@ -92,6 +92,11 @@ impl<'a> Lexer<'a> {
         self.marks
     }
 
+    /// Nothing is left.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at >= self.text.len()
+    }
+
     fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
@@ -313,8 +318,12 @@ impl<'a> Lexer<'a> {
         let fail = |lexer: &mut Self, detail: &str| {
             lexer.at = line_end;
             Err(Box::new(
-                Diagnostic::error("Invalid heredoc", detail, Some(start..start + opening.len()))
-                    .hint("write <<NAME at the end of the line; the text begins in the next one"),
+                Diagnostic::error(
+                    "Invalid heredoc",
+                    detail,
+                    Some(start..start + opening.len()),
+                )
+                .hint("write <<NAME at the end of the line; the text begins in the next one"),
             ))
         };
         let Some(anchor) = opening.strip_prefix("<<") else {

@@ -38,6 +38,8 @@ pub(crate) enum Why {
     NumberForm,
     /// The file is JSON.
     Json,
+    /// `DEBUG = true` in `env`: HCL2 takes it too, but for another text.
+    BoolAsDigit,
 }
 
 impl Why {
@@ -59,6 +61,7 @@ impl Why {
             Self::OddDirective => "a \"%{\" is meant as it stands",
             Self::NumberForm => "a number is not decimal",
             Self::Json => "the file is JSON",
+            Self::BoolAsDigit => "a bool stands for a text, which is then 1 or 0",
         }
     }
 
@@ -70,7 +73,9 @@ impl Why {
             }
             Self::DottedName => "put it into a map, in quotes: meta = { \"a.b\" = \"c\" }",
             Self::AssignedBlock => "leave the \"=\" away: config { … }",
-            Self::ListOfBlocks => "write each element as a block of its own, without \"= [\" and \"]\"",
+            Self::ListOfBlocks => {
+                "write each element as a block of its own, without \"= [\" and \"]\""
+            }
             Self::LabelInside => "write the name before the brace: group \"x\" { … }",
             Self::Comma => "leave the comma away",
             Self::OneLine => "put each item on a line of its own",
@@ -82,6 +87,7 @@ impl Why {
             Self::OddDirective => "write %%{ for a \"%{\" that the task is to see",
             Self::NumberForm => "write the number in decimal digits",
             Self::Json => "write it as HCL, or as the API's JSON",
+            Self::BoolAsDigit => "write the text that is meant, in quotes: \"true\"",
         }
     }
 }
@@ -180,14 +186,15 @@ impl Marks {
         }
     }
 
-    /// It is HCL1 and nothing in it speaks for HCL2: it may be taken as HCL1 unasked.
+    /// It is sound HCL1 that HCL2 does not take: it may be taken as HCL1 unasked.
     pub(crate) fn explain(&self) -> bool {
-        !self.seen.is_empty() && !self.of_hcl2 && !self.has_slips
+        self.speak_for_hcl1() && !self.has_slips
     }
 
-    /// It shows that it is HCL1, whatever else it shows.
+    /// Something in it is HCL1 alone, and nothing speaks for HCL2.
     pub(crate) fn speak_for_hcl1(&self) -> bool {
-        !self.seen.is_empty() && !self.of_hcl2
+        let mut reasons = self.seen.keys().filter(|why| **why != Why::BoolAsDigit);
+        reasons.next().is_some() && !self.of_hcl2
     }
 
     /// What is hardly meant, to be told as warnings.
@@ -248,7 +255,8 @@ fn interpolation(inside: &str) -> Interpolation {
     if !word.is_empty() && rest.trim_start().starts_with('(') {
         return Interpolation::OfHcl2;
     }
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']' | '"' | '/');
+    let plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']' | '"' | '/');
     if inside.starts_with(|c: char| c.is_alphabetic() || c == '_') && inside.chars().all(plain) {
         return Interpolation::Runtime;
     }

@@ -93,7 +93,9 @@ pub(super) fn parse(source: &Source, found: &mut Vec<Diagnostic>, marks: &mut Ma
         }
         return object.unwrap_or_else(|Broken| Object::empty());
     }
-    parser.items(None, 0).unwrap_or_else(|Broken| Object::empty())
+    parser
+        .items(None, 0)
+        .unwrap_or_else(|Broken| Object::empty())
 }
 
 impl Object {
@@ -139,6 +141,8 @@ impl Parser<'_> {
         let token = next.unwrap_or_else(|finding| {
             let span = finding.span.clone().unwrap_or(end..end);
             self.tell(*finding);
+            // It took the rest of the file with it: what is not closed says nothing.
+            self.over |= self.lexer.is_at_end();
             Token {
                 kind: Kind::Bad,
                 span,
@@ -299,7 +303,8 @@ impl Parser<'_> {
                         let mut finding =
                             Diagnostic::error("Invalid assignment", detail, Some(span));
                         if self.peek().kind == Kind::OpenBrace {
-                            finding = finding.hint("leave the \"=\" away: it is a block with a name");
+                            finding =
+                                finding.hint("leave the \"=\" away: it is a block with a name");
                         }
                         self.tell(finding);
                         return Err(Broken);
@@ -385,12 +390,18 @@ impl Parser<'_> {
                 self.take();
                 let finding = Diagnostic::error(
                     "Text without quotes",
-                    format!("{word} is no value: HCL1 has texts in quotes, numbers, true, false, lists and objects."),
+                    format!(
+                        "{word} is no value: HCL1 has texts in quotes, numbers, true, false, lists and objects."
+                    ),
                     Some(token.span.clone()),
                 );
                 let hint = if self.source.text[token.span.end..].starts_with('(') {
-                    "HCL1 has no functions: write what comes out of it, or make the file HCL2".to_owned()
-                } else if ["var.", "local.", "each."].iter().any(|root| word.starts_with(root)) {
+                    "HCL1 has no functions: write what comes out of it, or make the file HCL2"
+                        .to_owned()
+                } else if ["var.", "local.", "each."]
+                    .iter()
+                    .any(|root| word.starts_with(root))
+                {
                     "HCL1 has no variables: write the value, or make the file HCL2".to_owned()
                 } else {
                     format!("write \"{word}\"")
@@ -400,7 +411,10 @@ impl Parser<'_> {
             }
             Kind::Bad => Err(self.bad()),
             kind => {
-                let detail = format!("A value is expected here, and there is {}.", kind.describe());
+                let detail = format!(
+                    "A value is expected here, and there is {}.",
+                    kind.describe()
+                );
                 Err(self.told("Value expected", &detail, token.span))
             }
         }
@@ -437,7 +451,10 @@ impl Parser<'_> {
                 Kind::CloseBrace | Kind::Assign => {
                     let finding = Diagnostic::error(
                         "Unclosed list",
-                        format!("A list ends with \"]\", and there is {}.", token.kind.describe()),
+                        format!(
+                            "A list ends with \"]\", and there is {}.",
+                            token.kind.describe()
+                        ),
                         Some(token.span),
                     );
                     self.tell(finding.related(open, "the list begins here"));

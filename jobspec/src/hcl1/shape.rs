@@ -42,7 +42,11 @@ pub(super) struct Shaper<'a> {
 impl Shaper<'_> {
     /// The blocks that an item of this table stands for: several where it is a list of objects. `None` where it is no
     /// object.
-    pub(super) fn blocks_of(&mut self, item: Item, table: &'static Table) -> Result<Vec<Block>, Item> {
+    pub(super) fn blocks_of(
+        &mut self,
+        item: Item,
+        table: &'static Table,
+    ) -> Result<Vec<Block>, Item> {
         self.note_header(&item, Inside::Table(table));
         let mut blocks = Vec::new();
         self.unfold(item, Inside::Table(table), &mut blocks)?;
@@ -60,7 +64,8 @@ impl Shaper<'_> {
     fn unfold(&mut self, item: Item, inside: Inside, out: &mut Vec<Block>) -> Result<(), Item> {
         match item.node {
             Node::List(nodes, span)
-                if !nodes.is_empty() && nodes.iter().all(|node| matches!(node, Node::Object(_))) =>
+                if !nodes.is_empty()
+                    && nodes.iter().all(|node| matches!(node, Node::Object(_))) =>
             {
                 self.marks.note(Why::ListOfBlocks, span);
                 for node in nodes {
@@ -106,6 +111,10 @@ impl Shaper<'_> {
     ) -> Option<Block> {
         let header = kind.span.start..labels.last().map_or(kind.span.end, |label| label.span.end);
         let shown = match labels.first() {
+            // A task of the job stands for a group of its name.
+            Some(label) if self.path.len() == 1 && kind.text == "task" => {
+                format!("group[{:?}].task[{:?}]", label.text, label.text)
+            }
             Some(label) => format!("{}[{:?}]", kind.text, label.text),
             None => kind.text.clone(),
         };
@@ -126,7 +135,11 @@ impl Shaper<'_> {
         self.path.pop();
         let mut body = body;
         for (name, value) in defaults(&kind.text, inside) {
-            if !body.attributes.iter().any(|attribute| attribute.name == name) {
+            if !body
+                .attributes
+                .iter()
+                .any(|attribute| attribute.name == name)
+            {
                 body.attributes.push(Attribute {
                     name: name.to_owned(),
                     name_span: kind.span.clone(),
@@ -168,7 +181,10 @@ impl Shaper<'_> {
     /// The path of a field of the block that is being read; of the block itself for no name.
     fn shown(&self, name: &str) -> String {
         let parts = self.path.iter().map(String::as_str);
-        let parts: Vec<&str> = parts.chain([name]).filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = parts
+            .chain([name])
+            .filter(|part| !part.is_empty())
+            .collect();
         parts.join(".")
     }
 
@@ -183,7 +199,8 @@ impl Shaper<'_> {
         let line = |at: usize| self.source.line_of(at);
         let (open, close) = (line(object.span.start), line(object.span.end));
         // `{ a = 1 }` is the only form on one line that HCL2 has.
-        let short = open == close && matches!(object.items.as_slice(), [only] if only.assign.is_some());
+        let short =
+            open == close && matches!(object.items.as_slice(), [only] if only.assign.is_some());
         let mut last = open;
         for item in object.items.iter().filter(|_| !short) {
             let start = item.keys.first().map_or(0, |key| key.span.start);
@@ -201,8 +218,10 @@ impl Shaper<'_> {
 
     fn note_name(&mut self, key: &Key) {
         if key.quoted {
-            self.marks
-                .note(Why::QuotedName, key.span.start.saturating_sub(1)..key.span.end + 1);
+            self.marks.note(
+                Why::QuotedName,
+                key.span.start.saturating_sub(1)..key.span.end + 1,
+            );
         } else if key.text.contains('.') {
             self.marks.note(Why::DottedName, key.span.clone());
         }
@@ -458,7 +477,8 @@ impl Shaper<'_> {
                         format!("{} is set twice; the last one counts.", key.text),
                         Some(key.span),
                     );
-                    self.marks.slip(slip.related(span.clone(), "set here before"));
+                    self.marks
+                        .slip(slip.related(span.clone(), "set here before"));
                     *old = value;
                 }
             }
@@ -473,10 +493,11 @@ impl Shaper<'_> {
             value
         };
         match (kind, value) {
-            (Kind::Text, Value::Bool(value)) => as_digit(value),
-            (Kind::Integer, Value::Bool(value)) => {
-                loose(self.marks, Value::int(i128::from(value)))
+            (Kind::Text, Value::Bool(value)) => {
+                self.marks.note(Why::BoolAsDigit, span.clone());
+                as_digit(value)
             }
+            (Kind::Integer, Value::Bool(value)) => loose(self.marks, Value::int(i128::from(value))),
             (Kind::Integer, Value::String(text)) => match integer(&text) {
                 Some(number) if text.parse::<i64>().is_ok() => Value::Number(number),
                 Some(number) => loose(self.marks, Value::Number(number)),
@@ -492,7 +513,10 @@ impl Shaper<'_> {
             },
             (Kind::Texts, Value::List(list)) => {
                 let text = |value| match value {
-                    Value::Bool(value) => as_digit(value),
+                    Value::Bool(value) => {
+                        self.marks.note(Why::BoolAsDigit, span.clone());
+                        as_digit(value)
+                    }
                     other => other,
                 };
                 Value::List(list.into_iter().map(text).collect())
@@ -629,7 +653,9 @@ fn integer(text: &str) -> Option<Number> {
     }
     let value = i128::from_str_radix(digits, radix).ok()?;
     let value = if negative { -value } else { value };
-    i64::try_from(value).ok().map(|value| Number::Int(value.into()))
+    i64::try_from(value)
+        .ok()
+        .map(|value| Number::Int(value.into()))
 }
 
 /// What counts as a bool in a text.

@@ -173,8 +173,7 @@ fn parsed(cx: &mut Context, source: &Source) -> Result<Vec<rove_jobspec::Parsed>
     let options = options(cx, source)?;
     let read = if cx.args.is("json") {
         rove_jobspec::parse_json(&source.name, &source.text, &options).map(|parsed| vec![parsed])
-    } else if cx.args.is("hcl1")
-        && rove_jobspec::detect(&source.name, &source.text) == Format::Hcl
+    } else if cx.args.is("hcl1") && rove_jobspec::detect(&source.name, &source.text) == Format::Hcl
     {
         rove_jobspec::parse_hcl1(&source.name, &source.text, &options).map(|parsed| vec![parsed])
     } else {
