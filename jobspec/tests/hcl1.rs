@@ -581,7 +581,7 @@ fn a_bool_that_becomes_another_text_than_in_hcl2_is_told_but_is_no_reason() {
     let plain = task("env {\n DEBUG = true\n}");
     let parsed = parse_any("job.nomad", &plain, &options).unwrap();
     assert_eq!(parsed[0].format, Format::Hcl);
-    let refused = task("env {\n DEBUG = true\n}\nuser = nobody");
+    let refused = task("env {\n DEBUG = true\n}\nuser = [1]");
     assert!(parse_any("job.nomad", &refused, &options).is_err());
     let odd = task("env {\n DEBUG = true\n \"A.B\" = 1\n}");
     let parsed = parse_any("job.nomad", &odd, &options).unwrap();

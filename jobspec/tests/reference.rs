@@ -153,11 +153,16 @@ fn samples_that_both_languages_have_mean_the_same_in_hcl1() {
             normalised(serde_json::from_str(&fs::read_to_string(expected).unwrap()).unwrap());
         match difference(&ours, &theirs) {
             None => same.push(name),
-            Some(difference) => other.push(format!("{name}:\n{difference}")),
+            Some(difference) => {
+                println!("{name}:\n{difference}");
+                other.push(name);
+            }
         }
     }
-    println!("{}", other.join("\n\n"));
-    assert_eq!((same.len(), other.len()), (0, 0), "{same:?}");
+    // Bools as texts (03, 36), templates without an owner (17, 42), escapes of HCL2 (30), heredocs (37).
+    let numbers: Vec<_> = other.iter().map(|name| &name[..2]).collect();
+    assert_eq!(numbers, ["03", "17", "30", "36", "37", "42"]);
+    assert_eq!(same.len(), 31, "{same:?}");
 }
 
 #[test]
