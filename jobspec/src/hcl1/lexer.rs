@@ -148,16 +148,10 @@ impl<'a> Lexer<'a> {
             let rest = self.rest();
             if rest.starts_with('#') || rest.starts_with("//") {
                 self.at += rest.find('\n').unwrap_or(rest.len());
-            } else if rest.starts_with("/*") {
-                let start = self.at;
-                match rest.find("*/") {
-                    // `/*/` opens and does not close.
-                    Some(end) if end >= 2 => self.at += end + 2,
-                    Some(_) => match rest[2..].find("*/") {
-                        Some(end) => self.at += end + 4,
-                        None => return Err(self.open_comment(start)),
-                    },
-                    None => return Err(self.open_comment(start)),
+            } else if let Some(inside) = rest.strip_prefix("/*") {
+                match inside.find("*/") {
+                    Some(end) => self.at += end + 4,
+                    None => return Err(self.open_comment(self.at)),
                 }
             } else {
                 return Ok(());

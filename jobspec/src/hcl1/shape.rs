@@ -46,7 +46,7 @@ impl Shaper<'_> {
         &mut self,
         item: Item,
         table: &'static Table,
-    ) -> Result<Vec<Block>, Item> {
+    ) -> Result<Vec<Block>, Box<Item>> {
         self.note_header(&item, Inside::Table(table));
         let mut blocks = Vec::new();
         self.unfold(item, Inside::Table(table), &mut blocks)?;
@@ -61,7 +61,12 @@ impl Shaper<'_> {
         }
     }
 
-    fn unfold(&mut self, item: Item, inside: Inside, out: &mut Vec<Block>) -> Result<(), Item> {
+    fn unfold(
+        &mut self,
+        item: Item,
+        inside: Inside,
+        out: &mut Vec<Block>,
+    ) -> Result<(), Box<Item>> {
         match item.node {
             Node::List(nodes, span)
                 if !nodes.is_empty()
@@ -98,7 +103,7 @@ impl Shaper<'_> {
                 }
                 Ok(())
             }
-            Node::Literal(..) | Node::List(..) => Err(item),
+            Node::Literal(..) | Node::List(..) => Err(Box::new(item)),
         }
     }
 
@@ -249,7 +254,7 @@ impl Shaper<'_> {
                 Ok(()) if is_merged(table, field) => self.merge(before, inside, &mut blocks),
                 Ok(()) => {}
                 // The decoder says that a block is expected.
-                Err(item) => self.argument(item, &mut arguments),
+                Err(item) => self.argument(*item, &mut arguments),
             }
         }
         // A scalar that is written as a block: the decoder says what is expected.
