@@ -49,6 +49,7 @@ pub(crate) fn read(source: Source) -> Result<Parsed, Diagnostics> {
     };
     match job {
         Some((job, spans)) if !findings.has_errors() => Ok(Parsed {
+            format: crate::Format::Json,
             job,
             warnings: findings,
             spans,

@@ -8,6 +8,7 @@ mod decode;
 pub mod diagnostics;
 mod files;
 pub mod hcl;
+mod hcl1;
 mod json;
 mod node;
 mod number;
@@ -70,6 +71,8 @@ pub struct Parsed {
     pub warnings: Diagnostics,
     /// Where each field is written.
     pub spans: Spans,
+    /// The language it is written in.
+    pub format: Format,
 }
 
 impl Parsed {
@@ -125,7 +128,7 @@ pub fn parse_hcl(name: &str, text: &str, options: &ParseOptions) -> Result<Parse
     let source = Arc::new(Source::new(name, text));
     let mut found = Vec::new();
     let (block, secrets) = hcl::read(&source, options, &mut found);
-    match finish(block, source, found) {
+    match finish(block, source, found, Format::Hcl) {
         Ok(mut parsed) => {
             parsed.warnings.redact(&secrets);
             parsed.spans.keep_secret(secrets);
@@ -138,18 +141,77 @@ pub fn parse_hcl(name: &str, text: &str, options: &ParseOptions) -> Result<Parse
     }
 }
 
+/// Reads a job file in HCL1, the language of 2017. It has no variables: those of `options` are not looked at.
+///
+/// # Errors
+/// Everything that is wrong with the text, with places.
+pub fn parse_hcl1(name: &str, text: &str, options: &ParseOptions) -> Result<Parsed, Diagnostics> {
+    if let Some(finding) = too_long(text, options) {
+        return Err(without_text(name, finding));
+    }
+    read_hcl1(Source::new(name, text)).0
+}
+
+fn read_hcl1(source: Source) -> (Result<Parsed, Diagnostics>, hcl1::Marks) {
+    let source = Arc::new(source);
+    let mut found = Vec::new();
+    let (block, mut marks) = hcl1::read(&source, &mut found);
+    found.append(&mut marks.take_slips());
+    (finish(block, source, found, Format::Hcl1), marks)
+}
+
+/// Reads a job file in HCL, and where it is none in HCL1: that is taken with warnings that say what is not HCL in it.
+/// A text that HCL gives a meaning to and HCL1 does not is never taken so, nor is any if variables are given.
+///
+/// # Errors
+/// Everything that is wrong with the text as HCL, with places.
+pub fn parse_hcl_of_any_age(
+    name: &str,
+    text: &str,
+    options: &ParseOptions,
+) -> Result<Parsed, Diagnostics> {
+    let mut complaints = match parse_hcl(name, text, options) {
+        Ok(parsed) => return Ok(parsed),
+        Err(complaints) => complaints,
+    };
+    let has_variables = !options.variables.is_empty() || !options.variable_files.is_empty();
+    if has_variables || text.len() > options.max_size {
+        return Err(complaints);
+    }
+    match read_hcl1(Source::new(name, text)) {
+        (Ok(mut parsed), marks) if marks.explain() => {
+            parsed.warnings.list.append(&mut marks.warnings());
+            Ok(parsed)
+        }
+        (_, marks) => {
+            if marks.speak_for_hcl1()
+                && let Some(first) = complaints.list.first_mut()
+            {
+                let as_hcl1 = "if this is HCL1, -hcl1 says what is wrong with it as such";
+                first.hint = Some(match first.hint.take() {
+                    Some(hint) => format!("{hint}; {as_hcl1}"),
+                    None => as_hcl1.to_owned(),
+                });
+            }
+            Err(complaints)
+        }
+    }
+}
+
 /// The languages of job files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// HCL.
     Hcl,
+    /// HCL1, the language of 2017.
+    Hcl1,
     /// YAML.
     Yaml,
     /// The API's JSON.
     Json,
 }
 
-/// The language of a file, by its name's end, else by how it begins.
+/// The language of a file, by its name's end, else by how it begins. It does not tell HCL1 from HCL.
 #[must_use]
 pub fn detect(name: &str, text: &str) -> Format {
     let name = name.to_ascii_lowercase();
@@ -218,7 +280,9 @@ pub fn parse_any(
     options: &ParseOptions,
 ) -> Result<Vec<Parsed>, Diagnostics> {
     match detect(name, text) {
-        Format::Hcl => parse_hcl(name, text, options).map(|parsed| vec![parsed]),
+        Format::Hcl | Format::Hcl1 => {
+            parse_hcl_of_any_age(name, text, options).map(|parsed| vec![parsed])
+        }
         Format::Yaml => parse_yaml(name, text, options),
         Format::Json => parse_json(name, text, options).map(|parsed| vec![parsed]),
     }
@@ -250,6 +314,7 @@ fn finish(
     block: Option<tree::Block>,
     source: Arc<Source>,
     mut found: Vec<Diagnostic>,
+    format: Format,
 ) -> Result<Parsed, Diagnostics> {
     let decoded = block.map(|block| decode::job(block, &source, &mut found));
     let findings = Diagnostics {
@@ -261,6 +326,7 @@ fn finish(
             job,
             warnings: findings,
             spans,
+            format,
         }),
         _ => Err(findings),
     }

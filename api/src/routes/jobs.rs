@@ -1,6 +1,6 @@
 //! `/v1/jobs`, `/v1/jobs/parse`, `/v1/validate/job`.
 
-use rove_jobspec::{ParseOptions, Parsed};
+use rove_jobspec::{Diagnostics, ParseOptions, Parsed};
 use rove_model::{as_parsed::AsParsed, job::Job, supported, validate};
 use rove_store::state::{State, Table};
 use serde::Deserialize;
@@ -56,6 +56,8 @@ struct ParseBody {
     job_hcl: Option<String>,
     variables: Option<String>,
     canonicalize: Option<bool>,
+    #[serde(rename = "HCLv1")]
+    hcl_v1: Option<bool>,
 }
 
 /// A job file as JSON.
@@ -65,7 +67,21 @@ pub(super) fn parse(call: &Call) -> Result<Answer, ApiError> {
     if text.trim().is_empty() {
         return Err(ApiError::BadRequest("Job spec is empty".to_owned()));
     }
-    let mut parsed = read_file(&text, body.variables.as_deref())?;
+    let variables = body.variables.filter(|text| !text.trim().is_empty());
+    let mut parsed = if body.hcl_v1.unwrap_or(false) {
+        if variables.is_some() {
+            return Err(ApiError::BadRequest(
+                "Failed to parse job: cannot use variables with HCLv1.".to_owned(),
+            ));
+        }
+        as_answered(rove_jobspec::parse_hcl1(
+            FILE,
+            &text,
+            &ParseOptions::default(),
+        ))?
+    } else {
+        read_file(&text, variables)?
+    };
     if body.canonicalize.unwrap_or(false) {
         parsed.job.canonicalize();
         return Answer::json(call, &parsed.job);
@@ -74,15 +90,22 @@ pub(super) fn parse(call: &Call) -> Result<Answer, ApiError> {
     Answer::json(call, &AsParsed::new(&parsed.job, &written))
 }
 
-fn read_file(text: &str, variables: Option<&str>) -> Result<Parsed, ApiError> {
+/// The name of the text that was sent, in complaints.
+const FILE: &str = "input.hcl";
+
+fn read_file(text: &str, variables: Option<String>) -> Result<Parsed, ApiError> {
     let options = ParseOptions {
         variable_files: variables
-            .map(|variables| ("input.vars".to_owned(), variables.to_owned()))
+            .map(|variables| ("input.vars".to_owned(), variables))
             .into_iter()
             .collect(),
         ..ParseOptions::default()
     };
-    rove_jobspec::parse_hcl("input.hcl", text, &options).map_err(|found| {
+    as_answered(rove_jobspec::parse_hcl(FILE, text, &options))
+}
+
+fn as_answered(read: Result<Parsed, Diagnostics>) -> Result<Parsed, ApiError> {
+    read.map_err(|found| {
         ApiError::BadRequest(format!("Failed to parse job: {}", found.reference_text()))
     })
 }

@@ -4,6 +4,7 @@ mod blocking;
 mod client;
 mod golden;
 mod mistakes;
+mod parse;
 mod reads;
 mod world;
 mod writes;

@@ -54,12 +54,12 @@ pub fn read(cx: &mut Context, names: &[String]) -> Result<Vec<Document>, Failure
 
 /// Failures to read a file begin here as kubectl's do.
 fn in_other_words(failure: Failure) -> Failure {
-    let message = failure
-        .message
-        .strip_prefix("Error getting job struct: Error")
-        .unwrap_or(&failure.message);
+    let message = failure.message.as_str();
+    let message = message
+        .strip_prefix("Error getting job struct: Error ")
+        .unwrap_or(message);
     Failure {
-        message: format!("error:{message}"),
+        message: format!("error: {message}"),
         ..failure
     }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use crate::app::Command;
 use crate::args::{COMMON, Flag, Kind, VERBOSE, many, number, switch, text};
+use crate::commands::job::source;
 use crate::failure::Failure;
 
 /// kubectl calls the namespace `-n`.
@@ -43,7 +44,8 @@ const FILES: &[Flag] = &[
     switch("recursive", "Look into the folders of a folder too.").also(&["R"]),
 ];
 
-const VARIABLES: &[Flag] = &[
+const LANGUAGE: &[Flag] = &[
+    source::HCL1,
     many("var", "name=value", "Sets a variable of HCL files."),
     many(
         "var-file",
@@ -60,7 +62,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Makes jobs be as files say: registers those that are new or changed and leaves the others alone.",
         flags: &[
             FILES,
-            VARIABLES,
+            LANGUAGE,
             NAMESPACE,
             &[
                 text(
@@ -82,7 +84,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Shows what applying files would change. Exits with 0 if nothing, with 1 if anything, with 2 on an error.",
         flags: &[
             FILES,
-            VARIABLES,
+            LANGUAGE,
             NAMESPACE,
             &[switch("verbose", "Show everything that a new job holds.")],
             COMMON,
@@ -128,7 +130,7 @@ pub const COMMANDS: &[Command] = &[
                 replaced by another.",
         flags: &[
             FILES,
-            VARIABLES,
+            LANGUAGE,
             SELECTOR,
             NAMESPACE,
             &[

@@ -317,6 +317,154 @@ async fn a_job_as_json_is_taken_as_it_is() {
     }
 }
 
+/// A job that HCL2 does not take: it quotes a name and assigns a block.
+const OF_2017: &str = "job \"cache\" {\n  task \"redis\" {\n    driver = \"docker\"\n    config = {\n      image = \"redis:3.2\"\n    }\n    env {\n      \"A.B\" = 1\n    }\n  }\n}\n";
+
+#[tokio::test]
+async fn a_file_of_2017_is_taken_with_a_warning_or_if_it_is_asked_for_without() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("old.nomad"), OF_2017).unwrap();
+    let server = Server::start().await;
+    server.on("PUT /v1/jobs", Answer::json(&json!({"EvalID": "e"})));
+    let call = Call::to(&server.address).folder(folder.path());
+    let silent = call
+        .run(&["job", "run", "-hcl1", "-detach", "old.nomad"])
+        .await;
+    assert_eq!((silent.code, silent.err.as_str()), (0, ""), "{silent:?}");
+    let warned = call.run(&["job", "run", "-detach", "old.nomad"]).await;
+    assert_eq!((warned.code, &warned.out), (0, &silent.out), "{warned:?}");
+    for said in [
+        "old.nomad:4:12: warning: Job file in HCL1\n",
+        "a block is assigned with \"=\"",
+        "old.nomad:8:7: warning: Job file in HCL1\n",
+        "a name stands in quotes",
+        "hint: leave the quotes away",
+    ] {
+        assert!(warned.err.contains(said), "{said}\n{}", warned.err);
+    }
+    let bodies: Vec<Value> = server
+        .requests()
+        .iter()
+        .map(|request| serde_json::from_str(&request.body).unwrap())
+        .collect();
+    assert_eq!(bodies.len(), 2);
+    for body in bodies {
+        assert_eq!(
+            body["Submission"],
+            json!({"Source": OF_2017, "Format": "hcl1"})
+        );
+        let task = &body["Job"]["TaskGroups"][0]["Tasks"][0];
+        assert_eq!(task["Config"], json!({"image": "redis:3.2"}));
+        assert_eq!(task["Env"], json!({"A.B": "1"}));
+    }
+}
+
+#[tokio::test]
+async fn every_command_that_reads_a_file_takes_hcl1() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("old.nomad"), OF_2017).unwrap();
+    let server = Server::start().await;
+    server
+        .on("PUT /v1/jobs", Answer::json(&json!({"EvalID": "e"})))
+        .on(
+            "PUT /v1/job/cache/plan",
+            Answer::json(&json!({"Diff": {"Type": "Added", "ID": "cache"}, "JobModifyIndex": 7})),
+        )
+        .on("PUT /v1/validate/job", Answer::json(&json!({})));
+    let call = Call::to(&server.address).folder(folder.path());
+    for (words, code) in [
+        (vec!["job", "validate", "-hcl1", "old.nomad"], 0),
+        (vec!["job", "plan", "-hcl1", "old.nomad"], 0),
+        (vec!["job", "run", "-hcl1", "-output", "old.nomad"], 0),
+        (vec!["run", "-detach", "-hcl1", "old.nomad"], 0),
+        (vec!["apply", "-hcl1", "-f", "old.nomad"], 0),
+        (vec!["diff", "-f", "old.nomad", "-hcl1"], 1),
+    ] {
+        let ran = call.run(&words).await;
+        assert_eq!(
+            (ran.code, ran.err.as_str()),
+            (code, ""),
+            "{words:?} {ran:?}"
+        );
+        if words.contains(&"plan") {
+            let again = "nomad job run -check-index 7 -hcl1 old.nomad\n";
+            assert!(ran.out.contains(again), "{}", ran.out);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_go_with_hcl1_is_refused_as_the_reference_refuses_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("old.nomad"), OF_2017).unwrap();
+    let call = Call::to("http://127.0.0.1:9").folder(folder.path());
+    for (words, code, said) in [
+        (
+            vec!["job", "run", "-hcl1", "-var", "a=b", "old.nomad"],
+            1,
+            "Invalid job options: cannot use variables with HCLv1.\n",
+        ),
+        (
+            vec!["job", "plan", "-hcl1", "-var-file", "v", "old.nomad"],
+            255,
+            "Invalid job options: cannot use variables with HCLv1.\n",
+        ),
+        (
+            vec!["job", "validate", "-hcl1", "-json", "old.nomad"],
+            1,
+            "Invalid job options: cannot parse job file as HCL and JSON.\n",
+        ),
+        (
+            vec!["apply", "-hcl1", "-var", "a=b", "-f", "old.nomad"],
+            1,
+            "error: Invalid job options: cannot use variables with HCLv1.\n",
+        ),
+    ] {
+        let ran = call.run(&words).await;
+        assert_eq!((ran.code, ran.err.as_str()), (code, said), "{words:?}");
+    }
+    // A variable is meant for HCL2, so the file is not taken as HCL1 unasked.
+    let ran = call
+        .run(&["job", "run", "-output", "-var", "a=b", "old.nomad"])
+        .await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_fits_neither_age_is_refused_as_hcl2_and_with_hcl1_as_hcl1() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = OF_2017.replace("driver =", "drvier =");
+    std::fs::write(folder.path().join("old.nomad"), text).unwrap();
+    let mut call = Call::to("http://127.0.0.1:9").folder(folder.path());
+    let ran = call.run(&["job", "validate", "old.nomad"]).await;
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.contains("old.nomad:8,7-8: Invalid argument name;"),
+        "{}",
+        ran.err
+    );
+    let ran = call.run(&["job", "validate", "-hcl1", "old.nomad"]).await;
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        ran.err,
+        "Error getting job struct: Error parsing job file from old.nomad:\nold.nomad:3,5-11: Unsupported argument; An argument named \"drvier\" is not expected here. Did you mean \"driver\"?\n"
+    );
+    call.live = true;
+    let ran = call.run(&["job", "validate", "-hcl1", "old.nomad"]).await;
+    assert!(
+        ran.err
+            .contains("old.nomad:3:5: error: Unsupported argument\n"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err
+            .contains("field: group[\"redis\"].task[\"redis\"].drvier\n"),
+        "{}",
+        ran.err
+    );
+}
+
 #[tokio::test]
 async fn a_file_that_is_not_there_is_named_with_its_whole_path() {
     let folder = tempfile::tempdir().unwrap();

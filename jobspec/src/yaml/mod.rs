@@ -76,6 +76,7 @@ pub(crate) fn read(source: Source) -> Result<Vec<Parsed>, Diagnostics> {
     }
     // One list for the file: it goes with the first job.
     let parsed = jobs.into_iter().map(|(job, spans)| Parsed {
+        format: crate::Format::Yaml,
         job,
         spans,
         warnings: fail(std::mem::take(&mut found)),

@@ -122,6 +122,9 @@ fn how_to_run(cx: &mut Context, index: u64, path: &str) {
     if cx.args.is("json") {
         flags.push_str("-json ");
     }
+    if cx.args.is("hcl1") {
+        flags.push_str("-hcl1 ");
+    }
     for name in ["var", "var-file", "namespace"] {
         for value in cx.args.all(name) {
             flags.push_str(&format!("-{name}={} ", quoted(value)));

@@ -74,7 +74,6 @@ pub async fn register(
         body["EvalPriority"] = Value::from(priority);
     }
     if let Some(source) = source {
-        let format = if cx.args.is("json") { "json" } else { "hcl2" };
         let given = cx
             .args
             .all("var")
@@ -85,7 +84,7 @@ pub async fn register(
             .collect();
         body["Submission"] = serde_json::json!({
             "Source": source.text,
-            "Format": format,
+            "Format": source.submitted_as(),
             "VariableFlags": flags,
             "Variables": source.variables,
         });

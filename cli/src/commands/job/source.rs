@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use rove_jobspec::Parsed;
+use rove_jobspec::{Format, Parsed};
 use rove_model::as_parsed::AsParsed;
 use rove_model::job::Job;
 use serde_json::Value;
@@ -22,16 +22,19 @@ pub const FLAGS: &[Flag] = &[
         "path",
         "Sets variables from a file of name = value lines.",
     ),
-    switch(
-        "hcl1",
-        "Refused: this version reads files of 2017 as it reads all others.",
-    ),
+    HCL1,
     switch(
         "hcl2-strict",
         "Refuse values for variables that the file does not declare; so it is by default. With =false they are only \
          warned of.",
     ),
 ];
+
+/// The flag that names the language of old files.
+pub const HCL1: Flag = switch(
+    "hcl1",
+    "Read HCL as HCL1, the language of 2017, which has no variables.",
+);
 
 /// A job file.
 #[derive(Debug, Clone)]
@@ -42,6 +45,19 @@ pub struct Source {
     pub text: String,
     /// What the variable files of the command hold.
     pub variables: String,
+    /// The language that it was read in, once it was.
+    pub format: Option<Format>,
+}
+
+impl Source {
+    /// The language as the API names it beside a job's source.
+    pub fn submitted_as(&self) -> &'static str {
+        match self.format {
+            Some(Format::Hcl1) => "hcl1",
+            Some(Format::Json) => "json",
+            Some(Format::Hcl | Format::Yaml) | None => "hcl2",
+        }
+    }
 }
 
 /// Reads the file at `path`, or standard input for `-`.
@@ -81,6 +97,7 @@ pub fn read(cx: &mut Context, path: &str) -> Result<Source, Failure> {
         name: path.to_owned(),
         text,
         variables: variables.join("\n"),
+        format: None,
     })
 }
 
@@ -97,8 +114,9 @@ pub fn plain(error: &std::io::Error) -> String {
 
 /// The job that the command's flags and the file at `path` give, with its source; checked before anything is sent.
 pub fn job(cx: &mut Context, path: &str) -> Result<(Value, Source), Failure> {
-    let source = read(cx, path)?;
+    let mut source = read(cx, path)?;
     let parsed = only(cx, &source)?;
+    source.format = Some(parsed.format);
     check(cx, &parsed)?;
     Ok((as_value(&parsed.job)?, source))
 }
@@ -145,7 +163,7 @@ pub fn as_value(job: &Job) -> Result<Value, Failure> {
 fn only(cx: &mut Context, source: &Source) -> Result<Parsed, Failure> {
     let mut jobs = jobs(cx, source)?;
     match (jobs.pop(), jobs.len()) {
-        (Some(job), 0) => Ok(job),
+        (Some(parsed), 0) => Ok(parsed),
         (_, before) => Err(unreadable(
             source,
             &format!(
@@ -158,16 +176,29 @@ fn only(cx: &mut Context, source: &Source) -> Result<Parsed, Failure> {
 }
 
 /// The jobs of a file in HCL, YAML or the API's JSON.
-pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Parsed>, Failure> {
-    if cx.args.is("hcl1") {
-        return Err(unreadable(
-            source,
-            "-hcl1 is not supported: files of that age are read without it unless they quote the names of arguments",
-        ));
+/// What can't go with `-hcl1`.
+fn check_flags(cx: &Context) -> Result<(), Failure> {
+    let refused = |why: &str| Err(Failure::new(format!("Invalid job options: {why}")));
+    if !cx.args.is("hcl1") {
+        return Ok(());
     }
+    if cx.args.is("json") {
+        return refused("cannot parse job file as HCL and JSON.");
+    }
+    if !cx.args.all("var").is_empty() || !cx.args.all("var-file").is_empty() {
+        return refused("cannot use variables with HCLv1.");
+    }
+    Ok(())
+}
+
+pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Parsed>, Failure> {
+    check_flags(cx)?;
     let options = options(cx, source)?;
     let read = if cx.args.is("json") {
         rove_jobspec::parse_json(&source.name, &source.text, &options).map(|parsed| vec![parsed])
+    } else if cx.args.is("hcl1") && rove_jobspec::detect(&source.name, &source.text) == Format::Hcl
+    {
+        rove_jobspec::parse_hcl1(&source.name, &source.text, &options).map(|parsed| vec![parsed])
     } else {
         rove_jobspec::parse_any(&source.name, &source.text, &options)
     };
