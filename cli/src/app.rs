@@ -205,9 +205,9 @@ async fn run_command(command: &'static Command, words: &[String], mut world: Wor
         }
     };
     if args.is("no-color") {
-        world.ui.colour = false;
+        (world.ui.colour, world.ui.colour_errors) = (false, false);
     } else if args.is("force-color") {
-        world.ui.colour = true;
+        (world.ui.colour, world.ui.colour_errors) = (true, true);
     }
     let World {
         program,
@@ -239,5 +239,10 @@ async fn run_command(command: &'static Command, words: &[String], mut world: Wor
         }
     };
     cx.ui.flush();
+    if let Some(error) = cx.ui.lost() {
+        let line = format!("Error writing to standard output: {error}");
+        cx.ui.error(line);
+        return (code.max(1), cx.ui);
+    }
     (code, cx.ui)
 }

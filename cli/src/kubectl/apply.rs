@@ -59,17 +59,25 @@ fn files(cx: &Context) -> Result<Vec<String>, Failure> {
 
 /// Applies every job of the files.
 pub async fn apply(cx: &mut Context) -> Outcome {
-    let files = files(cx)?;
     let dry = match cx.args.last("dry-run") {
         None | Some("none" | "false") => None,
-        Some("client") => Some("client"),
-        Some("server" | "true" | "") => Some("server"),
+        Some("client") => Some(" (dry run)"),
+        Some("server" | "true" | "") => Some(" (server dry run)"),
         Some(other) => {
             return Err(Failure::new(format!(
                 "error: Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
             )));
         }
     };
+    match cx.args.last("output") {
+        None | Some("" | "name") => {}
+        Some(other) => {
+            return Err(Failure::new(format!(
+                "error: unable to match a printer suitable for the output format {other:?}, allowed formats are: name"
+            )));
+        }
+    }
+    let files = files(cx)?;
     let client = client(cx)?;
     let mut code = 0;
     for document in documents::read(cx, &files)? {
@@ -93,8 +101,7 @@ async fn one(cx: &mut Context, client: &Client, document: &Document, dry: Option
         let plan = plan(client, document).await.map_err(server)?;
         let change = Change::of(&plan);
         if let Some(dry) = dry {
-            cx.ui
-                .line(format!("{name} {} ({dry} dry run)", change.word()));
+            cx.ui.line(format!("{name} {}{dry}", change.word()));
             return Ok(0);
         }
         if change == Change::Unchanged {

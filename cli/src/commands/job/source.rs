@@ -149,7 +149,7 @@ pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Job>, Failure> {
                 .map(|p| &p.warnings)
                 .filter(|w| !w.list.is_empty())
             {
-                let text = warnings.render(cx.ui.colour);
+                let text = warnings.render(cx.ui.colour_errors);
                 cx.ui.write_error(text.as_bytes());
             }
             Ok(parsed.into_iter().map(|p| p.job).collect())
@@ -169,7 +169,7 @@ pub fn unreadable(source: &Source, why: &str) -> Failure {
 /// What is wrong with a file: with its lines for people, in the reference's words for programs.
 pub fn explained(cx: &Context, found: &rove_jobspec::Diagnostics) -> String {
     if cx.ui.live {
-        found.render(cx.ui.colour).trim_end().to_owned()
+        found.render(cx.ui.colour_errors).trim_end().to_owned()
     } else {
         found.reference_text()
     }
