@@ -174,10 +174,15 @@ fn no_such_command(words: &[String], mut world: World) -> (u8, Ui) {
     } else {
         world.ui.line(commands::overview(&world.program));
     }
-    if let Some((given, near)) = commands::nearest(words) {
-        world.ui.error(format!(
+    match commands::nearest(words) {
+        (given, Some(near)) => world.ui.error(format!(
             "There is no command \"{given}\". Did you mean \"{near}\"?"
-        ));
+        )),
+        // The list of the noun's commands does not say by itself what was wrong.
+        (given, None) if group.is_some() => {
+            world.ui.error(format!("There is no command \"{given}\"."))
+        }
+        (_, None) => {}
     }
     (UNKNOWN, world.ui)
 }
