@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::network;
-use crate::time::{rfc3339, rfc3339_option};
+use crate::time::rfc3339;
 
 /// A node in a list.
 #[derive(Debug, Serialize)]
