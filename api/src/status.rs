@@ -157,7 +157,8 @@ pub(crate) fn facts(state: &State, job: &ShownJob<'_>) -> JobFacts {
             counted = Some(eval);
         }
     }
-    if let Some(eval) = counted {
+    // What a stopped job waited for before it was stopped it waits for no more.
+    if let Some(eval) = counted.filter(|_| !job.registration.stop) {
         for (name, queued) in &eval.queued_allocations {
             if let Some(group) = groups.get_mut(name) {
                 group.queued = *queued;

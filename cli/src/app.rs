@@ -174,10 +174,15 @@ fn no_such_command(words: &[String], mut world: World) -> (u8, Ui) {
     } else {
         world.ui.line(commands::overview(&world.program));
     }
-    if let Some((given, near)) = commands::nearest(words) {
-        world.ui.error(format!(
+    match commands::nearest(words) {
+        (given, Some(near)) => world.ui.error(format!(
             "There is no command \"{given}\". Did you mean \"{near}\"?"
-        ));
+        )),
+        // The list of the noun's commands does not say by itself what was wrong.
+        (given, None) if group.is_some() => {
+            world.ui.error(format!("There is no command \"{given}\"."))
+        }
+        (_, None) => {}
     }
     (UNKNOWN, world.ui)
 }
@@ -205,9 +210,9 @@ async fn run_command(command: &'static Command, words: &[String], mut world: Wor
         }
     };
     if args.is("no-color") {
-        world.ui.colour = false;
+        (world.ui.colour, world.ui.colour_errors) = (false, false);
     } else if args.is("force-color") {
-        world.ui.colour = true;
+        (world.ui.colour, world.ui.colour_errors) = (true, true);
     }
     let World {
         program,
@@ -239,5 +244,10 @@ async fn run_command(command: &'static Command, words: &[String], mut world: Wor
         }
     };
     cx.ui.flush();
+    if let Some(error) = cx.ui.lost() {
+        let line = format!("Error writing to standard output: {error}");
+        cx.ui.error(line);
+        return (code.max(1), cx.ui);
+    }
     (code, cx.ui)
 }

@@ -13,13 +13,16 @@ pub struct Ui {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     input: Box<dyn BufRead + Send>,
-    /// Colours are written.
+    /// Colours are written on standard output.
     pub colour: bool,
+    /// Colours are written on standard error, which may go elsewhere.
+    pub colour_errors: bool,
     /// Output goes to a terminal and may be redrawn in place.
     pub live: bool,
     /// Standard input is a terminal.
     pub interactive: bool,
     closed: bool,
+    lost: Option<io::Error>,
 }
 
 impl Ui {
@@ -31,9 +34,11 @@ impl Ui {
             err: Box::new(io::stderr()),
             input: Box::new(io::BufReader::new(io::stdin())),
             colour: wants_colour(env, live),
+            colour_errors: wants_colour(env, io::stderr().is_terminal()),
             live,
             interactive: io::stdin().is_terminal(),
             closed: false,
+            lost: None,
         }
     }
 
@@ -49,9 +54,11 @@ impl Ui {
             err,
             input,
             colour: false,
+            colour_errors: false,
             live: false,
             interactive: false,
             closed: false,
+            lost: None,
         }
     }
 
@@ -64,7 +71,7 @@ impl Ui {
 
     /// One line on standard error, red on a terminal.
     pub fn error(&mut self, text: impl AsRef<str>) {
-        let text = self.paint(Style::Red, text.as_ref());
+        let text = Style::Red.paint(text.as_ref(), self.colour_errors);
         // Nowhere is left to say that standard error is gone.
         let _ = writeln!(self.err, "{text}");
         let _ = self.err.flush();
@@ -73,7 +80,7 @@ impl Ui {
     /// Bytes as they are on standard output.
     pub fn write(&mut self, bytes: &[u8]) {
         if let Err(error) = self.out.write_all(bytes) {
-            self.note(&error);
+            self.note(error);
         }
     }
 
@@ -86,7 +93,7 @@ impl Ui {
     /// Hands everything on to the reader.
     pub fn flush(&mut self) {
         if let Err(error) = self.out.flush() {
-            self.note(&error);
+            self.note(error);
         }
     }
 
@@ -95,10 +102,17 @@ impl Ui {
         self.closed
     }
 
-    fn note(&mut self, error: &io::Error) {
-        // A full disk under a redirect is as final for this output as a closed pipe.
-        let _ = error;
+    fn note(&mut self, error: io::Error) {
+        // A full disk under a redirect is as final for this output as a closed pipe, but nobody has wished for it.
         self.closed = true;
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            self.lost.get_or_insert(error);
+        }
+    }
+
+    /// Why something that was written did not arrive, unless the reader went away by itself.
+    pub fn lost(&mut self) -> Option<io::Error> {
+        self.lost.take()
     }
 
     /// `text` in `style` where colours are wanted.
@@ -180,11 +194,11 @@ mod tests {
         }
     }
 
-    struct Gone;
+    struct Gone(io::ErrorKind);
 
     impl Write for Gone {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
+            Err(self.0.into())
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -194,12 +208,21 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_gone_is_remembered_and_not_fatal() {
-        let mut ui = Ui::plain(Box::new(Gone), Box::new(Gone), Box::new(io::empty()));
+        let gone = || Box::new(Gone(io::ErrorKind::BrokenPipe));
+        let mut ui = Ui::plain(gone(), gone(), Box::new(io::empty()));
         assert!(!ui.closed());
         ui.line("text");
         ui.error("text");
         ui.write_error(b"text");
         assert!(ui.closed());
         assert_eq!(ui.ask("sure?"), "");
+        assert!(ui.lost().is_none());
+        let full = Box::new(Gone(io::ErrorKind::StorageFull));
+        let mut ui = Ui::plain(full, gone(), Box::new(io::empty()));
+        ui.line("text");
+        assert_eq!(
+            ui.lost().map(|e| e.kind()),
+            Some(io::ErrorKind::StorageFull)
+        );
     }
 }

@@ -160,10 +160,80 @@ impl Drop for Cluster {
                 }
             }
         }
-        let _ = run(self.script().arg("down"));
+        let networks = self.networks();
+        let down = run(self.script().arg("down"));
         for agent in &mut self.agents {
             let _ = agent.wait();
         }
+        if !std::thread::panicking() {
+            assert!(down.code == 0 && !networks.is_empty(), "{down:?}");
+            eventually("nothing is left behind", Duration::from_secs(10), || {
+                let left = self.left_behind(&networks);
+                if left.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("{left:#?}"))
+                }
+            });
+        }
+    }
+}
+
+/// A network namespace, as `/proc/PID/ns/net` and a file below `/run/netns` tell it.
+type Network = (u64, u64);
+
+fn network(file: &Path) -> Option<Network> {
+    use std::os::unix::fs::MetadataExt;
+
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+fn names_in(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+impl Cluster {
+    /// The network namespaces of the hosts and their switch, while they are there.
+    fn networks(&self) -> Vec<(String, Network)> {
+        let mut names = names_in("/run/netns");
+        names.retain(|name| name.starts_with(&format!("{}-", self.name)));
+        let found = names.into_iter().filter_map(|name| {
+            let id = network(&Path::new("/run/netns").join(&name))?;
+            Some((name, id))
+        });
+        found.collect()
+    }
+
+    /// What is still there after `down`, in words.
+    fn left_behind(&self, networks: &[(String, Network)]) -> Vec<String> {
+        let mut left = Vec::new();
+        for (name, _) in self.networks() {
+            left.push(format!("the network namespace {name}"));
+        }
+        if self.state.exists() {
+            left.push(format!("the folder {}", self.state.display()));
+        }
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+        for mount in mounts.lines() {
+            if mount.contains(&*self.state.to_string_lossy()) {
+                left.push(format!("the mount {mount}"));
+            }
+        }
+        for pid in names_in("/proc") {
+            let Some(id) = network(&Path::new("/proc").join(&pid).join("ns/net")) else {
+                continue;
+            };
+            if let Some((name, _)) = networks.iter().find(|(_, other)| *other == id) {
+                let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                let line = String::from_utf8_lossy(&line).replace('\0', " ");
+                left.push(format!("process {pid} in {name}: {line}"));
+            }
+        }
+        left
     }
 }
 

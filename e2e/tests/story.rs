@@ -391,18 +391,50 @@ fn tell(cluster: &mut Cluster, server_configs: &[&str]) {
         redis_round_trip(cluster, &address);
     }
     redis_round_trip(cluster, &address);
-    for line in [
-        "nomad job status example",
-        "nomad node status",
-        "nomad server members",
-        &format!("nomad eval status {eval}"),
+    // Lines that tell the time differ from one call to the next; the others must be the same on every host, in either
+    // spelling.
+    let count3 = "/vagrant/count3.nomad";
+    for (old, new) in [
+        ("nomad status example", "nomad job status example"),
+        ("nomad status", "nomad job status"),
+        ("nomad node-status", "nomad node status"),
+        ("nomad server-members", "nomad server members"),
+        (
+            &*format!("nomad eval-status {eval}"),
+            &*format!("nomad eval status {eval}"),
+        ),
+        (
+            &*format!("nomad alloc-status {alloc}"),
+            &*format!("nomad alloc status {alloc}"),
+        ),
+        (
+            &*format!("nomad fs {alloc} alloc"),
+            &*format!("nomad alloc fs {alloc} alloc"),
+        ),
+        ("nomad inspect example", "nomad job inspect example"),
+        (
+            &*format!("nomad validate {count3}"),
+            &*format!("nomad job validate {count3}"),
+        ),
+        (
+            &*format!("nomad plan {count3}"),
+            &*format!("nomad job plan {count3}"),
+        ),
+        ("nomad eval list", "nomad eval list -job example"),
+        ("nomad deployment list", "nomad job deployments example"),
+        (
+            "nomad job history -p example",
+            "nomad job versions -p example",
+        ),
     ] {
-        assert_eq!(
-            cluster.sh(ONE, line).ok().lines().next(),
-            on_server(line).ok().lines().next(),
-            "{line}"
-        );
+        let expected = on_server(new).ok();
+        for host in [SERVER, ONE, TWO] {
+            let told = cluster.sh(host, old).ok();
+            assert_eq!(timeless(&told), timeless(&expected), "{old} on {host}");
+        }
     }
+    let info = cluster.sh(ONE, "nomad agent-info").ok();
+    assert!(info.contains("known_servers = 172.17.8.101:4647"), "{info}");
     assert_eq!(
         cluster.sh(ONE, &format!("nomad logs {alloc}")).ok(),
         on_server(&format!("nomad logs {alloc}")).ok()
@@ -412,7 +444,7 @@ fn tell(cluster: &mut Cluster, server_configs: &[&str]) {
     assert_eq!(field(&node_status, "Status").as_deref(), Some("ready"));
 
     // The end.
-    let stop = on_server("nomad job stop example").ok();
+    let stop = cluster.sh(TWO, "nomad stop example").ok();
     contains_lines_of_monitor(&stop, &[]);
     allocs_when(cluster, "all complete", |allocs| {
         allocs
@@ -437,6 +469,16 @@ fn tell(cluster: &mut Cluster, server_configs: &[&str]) {
         (gone.code, gone.stderr.trim_end()),
         (1, r#"No job(s) with prefix or ID "example" found"#)
     );
+}
+
+/// The lines that don't tell how long ago something was, how much is used, or who answered.
+fn timeless(text: &str) -> Vec<&str> {
+    let tells = |line: &&str| {
+        [" ago", " MHz", "KiB", "MiB"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    text.lines().filter(|line| !tells(line)).collect()
 }
 
 /// The monitor's lines, without their times.

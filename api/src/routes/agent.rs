@@ -96,18 +96,30 @@ async fn about_itself(context: &ApiContext, call: &Call) -> Result<Answer, ApiEr
     let mut stats = json!({
         "runtime": {
             "kernel.name": std::env::consts::OS,
-            "arch": std::env::consts::ARCH,
+            "arch": match std::env::consts::ARCH {
+                "x86_64" => "amd64",
+                "aarch64" => "arm64",
+                other => other,
+            },
             "cpu_count": std::thread::available_parallelism().map_or(1, usize::from).to_string(),
             "version": format!("rove {}", env!("CARGO_PKG_VERSION")),
         },
     });
     let mut member = json!({"Name": context.info.name, "Status": "none"});
+    let configured = context.info.config["Client"]["Servers"].as_array();
+    let mut known_servers: Vec<String> = configured
+        .into_iter()
+        .flatten()
+        .filter_map(|server| server.as_str().map(str::to_owned))
+        .collect();
     if let Some(server) = context.server() {
         let state = blocking::ready(server).await?;
         let leader = view::agent::leader(&state);
         let name = server_name(context);
+        known_servers = state.servers().map(|s| s.rpc_addr.clone()).collect();
         stats["nomad"] = json!({
             "server": "true",
+            "bootstrap": (context.info.config["Server"]["BootstrapExpect"] == 1).to_string(),
             "leader": leader.is_some_and(|leader| leader.name == name).to_string(),
             "leader_addr": leader.map_or("", |leader| leader.rpc_addr.as_str()),
             "known_regions": "1",
@@ -121,6 +133,7 @@ async fn about_itself(context: &ApiContext, call: &Call) -> Result<Answer, ApiEr
             "node_id": agent.node_id(),
             "num_allocations": agent.alloc_count().to_string(),
             "connected": agent.connected().to_string(),
+            "known_servers": known_servers.join(","),
         });
     }
     let mut config = match &context.info.config {

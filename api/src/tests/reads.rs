@@ -3,15 +3,20 @@
 use futures::StreamExt;
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
+    deployment::DeploymentStatus,
     eval::{EvalStatus, TriggeredBy},
     ids::{EvalId, JobKey},
+    node::NodeEvent,
     registration::{CollectedCounts, JobCollected},
 };
 use rove_store::keys::Key;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::world::{World, alloc, complete_eval, running, small_job, uuid};
+use super::world::{
+    World, alloc, complete_eval, deployment, ready_status, running, small_job, uuid,
+};
+use crate::time::rfc3339_option;
 
 fn web() -> JobKey {
     JobKey::new("default", "web")
@@ -178,6 +183,62 @@ async fn a_summary_counts_what_is_there_what_waits_and_what_was_collected() {
             "Queued": 3, "Complete": 6, "Failed": 2, "Running": 1, "Starting": 1, "Lost": 3, "Unknown": 0,
         })
     );
+    // A stopped job waits for nothing.
+    world.call("DELETE", "/v1/job/web", &Value::Null).await;
+    let summary = world.get("/v1/job/web/summary").await.json();
+    assert_eq!(summary["Summary"]["g"]["Queued"], 0, "{summary}");
+}
+
+#[tokio::test]
+async fn the_deadline_of_a_roll_out_moves_with_its_newest_healthy_alloc_until_it_ends() {
+    let world = World::new().await;
+    let (_, asked) = world.register(&small_job("web")).await;
+    let placed = world.settle(&web(), asked).await;
+    let state = world.state.latest();
+    let told = async || {
+        let shown = world.get("/v1/job/web/deployment").await.json();
+        shown["TaskGroups"]["g"]["RequireProgressBy"].clone()
+    };
+    let mut rollout = deployment(&state, &web());
+    let group = rollout.task_groups.get_mut(&"g".into()).unwrap();
+    group.require_progress_by = Some(1_795_326_000_000_000_000);
+    let last_word = "2026-11-22T05:40:00Z";
+    world.put(&Key::Deployment(rollout.id), &rollout).await;
+    assert_eq!(told().await, last_word);
+
+    rollout.status = DeploymentStatus::Running;
+    world.put(&Key::Deployment(rollout.id), &rollout).await;
+    let status = state.alloc_status(placed).unwrap();
+    let healthy = status.deployment_status.as_ref().unwrap();
+    let due = rfc3339_option(Some(healthy.timestamp + 600_000_000_000)).unwrap();
+    assert_eq!(told().await, due);
+    assert_ne!(due, last_word);
+}
+
+#[tokio::test]
+async fn a_node_has_registered_once() {
+    let world = World::new().await;
+    let node = world.with_node().await;
+    let path = format!("/v1/node/{node}");
+    let told = async || {
+        let shown = world.get(&path).await.json();
+        let events = shown["Events"].as_array().unwrap().clone();
+        events
+            .iter()
+            .map(|e| e["Message"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told().await, ["Node registered"]);
+    let mut status = ready_status();
+    for message in ["Node registered", "Node heartbeat missed"] {
+        status.events.push(NodeEvent {
+            timestamp: 1_795_325_547_000_000_000,
+            subsystem: "Cluster".to_owned(),
+            message: message.to_owned(),
+        });
+    }
+    world.put(&Key::NodeStatus(node), &status).await;
+    assert_eq!(told().await, ["Node registered", "Node heartbeat missed"]);
 }
 
 #[tokio::test]

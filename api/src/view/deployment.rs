@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rove_controllers::loops::deployment::Progress;
 use rove_model::{
     deployment::{Deployment, DeploymentStatus},
     ids::{GroupName, Revision},
@@ -53,6 +54,14 @@ impl DeploymentView {
     pub(crate) fn of(state: &State, deployment: &Stored<Deployment>) -> Self {
         let job = deployment.job();
         let mut counts = status::deployment_counts(state, deployment);
+        // While it is under way every alloc that becomes healthy gives it more time; what is stored is its last word.
+        let require_progress_by = |name: &GroupName, stored| {
+            if deployment.status.is_active() {
+                Progress::of(state, deployment, name).deadline
+            } else {
+                stored
+            }
+        };
         Self {
             id: deployment.id.to_string(),
             namespace: deployment.namespace.to_string(),
@@ -71,7 +80,10 @@ impl DeploymentView {
                         auto_revert: group.auto_revert,
                         auto_promote: group.auto_promote,
                         progress_deadline: group.progress_deadline,
-                        require_progress_by: rfc3339_option(group.require_progress_by),
+                        require_progress_by: rfc3339_option(require_progress_by(
+                            name,
+                            group.require_progress_by,
+                        )),
                         promoted: group.promoted,
                         placed_canaries: (!counts.canaries.is_empty())
                             .then(|| counts.canaries.iter().map(ToString::to_string).collect()),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::network;
-use crate::time::{rfc3339, rfc3339_option};
+use crate::time::rfc3339;
 
 /// A node in a list.
 #[derive(Debug, Serialize)]
@@ -162,24 +162,24 @@ fn reserved(reserved: &NodeReserved) -> Value {
 pub(crate) fn full(state: &State, node: &Stored<Node>) -> Value {
     let (status, status_description) = node_state(state, node.id);
     let since = state.node_status(node.id).map_or(0, |status| status.since);
-    let mut events = vec![json!({
-        "Timestamp": rfc3339_option(Some(node.registered_at)),
-        "Subsystem": "Cluster",
-        "Message": "Node registered",
-        "Details": null,
-        "CreateIndex": 0,
-    })];
-    if let Some(status) = state.node_status(node.id) {
-        events.extend(status.events.iter().map(|event| {
-            json!({
-                "Timestamp": rfc3339(event.timestamp),
-                "Subsystem": event.subsystem,
-                "Message": event.message,
-                "Details": null,
-                "CreateIndex": 0,
-            })
-        }));
-    }
+    let event = |at, subsystem: &str, message: &str| {
+        json!({
+            "Timestamp": rfc3339(at),
+            "Subsystem": subsystem,
+            "Message": message,
+            "Details": null,
+            "CreateIndex": 0,
+        })
+    };
+    let events: Vec<Value> = match state.node_status(node.id) {
+        Some(status) if !status.events.is_empty() => status
+            .events
+            .iter()
+            .map(|e| event(e.timestamp, &e.subsystem, &e.message))
+            .collect(),
+        // No loop has looked at it yet.
+        _ => vec![event(node.registered_at, "Cluster", "Node registered")],
+    };
     let have = &node.resources;
     json!({
         "ID": node.id,

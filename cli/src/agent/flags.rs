@@ -250,7 +250,7 @@ mod tests {
             ("server.hcl", "the agent takes no arguments"),
             (
                 "-config no-such-file.hcl",
-                "==> Error loading configuration from no-such-file.hcl: ",
+                "==> Error loading configuration from no-such-file.hcl: stat no-such-file.hcl: no such file or directory",
             ),
         ] {
             let error = parse_line(line).unwrap_err().to_string();

@@ -116,7 +116,7 @@ pub fn group(name: &str) -> Option<&'static str> {
 }
 
 /// The words that name no command, and the name of one that is written nearly so.
-pub fn nearest(words: &[String]) -> Option<(String, &'static str)> {
+pub fn nearest(words: &[String]) -> (String, Option<&'static str>) {
     let given: Vec<&str> = words
         .iter()
         .take(2)
@@ -124,18 +124,31 @@ pub fn nearest(words: &[String]) -> Option<(String, &'static str)> {
         .map(String::as_str)
         .collect();
     let names = TABLES.iter().flat_map(|t| t.iter()).map(|c| c.name);
-    let names = names
-        .chain(ALIASES.iter().map(|(alias, _)| *alias))
-        .chain([AGENT.0]);
+    let names = names.chain(ALIASES.iter().map(|(alias, _)| *alias));
+    // Behind a noun that is known only the second word can be a slip.
+    if let [noun, verb] = given[..]
+        && group(noun).is_some()
+    {
+        let verbs = names.filter_map(|name| Some((name, name.split_once(' ')?)));
+        let verbs = verbs.filter(|(_, (of, _))| *of == noun);
+        let best = verbs
+            .map(|(name, (_, known))| (strsim::damerau_levenshtein(verb, known), known.len(), name))
+            .min();
+        let near = best.filter(|(distance, length, _)| distance * 3 <= *length);
+        return (given.join(" "), near.map(|(.., name)| name));
+    }
     let best = names
+        .chain([AGENT.0])
         .map(|name| {
             let same = given[..given.len().min(name.split(' ').count())].join(" ");
             (strsim::damerau_levenshtein(&same, name), name, same)
         })
-        .min()?;
-    let (distance, name, same) = best;
-    // A third of the letters may be wrong; more is another word.
-    (distance * 3 <= name.len()).then_some((same, name))
+        .min();
+    match best {
+        // A third of the letters may be wrong; more is another word.
+        Some((distance, name, same)) if distance * 3 <= name.len() => (same, Some(name)),
+        _ => (given.first().copied().unwrap_or_default().to_owned(), None),
+    }
 }
 
 fn first_sentence(about: &str) -> String {

@@ -24,6 +24,7 @@ pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bo
     let length = allocs::length(verbose);
     let mut next = Some((id.to_owned(), Duration::ZERO));
     let mut placed = true;
+    let mut stopped = false;
     let mut within = String::new();
     while let Some((id, wait)) = next.take() {
         if !wait.is_zero() {
@@ -39,6 +40,7 @@ pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bo
         }
         let seen = one(cx, client, &id, length).await?;
         placed &= seen.failed.is_empty();
+        stopped |= seen.triggered_by == "job-deregister";
         if !seen.deployment.is_empty() {
             within.clone_from(&seen.deployment);
         }
@@ -55,7 +57,8 @@ pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bo
             &format!("Monitoring deployment {}", quoted(&short(&within, length))),
         );
         let status = deployment_status(cx, client, &within, verbose, "    ").await?;
-        if status != "successful" {
+        // Who stops a job wants its roll-out cancelled.
+        if status != "successful" && !(stopped && status == "cancelled") {
             return Ok(1);
         }
     }

@@ -58,19 +58,44 @@ fn files(cx: &Context) -> Result<Vec<String>, Failure> {
     Ok(files)
 }
 
+/// Who looks at what would be done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DryRun {
+    Client,
+    Server,
+}
+
+impl DryRun {
+    /// As kubectl says it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Client => " (dry run)",
+            Self::Server => " (server dry run)",
+        }
+    }
+}
+
 /// Applies every job of the files.
 pub async fn apply(cx: &mut Context) -> Outcome {
-    let files = files(cx)?;
     let dry = match cx.args.last("dry-run") {
         None | Some("none" | "false") => None,
-        Some("client") => Some("client"),
-        Some("server" | "true" | "") => Some("server"),
+        Some("client") => Some(DryRun::Client),
+        Some("server" | "true" | "") => Some(DryRun::Server),
         Some(other) => {
             return Err(Failure::new(format!(
                 "error: Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
             )));
         }
     };
+    match cx.args.last("output") {
+        None | Some("" | "name") => {}
+        Some(other) => {
+            return Err(Failure::new(format!(
+                "error: unable to match a printer suitable for the output format {other:?}, allowed formats are: name"
+            )));
+        }
+    }
+    let files = files(cx)?;
     let client = client(cx)?;
     let mut code = 0;
     for document in documents::read(cx, &files)? {
@@ -86,7 +111,12 @@ pub async fn apply(cx: &mut Context) -> Outcome {
     Ok(code)
 }
 
-async fn one(cx: &mut Context, client: &Client, document: &Document, dry: Option<&str>) -> Outcome {
+async fn one(
+    cx: &mut Context,
+    client: &Client,
+    document: &Document,
+    dry: Option<DryRun>,
+) -> Outcome {
     source::check(cx, &document.parsed)?;
     let name = format!("job/{}", document.id);
     let mut attempt = 0;
@@ -95,14 +125,14 @@ async fn one(cx: &mut Context, client: &Client, document: &Document, dry: Option
         let plan = plan(client, document).await.map_err(server)?;
         let change = Change::of(&plan);
         if let Some(dry) = dry {
-            if dry == "server" && !plan.unsupported.is_empty() {
+            if dry == DryRun::Server && !plan.unsupported.is_empty() {
                 return Err(Failure::new(format!(
                     "Error from server: {name}: {}",
                     plan.unsupported.join("; ")
                 )));
             }
             cx.ui
-                .line(format!("{name} {} ({dry} dry run)", change.word()));
+                .line(format!("{name} {}{}", change.word(), dry.word()));
             return Ok(0);
         }
         if change == Change::Unchanged {

@@ -26,7 +26,8 @@ pub struct Document {
 pub fn read(cx: &mut Context, names: &[String]) -> Result<Vec<Document>, Failure> {
     let mut documents = Vec::new();
     for name in names {
-        for source in sources(cx, name)? {
+        let sources = sources(cx, name)?;
+        for source in sources.into_iter().flat_map(unpacked) {
             for parsed in source::jobs(cx, &source).map_err(in_other_words)? {
                 let job = source::as_value(&parsed.job)?;
                 let id = source::text(&job, "ID").to_owned();
@@ -47,9 +48,36 @@ pub fn read(cx: &mut Context, names: &[String]) -> Result<Vec<Document>, Failure
         }
     }
     if documents.is_empty() {
-        return Err(Failure::new("error: no objects passed to apply"));
+        return Err(Failure::new(format!(
+            "error: no objects passed to {}",
+            cx.name
+        )));
     }
     Ok(documents)
+}
+
+/// The parts of a file: a list that `get -o json` has printed holds many, an empty file none.
+fn unpacked(source: Source) -> Vec<Source> {
+    let text = source.text.trim_start();
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let list = match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(mut list)) if list.get("kind") == Some(&Value::from("List")) => {
+            list.remove("items")
+        }
+        _ => None,
+    };
+    match list {
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| Source {
+                text: item.to_string(),
+                ..source.clone()
+            })
+            .collect(),
+        _ => vec![source],
+    }
 }
 
 /// Failures to read a file begin here as kubectl's do.

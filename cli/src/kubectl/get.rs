@@ -125,9 +125,9 @@ pub async fn run(cx: &mut Context) -> Outcome {
             targets.iter().any(|t| t.kind.namespaced()),
         ) {
             (true, _) | (_, false) => String::new(),
-            _ => format!(" in {} namespace", client.namespace().unwrap_or("default")),
+            _ => format!(" in {} namespace.", client.namespace().unwrap_or("default")),
         };
-        cx.ui.error(format!("No resources found{scope}."));
+        cx.ui.error(format!("No resources found{scope}"));
         return Ok(0);
     }
     print(cx, &all, output, single, targets_of_several_kinds(&targets))?;

@@ -131,7 +131,7 @@ pub fn item(kind: Kind, raw: Value, wide: bool, now: i64) -> Result<Item, Failur
             let more = vec![
                 alloc.node_name.clone(),
                 short(&alloc.node, SHORT),
-                alloc.job_version.to_string(),
+                alloc.version().to_string(),
                 alloc.desired.clone(),
             ];
             (alloc.id, alloc.namespace, alloc.job, cells, more)

@@ -174,6 +174,14 @@ async fn logs(text: &[u8]) -> Server {
             json!([{"ID": "dead", "ClientStatus": "complete", "CreateIndex": 9, "Namespace": "default"},
                 {"ID": "aabb", "ClientStatus": "running", "CreateIndex": 3, "Namespace": "default"}]),
         )
+        .get("/v1/jobs?prefix=two", json!([{"ID": "two", "Namespace": "default"}]))
+        .get(
+            "/v1/job/two/allocations?namespace=default",
+            json!([{"ID": "other", "ClientStatus": "running", "CreateIndex": 5, "Namespace": "default",
+                "TaskStates": {"listen": {}}},
+                {"ID": "aabb", "ClientStatus": "running", "CreateIndex": 3, "Namespace": "default",
+                "TaskStates": {"say": {}}}]),
+        )
         .get(
             "/v1/allocation/aabb?namespace=default",
             json!({"ID": "aabb", "TaskGroup": "g", "Job": {"TaskGroups": [{"Name": "g", "Tasks": [task("say")]}]}}),
@@ -229,6 +237,11 @@ async fn logs_print_one_stream_of_one_task() {
         ),
         (vec!["logs", "job/web"], good("one\ntwo\nthree\n")),
         (vec!["logs", "job/web", "-n", "1"], good("three\n")),
+        (vec!["logs", "job/two", "say", "-n", "1"], good("three\n")),
+        (
+            vec!["logs", "job/two", "-task", "say", "-n", "1"],
+            good("three\n"),
+        ),
         (
             vec!["alloc", "logs", "-stdout", "-stderr", "aabb"],
             Ran {
@@ -296,6 +309,14 @@ async fn an_alloc_of_several_tasks_wants_the_task_named() {
         .get(
             "/v1/allocations?prefix=aabb",
             json!([{"ID": "aabb", "Namespace": "default"}]),
+        )
+        .get("/v1/jobs?prefix=two", json!([{"ID": "two", "Namespace": "default"}]))
+        .get(
+            "/v1/job/two/allocations?namespace=default",
+            json!([{"ID": "other", "ClientStatus": "running", "CreateIndex": 5, "Namespace": "default",
+                "TaskStates": {"listen": {}}},
+                {"ID": "aabb", "ClientStatus": "running", "CreateIndex": 3, "Namespace": "default",
+                "TaskStates": {"say": {}}}]),
         )
         .get(
             "/v1/allocation/aabb?namespace=default",

@@ -47,6 +47,10 @@ async fn usage_errors_and_help_are_where_the_reference_puts_them() {
     );
     assert_eq!(near.code, 127);
     assert_eq!(
+        call.run(&["job", "dispatch", "x"]).await.err,
+        "There is no command \"job dispatch\".\n"
+    );
+    assert_eq!(
         call.run(&["plam", "x.hcl"]).await.err,
         "There is no command \"plam\". Did you mean \"plan\"?\n"
     );

@@ -621,6 +621,37 @@ async fn the_monitor_follows_the_evaluation_and_then_the_deployment() {
 }
 
 #[tokio::test]
+async fn a_roll_out_that_is_cancelled_is_a_failure_but_for_who_stops_the_job() {
+    for (cause, words, code) in [
+        ("job-deregister", &["job", "stop", "web"][..], 0),
+        ("job-register", &["job", "eval", "web"], 1),
+    ] {
+        let server = Server::start().await;
+        let answer = Answer::json(&json!({"EvalID": "e"}));
+        server
+            .get(
+                "/v1/jobs?prefix=web",
+                json!([{"ID": "web", "Namespace": "default"}]),
+            )
+            .on("DELETE /v1/job/web?namespace=default", answer.clone())
+            .on("PUT /v1/job/web/evaluate?namespace=default", answer)
+            .get(
+                "/v1/evaluation/e?namespace=default",
+                json!({"ID": "e", "JobID": "web", "TriggeredBy": cause, "Status": "complete",
+                    "DeploymentID": "d"}),
+            )
+            .get("/v1/evaluation/e/allocations?namespace=default", json!([]))
+            .get(
+                "/v1/deployment/d?namespace=default",
+                json!({"ID": "d", "JobID": "web", "Status": "cancelled",
+                    "StatusDescription": "Cancelled because job is stopped"}),
+            );
+        let ran = Call::to(&server.address).run(words).await;
+        assert_eq!(ran.code, code, "{ran:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_monitor_says_what_could_not_be_placed_and_exits_with_2() {
     let id = "e2503e95-0000-0000-0000-000000000000";
     let server = Server::start().await;

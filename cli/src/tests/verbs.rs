@@ -135,7 +135,7 @@ async fn what_is_not_there_or_not_known_is_said_in_kubectls_words() {
         ),
         (
             vec!["get", "nodes", "-l", "!rack"],
-            "No resources found.\n",
+            "No resources found\n",
             0,
         ),
         (
@@ -150,6 +150,16 @@ async fn what_is_not_there_or_not_known_is_said_in_kubectls_words() {
         ),
         (vec!["apply"], "error: must specify -f\n", 1),
         (vec!["diff"], "error: must specify -f\n", 2),
+        (
+            vec!["apply", "--dry-run", "-f", "web.nomad"],
+            "error: Invalid dry-run value (-f). Must be \"none\", \"server\", or \"client\".\n",
+            1,
+        ),
+        (
+            vec!["apply", "-f", "web.nomad", "-o", "yaml"],
+            "error: unable to match a printer suitable for the output format \"yaml\", allowed formats are: name\n",
+            1,
+        ),
         (
             vec!["apply", "-f", "no-such.hcl"],
             "error: the path \"no-such.hcl\" does not exist\n",
@@ -276,11 +286,35 @@ async fn applying_says_what_it_did_and_leaves_unchanged_jobs_alone() {
         }
         let dry = call.run(&["apply", "-f", ".", "--dry-run=server"]).await;
         assert_eq!(dry, good(&format!("job/web {word} (server dry run)\n")));
+        let dry = call.run(&["apply", "-f", ".", "--dry-run=client"]).await;
+        assert_eq!(dry, good(&format!("job/web {word} (dry run)\n")));
         let standard = call
             .typing(HCL)
             .run(&["apply", "-f", "-", "-o", "name"])
             .await;
         assert_eq!(standard, good("job/web\n"));
+    }
+    // What "get jobs -o json" prints can be applied again, and nothing is nothing.
+    for (input, out, err) in [
+        (
+            r#"{"apiVersion": "rove/v1", "kind": "List", "items": [{"ID": "web"}]}"#,
+            "job/web unchanged\n",
+            "",
+        ),
+        (
+            r#"{"apiVersion": "rove/v1", "kind": "List", "items": []}"#,
+            "",
+            "error: no objects passed to apply\n",
+        ),
+        (" \n", "", "error: no objects passed to apply\n"),
+    ] {
+        let server = Server::start().await;
+        server.on("PUT /v1/job/web/plan", Answer::json(&plan("None", 17)));
+        let ran = Call::to(&server.address)
+            .typing(input)
+            .run(&["apply", "-f", "-"])
+            .await;
+        assert_eq!((&*ran.out, &*ran.err), (out, err), "{input:?}");
     }
 }
 

@@ -15,6 +15,8 @@ use std::{
 
 use thiserror::Error;
 
+use crate::commands::job::source::plain;
+
 pub use tree::Position;
 
 /// What an agent is told.
@@ -296,7 +298,7 @@ fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file or folder is not there.
-    #[error("Error loading configuration from {}: {source}", path.display())]
+    #[error("Error loading configuration from {path}: stat {path}: {why}", path = path.display(), why = plain(source))]
     Missing {
         /// Its path.
         path: PathBuf,
@@ -304,7 +306,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// It can't be read.
-    #[error("Error loading configuration from {}: {source}", path.display())]
+    #[error("Error loading configuration from {}: {}", path.display(), plain(source))]
     Unreadable {
         /// Its path.
         path: PathBuf,

@@ -17,6 +17,7 @@ view! {
         node_name: String = "NodeName",
         job: String = "JobID",
         job_version: u64 = "JobVersion",
+        whole_job: Option<JobVersion> = "Job",
         group: String = "TaskGroup",
         desired: String = "DesiredStatus",
         desired_description: String = "DesiredDescription",
@@ -28,6 +29,22 @@ view! {
         create_time: i64 = "CreateTime",
         modify_time: i64 = "ModifyTime",
         followup: String = "FollowupEvalID",
+    }
+}
+
+view! {
+    /// The version of the job that comes with an alloc.
+    JobVersion {
+        version: u64 = "Version",
+    }
+}
+
+impl AllocStub {
+    /// The version of its job: a node's allocs come whole, with their job in place of its version.
+    pub fn version(&self) -> u64 {
+        self.whole_job
+            .as_ref()
+            .map_or(self.job_version, |job| job.version)
     }
 }
 

@@ -103,6 +103,13 @@ async fn of_job(cx: &Context, client: &Client, job: &str) -> Result<AllocStub, F
     if let Some(group) = cx.args.last("group") {
         allocs.retain(|a| a.group == group);
     }
+    // Of several groups one that has the task is meant.
+    let given = cx.args.positional.get(1).map(String::as_str);
+    if let Some(task) = given.or_else(|| cx.args.last("task"))
+        && allocs.iter().any(|a| a.states.contains_key(task))
+    {
+        allocs.retain(|a| a.states.contains_key(task));
+    }
     // A running one tells more than a dead one, and a new one more than an old one.
     allocs.sort_by_key(|a| (a.client != "running", std::cmp::Reverse(a.create_index)));
     let found = allocs.into_iter().next();

@@ -1,7 +1,5 @@
 //! Job files: read from disk or standard input, and made into the JSON that the API takes.
 
-use std::io::IsTerminal as _;
-
 use rove_jobspec::{Format, Parsed};
 use rove_model::as_parsed::AsParsed;
 use rove_model::job::Job;
@@ -209,7 +207,7 @@ pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Parsed>, Failure> {
                 .map(|p| &p.warnings)
                 .filter(|w| !w.list.is_empty())
             {
-                let text = warnings.render(in_colour(cx));
+                let text = warnings.render(cx.ui.colour_errors);
                 cx.ui.write_error(text.as_bytes());
             }
             Ok(parsed)
@@ -228,12 +226,7 @@ pub fn unreadable(source: &Source, why: &str) -> Failure {
 
 /// What is wrong with a file, with its lines and a marker, in a pipe as on a terminal.
 pub fn rendered(cx: &Context, found: &rove_jobspec::Diagnostics) -> String {
-    found.render(in_colour(cx)).trim_end().to_owned()
-}
-
-/// Whether what goes to standard error is coloured.
-fn in_colour(cx: &Context) -> bool {
-    cx.ui.colour && std::io::stderr().is_terminal()
+    found.render(cx.ui.colour_errors).trim_end().to_owned()
 }
 
 /// What the command's flags and the environment say about variables; files are found beside the job file.
