@@ -330,20 +330,23 @@ fn spawn(wrap: &[String], folder: &Path) -> Child {
         .expect("rove can be started")
 }
 
-/// Ends supervisors whose state lies under `folder`, should a failed test have left one.
+/// Ends supervisors that have files under `folder`, should a failed test have left one.
 fn end_supervisors(folder: &Path) {
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return;
     };
     for process in processes.flatten() {
-        let Ok(line) = std::fs::read(process.path().join("cmdline")) else {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        if !String::from_utf8_lossy(&line).contains("supervise") {
             continue;
-        };
-        let line = String::from_utf8_lossy(&line).into_owned();
-        if line.contains("supervise")
-            && line.contains(&*folder.to_string_lossy())
-            && let Some(pid) = process.file_name().to_str()
-        {
+        }
+        let ours = std::fs::read_dir(process.path().join("fd"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .any(|file| file.starts_with(folder));
+        if ours && let Some(pid) = process.file_name().to_str() {
             let _ = run(Command::new("kill").args(["-9", pid]));
         }
     }

@@ -47,7 +47,14 @@ impl Engine {
     fn script(&self, script: &str) -> Command {
         let mut command = Command::new("unshare");
         command
-            .args(["--net", "--"])
+            .args([
+                "--net",
+                "--",
+                "sh",
+                "-c",
+                "ip link set lo up; exec \"$@\"",
+                "sh",
+            ])
             .arg(workspace().join("scripts").join(script))
             .env("DOCKER_HOST", self.endpoint());
         command

@@ -95,7 +95,9 @@ fn mistakes_are_refused_with_their_place_and_what_to_do() {
         ),
     ] {
         let text = format!(
-            "bind_addr = \"127.0.0.1\"\nports {{\n  http = 0\n  rpc = 0\n}}\nserver {{\n  enabled = true\n  etcd {{\n    endpoints = [\"{endpoint}\"]\n    {more}\n  }}\n}}\n"
+            "bind_addr = \"127.0.0.1\"\nports {{\n  http = {}\n  rpc = {}\n}}\nserver {{\n  enabled = true\n  etcd {{\n    endpoints = [\"{endpoint}\"]\n    {more}\n  }}\n}}\n",
+            free_port(),
+            free_port(),
         );
         let etcd = file("etcd.hcl", &text);
         refused(
@@ -150,7 +152,10 @@ fn a_port_in_use_and_a_second_agent_on_one_data_dir_are_refused() {
     );
     std::fs::write(
         &config,
-        format!("bind_addr = \"127.0.0.1\"\nports {{\n  http = 0\n  rpc = {port}\n}}\n"),
+        format!(
+            "bind_addr = \"127.0.0.1\"\nports {{\n  http = {}\n  rpc = {port}\n}}\n",
+            free_port()
+        ),
     )
     .unwrap();
     refused(

@@ -201,19 +201,10 @@ fn after_a_reboot_old_pids_are_left_alone_and_the_tasks_start_anew() {
     });
     // The machine goes down: the agent, the task and its supervisor end at once, and nobody is told.
     agent.end("KILL");
-    let folder = agent.folder.path().display().to_string();
-    let supervisor = std::fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .find(|process| {
-            std::fs::read(process.path().join("cmdline")).is_ok_and(|line| {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                line.contains("supervise") && line.contains(&folder)
-            })
-        })
-        .and_then(|process| process.file_name().to_str()?.parse::<u32>().ok())
-        .unwrap();
     let task = logged_pid(&agent, &alloc);
+    let supervisor = parent(task);
+    let command = std::fs::read_to_string(format!("/proc/{supervisor}/cmdline")).unwrap();
+    assert!(command.contains("supervise"), "{command}");
     for pid in [supervisor, task] {
         let _ = run(Command::new("kill").args(["-KILL", &pid.to_string()]));
         eventually("its end", Duration::from_secs(20), || {
@@ -260,9 +251,14 @@ fn after_a_reboot_old_pids_are_left_alone_and_the_tasks_start_anew() {
         }
     });
     assert_eq!(agent.running("counter", 1), std::slice::from_ref(&alloc));
-    let _ = agent
-        .rove(&["job", "stop", "-purge", "-yes", "counter"])
-        .ok();
+    let stop = ["job", "stop", "-purge", "-yes", "-detach", "counter"];
+    let _ = agent.rove(&stop).ok();
+    eventually("the job's end", Duration::from_secs(30), || {
+        match agent.pids_of(&alloc).as_slice() {
+            [] => Ok(()),
+            pids => Err(format!("{pids:?}")),
+        }
+    });
     for stranger in &mut strangers {
         assert!(
             stranger.try_wait().unwrap().is_none(),
@@ -271,6 +267,14 @@ fn after_a_reboot_old_pids_are_left_alone_and_the_tasks_start_anew() {
         stranger.kill().unwrap();
         stranger.wait().unwrap();
     }
+}
+
+fn parent(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+        .unwrap()
 }
 
 fn logged_pid(agent: &Agent, alloc: &str) -> u32 {
@@ -350,7 +354,8 @@ fn a_clock_moved_by_an_hour_loses_and_doubles_nothing() {
         let hours = (submitted(&name) - first + 1_800_000_000_000) / 3_600_000_000_000;
         let expected = [1, -1, 0][step];
         assert_eq!(hours.clamp(-1, 1), expected, "the agent's clock is at {by}");
-        let _ = agent.rove(&["job", "stop", "-purge", "-yes", &name]).ok();
+        let stop = ["job", "stop", "-purge", "-yes", "-detach", &name];
+        let _ = agent.rove(&stop).ok();
         assert_eq!(agent.running("counter", 1), alloc, "at {by}");
         assert_eq!(agent.get("/v1/nodes").unwrap()[0]["Status"], "ready");
     }
