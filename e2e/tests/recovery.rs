@@ -351,7 +351,7 @@ fn a_clock_moved_by_an_hour_loses_and_doubles_nothing() {
                 Err(allocs.to_string())
             }
         });
-        let hours = (submitted(&name) - first + 1_800_000_000_000) / 3_600_000_000_000;
+        let hours = (submitted(&name) - first + 1_800_000_000_000).div_euclid(3_600_000_000_000);
         let expected = [1, -1, 0][step];
         assert_eq!(hours.clamp(-1, 1), expected, "the agent's clock is at {by}");
         let stop = ["job", "stop", "-purge", "-yes", "-detach", &name];

@@ -332,6 +332,17 @@ fn an_agent_killed_while_it_starts_containers_leaves_one_for_each_alloc() {
         let state = agent.get(&format!("/v1/allocation/{alloc}")).unwrap();
         assert_eq!(state["TaskStates"]["t"]["Restarts"], 0, "{state}");
     }
+    let _ = agent
+        .rove(&["job", "stop", "-detach", "-purge", "-yes", "many"])
+        .ok();
+    eventually(
+        "the containers are gone",
+        Duration::from_secs(60),
+        || match allocs.iter().map(|alloc| containers(alloc)).sum() {
+            0_usize => Ok(()),
+            left => Err(left.to_string()),
+        },
+    );
 }
 
 #[test]
