@@ -42,7 +42,7 @@ use crate::{
 /// Seconds that a node counts as alive after its last sign of life.
 pub const LEASE_TTL: i64 = 15;
 
-/// How often drivers are asked for their health.
+/// How often drivers are asked for their health; six times as often while one is ill.
 pub const DRIVER_CHECKS: Duration = Duration::from_secs(30);
 
 /// Where an agent keeps what is its own.
@@ -358,7 +358,15 @@ impl DriverChecks {
             return std::future::pending().await;
         };
         loop {
-            tokio::time::sleep(every).await;
+            // One that is ill may be well again any moment, and jobs wait for it.
+            let ill = self
+                .context
+                .shared
+                .node()
+                .drivers
+                .values()
+                .any(|driver| !driver.healthy);
+            tokio::time::sleep(if ill { every / 6 } else { every }).await;
             let now = self.context.clock.wall();
             let before = self.context.shared.node();
             let node = fingerprint::with_drivers(&before, &self.context.drivers, now).await;

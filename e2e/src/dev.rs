@@ -1,4 +1,4 @@
-//! Agents on this host's loopback, without namespaces.
+//! Agents on this host's loopback, or where a test places them.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,12 +28,33 @@ plugin \"raw_exec\" {
 /// An agent that was started with a configuration file of its own; ended when dropped.
 pub struct Agent {
     child: Child,
+    wrap: Vec<String>,
+    /// The address it listens on.
+    pub address: String,
     /// Its HTTP port.
     pub http: u16,
     /// Its store front end's port.
     pub rpc: u16,
-    /// Its folder: `agent.hcl`, `agent.log`, `data`.
+    /// Its folder: `agent.hcl`, `more.hcl`, `agent.log`, `data`.
     pub folder: TempDir,
+}
+
+/// Where and how an agent is started.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The address it listens on.
+    pub address: String,
+    /// A command that it is started by, as `nsenter --net=… --`; it has to become the agent.
+    pub wrap: Vec<String>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1".to_owned(),
+            wrap: Vec::new(),
+        }
+    }
 }
 
 impl Agent {
@@ -44,7 +65,20 @@ impl Agent {
     /// When it does not come up.
     #[must_use]
     pub fn start(extra: &str) -> Self {
-        Self::with_roles(&format!("server {{\n  enabled = true\n}}\n{CLIENT}"), extra)
+        Self::start_at(Place::default(), extra)
+    }
+
+    /// The same, at another place.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_at(place: Place, extra: &str) -> Self {
+        Self::with_roles(
+            place,
+            &format!("server {{\n  enabled = true\n}}\n{CLIENT}"),
+            extra,
+        )
     }
 
     /// Starts a server alone.
@@ -53,7 +87,16 @@ impl Agent {
     /// When it does not come up.
     #[must_use]
     pub fn server(extra: &str) -> Self {
-        Self::with_roles("server {\n  enabled = true\n}\n", extra)
+        Self::server_at(Place::default(), extra)
+    }
+
+    /// The same, at another place.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn server_at(place: Place, extra: &str) -> Self {
+        Self::with_roles(place, "server {\n  enabled = true\n}\n", extra)
     }
 
     /// Starts a client of the servers at these ports of loopback.
@@ -64,31 +107,38 @@ impl Agent {
     pub fn client(servers: &[u16], extra: &str) -> Self {
         let servers: Vec<String> = servers
             .iter()
-            .map(|port| format!("\"127.0.0.1:{port}\""))
+            .map(|port| format!("127.0.0.1:{port}"))
             .collect();
-        Self::with_roles(
-            &format!(
-                "{CLIENT}\nclient {{\n  servers = [{}]\n}}\n",
-                servers.join(", ")
-            ),
-            extra,
-        )
+        Self::client_at(Place::default(), &servers, extra)
     }
 
-    fn with_roles(roles: &str, extra: &str) -> Self {
+    /// Starts a client of these servers, `host:port`, at another place.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn client_at(place: Place, servers: &[String], extra: &str) -> Self {
+        let roles = format!("{CLIENT}\nclient {{\n  servers = {servers:?}\n}}\n");
+        Self::with_roles(place, &roles, extra)
+    }
+
+    fn with_roles(place: Place, roles: &str, extra: &str) -> Self {
+        let Place { address, wrap } = place;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (http, rpc) = (free_port(), free_port());
         let config = format!(
-            "name = \"host-{http}\"\ndata_dir = \"{}\"\nbind_addr = \"127.0.0.1\"\nports {{\n  http = {http}\n  rpc = {rpc}\n}}\n{roles}",
+            "name = \"host-{http}\"\ndata_dir = \"{}\"\nbind_addr = \"{address}\"\nports {{\n  http = {http}\n  rpc = {rpc}\n}}\n{roles}",
             folder.path().join("data").display()
         );
         std::fs::write(folder.path().join("agent.hcl"), config)
             .expect("the configuration can be written");
         std::fs::write(folder.path().join("more.hcl"), extra)
             .expect("the configuration can be written");
-        let child = spawn(folder.path());
+        let child = spawn(&wrap, folder.path());
         let mut agent = Self {
             child,
+            wrap,
+            address,
             http,
             rpc,
             folder,
@@ -127,14 +177,41 @@ impl Agent {
             self.folder.path().join("agent.log"),
             self.folder.path().join("agent.log.old"),
         );
-        self.child = spawn(self.folder.path());
+        self.child = spawn(&self.wrap, self.folder.path());
         self.ready();
+    }
+
+    /// Starts it again on its state, by another command.
+    pub fn restart_by(&mut self, wrap: Vec<String>) {
+        self.wrap = wrap;
+        self.restart();
     }
 
     /// Its pid.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The processes of an alloc's tasks, by the alloc's id in their environment.
+    #[must_use]
+    pub fn pids_of(&self, alloc: &str) -> Vec<u32> {
+        let wanted = format!("NOMAD_ALLOC_ID={alloc}");
+        let mut pids: Vec<u32> = std::fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|process| {
+                std::fs::read(process.path().join("environ")).is_ok_and(|environment| {
+                    environment
+                        .split(|byte| *byte == 0)
+                        .any(|entry| entry == wanted.as_bytes())
+                })
+            })
+            .filter_map(|process| process.file_name().to_str()?.parse().ok())
+            .collect();
+        pids.sort_unstable();
+        pids
     }
 
     /// Its data folder.
@@ -152,7 +229,10 @@ impl Agent {
     /// Runs `rove` with `args` against it.
     pub fn rove(&self, args: &[&str]) -> Output {
         run(Command::new(rove())
-            .env("ROVE_ADDR", format!("http://127.0.0.1:{}", self.http))
+            .env(
+                "ROVE_ADDR",
+                format!("http://{}:{}", self.address, self.http),
+            )
             .current_dir(self.folder.path())
             .args(args))
     }
@@ -227,10 +307,18 @@ impl Drop for Agent {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(wrap: &[String], folder: &Path) -> Child {
     let log = std::fs::File::create(folder.join("agent.log")).expect("the log can be written");
     let errors = log.try_clone().expect("the log's handle can be copied");
-    Command::new(rove())
+    let mut command = match wrap {
+        [] => Command::new(rove()),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(rove());
+            command
+        }
+    };
+    command
         .args(["agent", "-config"])
         .arg(folder.join("agent.hcl"))
         .arg("-config")
@@ -242,20 +330,23 @@ fn spawn(folder: &Path) -> Child {
         .expect("rove can be started")
 }
 
-/// Ends supervisors whose state lies under `folder`, should a failed test have left one.
+/// Ends supervisors that have files under `folder`, should a failed test have left one.
 fn end_supervisors(folder: &Path) {
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return;
     };
     for process in processes.flatten() {
-        let Ok(line) = std::fs::read(process.path().join("cmdline")) else {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        if !String::from_utf8_lossy(&line).contains("supervise") {
             continue;
-        };
-        let line = String::from_utf8_lossy(&line).into_owned();
-        if line.contains("supervise")
-            && line.contains(&*folder.to_string_lossy())
-            && let Some(pid) = process.file_name().to_str()
-        {
+        }
+        let ours = std::fs::read_dir(process.path().join("fd"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .any(|file| file.starts_with(folder));
+        if ours && let Some(pid) = process.file_name().to_str() {
             let _ = run(Command::new("kill").args(["-9", pid]));
         }
     }

@@ -9,7 +9,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::command::{Output, available, eventually, run};
+use crate::{
+    command::{Output, available, eventually, run},
+    tls::Certificates,
+};
 
 /// A running etcd, ended when dropped.
 pub struct Etcd {
@@ -18,6 +21,8 @@ pub struct Etcd {
     peer_port: u16,
     data: TempDir,
     extra: Vec<String>,
+    /// Flags that let `etcdctl` in; with some, etcd wants TLS.
+    entry: Vec<String>,
 }
 
 impl Etcd {
@@ -27,19 +32,53 @@ impl Etcd {
     /// When it does not come up.
     #[must_use]
     pub fn start(extra: &[&str]) -> Option<Self> {
+        Self::start_with(extra, Vec::new())
+    }
+
+    /// Starts one that wants TLS and a client's certificate.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_tls(certificates: &Certificates) -> Option<Self> {
+        let path = |name: &str| certificates.path(name).display().to_string();
+        let entry = [
+            ("--cacert", "ca.pem"),
+            ("--cert", "client.pem"),
+            ("--key", "client.key"),
+        ];
+        Self::start_with(
+            &[
+                "--cert-file",
+                &path("server.pem"),
+                "--key-file",
+                &path("server.key"),
+                "--trusted-ca-file",
+                &path("ca.pem"),
+                "--client-cert-auth",
+            ],
+            entry
+                .into_iter()
+                .flat_map(|(flag, name)| [flag.to_owned(), path(name)])
+                .collect(),
+        )
+    }
+
+    fn start_with(extra: &[&str], entry: Vec<String>) -> Option<Self> {
         if !available("etcd", Path::new("/usr/bin/etcd").exists()) {
             return None;
         }
         let data = tempfile::tempdir().expect("a temporary folder can be made");
         let (port, peer_port) = (free_port(), free_port());
         let extra: Vec<String> = extra.iter().map(|flag| (*flag).to_owned()).collect();
-        let child = spawn(port, peer_port, data.path(), &extra);
+        let child = spawn(scheme(&entry), port, peer_port, data.path(), &extra);
         let etcd = Self {
             child,
             port,
             peer_port,
             data,
             extra,
+            entry,
         };
         etcd.ready();
         Some(etcd)
@@ -56,15 +95,16 @@ impl Etcd {
         });
     }
 
-    /// `http://host:port`.
+    /// `http://host:port`, or `https://…`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", scheme(&self.entry), self.port)
     }
 
     /// Runs `etcdctl` against it.
     pub fn ctl(&self, args: &[&str]) -> Output {
-        etcdctl(&self.endpoint(), args)
+        let entry: Vec<&str> = self.entry.iter().map(String::as_str).collect();
+        etcdctl(&self.endpoint(), &[&entry, args].concat())
     }
 
     /// Ends it with SIGKILL; its data stays.
@@ -108,7 +148,13 @@ impl Etcd {
 
     /// Starts it again on its data.
     pub fn restart(&mut self) {
-        self.child = spawn(self.port, self.peer_port, self.data.path(), &self.extra);
+        self.child = spawn(
+            scheme(&self.entry),
+            self.port,
+            self.peer_port,
+            self.data.path(),
+            &self.extra,
+        );
         self.ready();
     }
 }
@@ -128,8 +174,12 @@ pub fn etcdctl(endpoint: &str, args: &[&str]) -> Output {
         .args(args))
 }
 
-fn spawn(port: u16, peer_port: u16, data: &Path, extra: &[String]) -> Child {
-    let client = format!("http://127.0.0.1:{port}");
+fn scheme(entry: &[String]) -> &'static str {
+    if entry.is_empty() { "http" } else { "https" }
+}
+
+fn spawn(scheme: &str, port: u16, peer_port: u16, data: &Path, extra: &[String]) -> Child {
+    let client = format!("{scheme}://127.0.0.1:{port}");
     let peer = format!("http://127.0.0.1:{peer_port}");
     Command::new("etcd")
         .arg("--data-dir")

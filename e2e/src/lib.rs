@@ -3,6 +3,9 @@
 pub mod cluster;
 pub mod command;
 pub mod dev;
+pub mod engine;
 pub mod etcd;
+pub mod netns;
 pub mod reference;
 pub mod text;
+pub mod tls;

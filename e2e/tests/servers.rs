@@ -8,8 +8,9 @@ use std::{
 
 use rove_e2e::{
     command::{eventually, rove, wait},
-    dev::Agent,
+    dev::{Agent, Place},
     etcd::Etcd,
+    netns::Host,
 };
 
 fn job(name: &str, count: usize) -> String {
@@ -148,7 +149,7 @@ fn etcd_may_go_away_for_half_a_minute() {
 }
 
 #[test]
-fn allocs_of_a_dead_node_are_replaced_and_a_client_that_was_cut_off_comes_back() {
+fn allocs_of_a_dead_node_are_replaced_and_it_comes_back() {
     let server = Agent::server("server {\n  heartbeat_ttl = \"5s\"\n}\n");
     let mut clients = [
         Agent::client(&[server.rpc], ""),
@@ -218,4 +219,118 @@ fn allocs_of_a_dead_node_are_replaced_and_a_client_that_was_cut_off_comes_back()
             }
         },
     );
+}
+
+/// How many processes on this machine have exactly this command line.
+fn processes(words: &[&str]) -> usize {
+    let wanted: String = words.iter().map(|word| format!("{word}\0")).collect();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|process| {
+            std::fs::read(process.path().join("cmdline"))
+                .is_ok_and(|line| line == wanted.as_bytes())
+        })
+        .count()
+}
+
+#[test]
+fn a_client_that_is_cut_off_keeps_its_tasks_and_ends_those_that_were_replaced_when_it_is_back() {
+    let Some(host) = Host::up() else { return };
+    let outside = Place {
+        address: host.outside.clone(),
+        wrap: Vec::new(),
+    };
+    let server = Agent::server_at(outside.clone(), "server {\n  heartbeat_ttl = \"5s\"\n}\n");
+    let servers = [format!("{}:{}", server.address, server.rpc)];
+    let far = Agent::client_at(host.place(), &servers, "");
+    let near = Agent::client_at(outside, &servers, "");
+    let state_of = |agent: &Agent| {
+        let nodes = server.get("/v1/nodes")?;
+        nodes
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|node| node["Name"] == format!("host-{}", agent.http))
+            .and_then(|node| node["Status"].as_str().map(str::to_owned))
+            .ok_or_else(|| nodes.to_string())
+    };
+    let until = |agent: &Agent, wanted: &str| {
+        eventually(wanted, Duration::from_secs(60), || match state_of(agent)? {
+            state if state == wanted => Ok(()),
+            state => Err(state),
+        });
+    };
+    until(&far, "ready");
+    until(&near, "ready");
+    // A time of its own tells its processes from all others.
+    let seconds = format!("9{}", server.http);
+    let words = ["/bin/sleep", &seconds];
+    let file = server.job(
+        "cut.nomad",
+        &job("cut", 4).replace("\"600\"", &format!("{seconds:?}")),
+    );
+    let _ = server.rove(&["job", "run", "-detach", &file]).ok();
+    let before = server.running("cut", 4);
+    assert_eq!(processes(&words), 4);
+
+    host.cut();
+    until(&far, "down");
+    let after = server.running("cut", 4);
+    let replaced = after.iter().filter(|id| !before.contains(id)).count();
+    assert_eq!(replaced, 2, "{before:?} {after:?}");
+    assert_eq!(processes(&words), 6, "what is cut off goes on");
+
+    host.mend();
+    until(&far, "ready");
+    eventually(
+        "the replaced to end",
+        Duration::from_secs(60),
+        || match processes(&words) {
+            4 => Ok(()),
+            others => Err(others.to_string()),
+        },
+    );
+    let mut still = server.running("cut", 4);
+    let mut after = after;
+    still.sort();
+    after.sort();
+    assert_eq!(still, after, "and nothing else changes");
+    let allocs = server.get("/v1/job/cut/allocations").unwrap();
+    assert_eq!(allocs.as_array().unwrap().len(), 6, "{allocs}");
+}
+
+#[test]
+fn a_client_without_a_server_says_so_and_goes_to_work_when_there_is_one() {
+    let mut server = Agent::server("");
+    server.end("KILL");
+    let client = Agent::client(&[server.rpc], "");
+    let refused = client.rove(&["job", "status"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(
+        refused.stderr.to_lowercase().contains("no server")
+            || refused.stderr.contains("No cluster leader"),
+        "{refused:?}"
+    );
+    eventually("its reason", Duration::from_secs(20), || {
+        let log = client.log();
+        let port = format!("127.0.0.1:{}", server.rpc);
+        if log.contains("[WARN]") && log.contains(&port) {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    });
+    server.restart();
+    let file = client.job("late.nomad", &job("late", 1));
+    eventually("its node", Duration::from_secs(60), || {
+        let nodes = client.get("/v1/nodes")?;
+        if nodes[0]["Status"] == "ready" {
+            Ok(())
+        } else {
+            Err(nodes.to_string())
+        }
+    });
+    let _ = client.rove(&["job", "run", "-detach", &file]).ok();
+    let _ = client.running("late", 1);
 }

@@ -36,7 +36,7 @@ fn accepted_again(agent: &Agent, name: &str) {
 }
 
 #[test]
-fn an_etcd_near_its_quota_refuses_new_jobs_with_the_reason_until_there_is_room() {
+fn an_etcd_near_and_out_of_its_quota_refuses_with_the_reason_until_there_is_room() {
     let Some(etcd) = Etcd::start(&["--quota-backend-bytes", "33554432"]) else {
         return;
     };
@@ -67,6 +67,40 @@ fn an_etcd_near_its_quota_refuses_new_jobs_with_the_reason_until_there_is_room()
         }
     });
     assert_eq!(agent.running("first", 1), before);
+
+    // Past what rove leaves free: etcd itself is out of space now, and takes no write of anyone.
+    eventually("the alarm", Duration::from_secs(60), || {
+        let _ = run(Command::new("sh").args(["-c", &fill]));
+        let alarms = etcd.ctl(&["alarm", "list"]).stdout;
+        if alarms.contains("NOSPACE") {
+            Ok(())
+        } else {
+            Err(alarms)
+        }
+    });
+    for args in [
+        &["job", "run", "-detach", &file][..],
+        &["job", "stop", "-detach", "-yes", "first"],
+    ] {
+        let refused = agent.rove(args);
+        assert_eq!(refused.code, 1, "{args:?}: {refused:?}");
+        assert!(
+            refused.stderr.to_lowercase().contains("space") || refused.stderr.contains("quota"),
+            "{args:?}: {refused:?}"
+        );
+    }
+    // Meanwhile the task ends and is started again, which can't be told yet.
+    let task = agent.pids_of(&before[0]).remove(0);
+    let _ = run(Command::new("kill").args(["-KILL", &task.to_string()])).ok();
+    eventually("the next process", Duration::from_secs(60), || match agent
+        .pids_of(&before[0])
+        .as_slice()
+    {
+        [next] if *next != task => Ok(()),
+        others => Err(format!("{others:?}")),
+    });
+    assert_eq!(agent.get("/v1/nodes").unwrap()[0]["Status"], "ready");
+
     let revision = etcd.ctl(&["get", "filler", "-w", "json"]).ok();
     let revision: serde_json::Value = serde_json::from_str(&revision).unwrap();
     let _ = etcd.ctl(&["del", "filler"]).ok();
@@ -75,6 +109,15 @@ fn an_etcd_near_its_quota_refuses_new_jobs_with_the_reason_until_there_is_room()
     let _ = etcd.ctl(&["alarm", "disarm"]).ok();
     accepted_again(&agent, "after");
     assert_eq!(agent.running("first", 1), before);
+    eventually("the restart is told", Duration::from_secs(60), || {
+        let alloc = agent.get(&format!("/v1/allocation/{}", before[0]))?;
+        if alloc["TaskStates"]["t"]["Restarts"] == 1 {
+            Ok(())
+        } else {
+            Err(alloc["TaskStates"].to_string())
+        }
+    });
+    assert_eq!(agent.pids_of(&before[0]).len(), 1);
 }
 
 #[test]
@@ -102,7 +145,7 @@ fn an_etcd_restored_from_an_older_snapshot_is_noticed() {
             &agent.job("forgotten.nomad", &job("forgotten")),
         ])
         .ok();
-    let _ = agent.running("forgotten", 1);
+    let forgotten = agent.running("forgotten", 1);
     etcd.kill();
     etcd.restore(&snapshot);
     etcd.restart();
@@ -126,6 +169,20 @@ fn an_etcd_restored_from_an_older_snapshot_is_noticed() {
     );
     accepted_again(&agent, "after");
     assert_eq!(agent.running("old", 1), before);
+    assert_eq!(agent.pids_of(&before[0]).len(), 1);
+    assert!(
+        agent.log().contains("the store was restored from a copy"),
+        "the operator is told"
+    );
+    // Once the store has come as far as it was before, what it does not know of is no longer wanted.
+    eventually(
+        "the end of the forgotten",
+        Duration::from_secs(90),
+        || match agent.pids_of(&forgotten[0]).as_slice() {
+            [] => Ok(()),
+            pids => Err(format!("{pids:?}")),
+        },
+    );
 }
 
 #[test]
@@ -155,12 +212,20 @@ fn a_full_disk_under_the_embedded_store_refuses_writes_and_loses_nothing() {
         ])
         .ok();
     let before = agent.running("kept", 1);
+    let talk = "i=0; while true; do echo line $i and a few words that take some room; i=$((i+1)); sleep 0.01; done";
+    let talks = job("talks")
+        .replace("\"/bin/sleep\"", "\"/bin/sh\"")
+        .replace("[\"600\"]", &format!("[\"-c\", {talk:?}]"));
+    let _ = agent
+        .rove(&["job", "run", "-detach", &agent.job("talks.nomad", &talks)])
+        .ok();
+    let talking = agent.running("talks", 1);
     let filler = unmount.0.path().join("filler");
-    let _ = run(Command::new("dd").args([
-        "if=/dev/zero",
-        "bs=64k",
-        &format!("of={}", filler.display()),
-    ]));
+    for size in ["64k", "1k"] {
+        let _ = run(Command::new("dd")
+            .args(["if=/dev/zero", "oflag=append", "conv=notrunc"])
+            .args([format!("bs={size}"), format!("of={}", filler.display())]));
+    }
     let mut accepted = Vec::new();
     eventually("a refusal", Duration::from_secs(60), || {
         let name = format!("try{}", accepted.len());
@@ -176,11 +241,34 @@ fn a_full_disk_under_the_embedded_store_refuses_writes_and_loses_nothing() {
         }
         Ok(())
     });
+    let logged = || {
+        let folder = unmount.0.path().join("data/alloc").join(&talking[0]);
+        std::fs::read_to_string(folder.join("alloc/logs/t.stdout.0")).unwrap()
+    };
+    // The task goes on though its lines find no room.
+    let mut length = logged().len();
+    eventually("the log to stand still", Duration::from_secs(30), || {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = logged().len();
+        if std::mem::replace(&mut length, now) == now {
+            Ok(())
+        } else {
+            Err(now.to_string())
+        }
+    });
     std::fs::remove_file(&filler).unwrap();
+    eventually("its next lines", Duration::from_secs(30), || {
+        let log = logged();
+        match log.split_once("bytes of output were lost\n") {
+            Some((_, after)) if after.contains("line ") => Ok(()),
+            _ => Err(log.chars().rev().take(200).collect()),
+        }
+    });
     accepted_again(&agent, "after");
     agent.end("KILL");
     agent.restart();
     assert_eq!(agent.running("kept", 1), before);
+    assert_eq!(agent.running("talks", 1), talking);
     for name in ["after".to_owned()].iter().chain(&accepted) {
         let _ = agent.running(name, 1);
     }

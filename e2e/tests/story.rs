@@ -549,6 +549,13 @@ fn redis_round_trip(cluster: &Cluster, address: &str) {
         "redis-cli -h {host} -p {port} set story told && redis-cli -h {host} -p {port} get story"
     );
     assert_eq!(cluster.sh(SERVER, &line).ok(), "OK\ntold\n");
+    let ask = |words: &str| {
+        cluster
+            .sh(SERVER, &format!("redis-cli -h {host} -p {port} {words}"))
+            .ok()
+    };
+    assert!(ask("info server").contains("process_id:1\r\n"));
+    assert_eq!(ask("config get protected-mode"), "protected-mode\nno\n");
 }
 
 #[test]

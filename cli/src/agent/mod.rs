@@ -143,11 +143,30 @@ fn check(config: &AgentConfig) -> Result<()> {
             config.server.bootstrap_expect
         );
     }
+    check_etcd(&config.server.etcd)?;
     if config.client.enabled && !config.server.enabled && config.client.servers.is_empty() {
         bail!("client.servers: a client needs the address of at least one server, \"host:4647\"");
     }
     if config.client.min_dynamic_port > config.client.max_dynamic_port {
         bail!("client.min_dynamic_port is above client.max_dynamic_port");
+    }
+    Ok(())
+}
+
+/// Refuses what would leave the connection to etcd plain, or unproven, against what the file asks for.
+fn check_etcd(etcd: &config::EtcdConfig) -> Result<()> {
+    let tls = etcd.ca_file.is_some() || etcd.cert_file.is_some() || etcd.key_file.is_some();
+    for endpoint in &etcd.endpoints {
+        if endpoint.starts_with("https://") && etcd.ca_file.is_none() {
+            bail!(
+                "server.etcd.ca_file: {endpoint} needs the certificate of the authority that signed etcd's own"
+            );
+        }
+        if endpoint.starts_with("http://") && tls {
+            bail!(
+                "server.etcd.endpoints: {endpoint} is a plain connection, which the given certificates can't protect; write https://"
+            );
+        }
     }
     Ok(())
 }

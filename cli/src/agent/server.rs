@@ -195,6 +195,11 @@ pub fn server_name(config: &AgentConfig) -> String {
     )
 }
 
+/// The time between two compactions: the usual one, shorter only where less than that is kept.
+fn compaction_every(retention: Duration) -> Duration {
+    retention.clamp(Duration::from_secs(1), GcSettings::default().compaction)
+}
+
 fn settings(config: &AgentConfig) -> Settings {
     Settings {
         gc: GcSettings {
@@ -202,6 +207,8 @@ fn settings(config: &AgentConfig) -> Settings {
             job: config.server.job_gc_threshold,
             deployment: config.server.deployment_gc_threshold,
             node: config.server.node_gc_threshold,
+            history: config.server.compaction_retention,
+            compaction: compaction_every(config.server.compaction_retention),
             ..GcSettings::default()
         },
         // Longer than a lease that began just before this server leads.

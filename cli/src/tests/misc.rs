@@ -410,3 +410,35 @@ async fn housekeeping_says_nothing_when_it_is_done() {
         expected
     );
 }
+
+#[tokio::test]
+async fn an_ambiguous_prefix_is_refused_with_all_it_may_mean() {
+    let server = Server::start().await;
+    let two = json!([
+        {"ID": "abcd0000-1", "Namespace": "default", "JobID": "one"},
+        {"ID": "abce0000-2", "Namespace": "default", "JobID": "two"},
+    ]);
+    let call = Call::to(&server.address);
+    for (path, what, words) in [
+        ("evaluations", "evaluations", ["eval", "status", "abc"]),
+        ("nodes", "nodes", ["node", "status", "abc"]),
+        (
+            "deployments",
+            "deployments",
+            ["deployment", "status", "abc"],
+        ),
+        ("allocations", "allocations", ["alloc", "logs", "abc"]),
+        ("allocations", "allocations", ["alloc", "stop", "abc"]),
+    ] {
+        server.get(&format!("/v1/{path}?prefix=ab"), two.clone());
+        let ran = call.run(&words).await;
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{words:?}");
+        let expected = format!("Prefix matched multiple {what}\n\n");
+        assert!(ran.err.starts_with(&expected), "{words:?}: {}", ran.err);
+        for id in ["abcd0000", "abce0000"] {
+            assert!(ran.err.contains(id), "{words:?}: {}", ran.err);
+        }
+    }
+    let asked = server.requests();
+    assert!(asked.iter().all(|request| request.method == "GET"));
+}

@@ -17,6 +17,7 @@ use rove_store::{
 };
 
 use crate::{
+    clock::SECOND,
     decision::{Again, Decision, Object, Require, Write},
     runtime::{Began, Loop, News},
     scheduler::{self, Cluster},
@@ -47,6 +48,16 @@ const COMPLETE: &str = "complete, nothing to do";
 const BLOCKED: &str = "blocked again";
 const ENDED: &str = "failed or canceled";
 
+/// Clocks of servers may differ by this.
+const SKEW: UnixNanos = 60 * SECOND;
+
+/// What a delayed evaluation waits for. One that was made in times to come was made before the clock was set back: it
+/// would wait as much longer, and is due.
+fn due_at(eval: &Eval, now: UnixNanos) -> Option<UnixNanos> {
+    eval.wait_until
+        .filter(|_| eval.create_time <= now.saturating_add(SKEW))
+}
+
 impl Loop for SchedulerLoop {
     const NAME: &'static str = "scheduler";
     const BRANCHES: &'static [&'static str] = &[
@@ -70,7 +81,7 @@ impl Loop for SchedulerLoop {
     ) {
         let mut due = |eval: &Eval| {
             if eval.status == EvalStatus::Pending {
-                let at = eval.wait_until.map_or(now, |until| until.max(now));
+                let at = due_at(eval, now).map_or(now, |until| until.max(now));
                 wake(eval.job(), at, eval.priority);
             }
         };
@@ -143,12 +154,12 @@ impl Loop for SchedulerLoop {
                 .evals_of_job(job)
                 .filter(|eval| eval.status == EvalStatus::Pending && state.plan(eval.id).is_none())
         };
-        let is_due = |eval: &Eval| eval.wait_until.is_none_or(|until| until <= view.now);
+        let is_due = |eval: &Eval| due_at(eval, view.now).is_none_or(|until| until <= view.now);
         let next = pending()
             .filter(|eval| is_due(eval))
             .min_by_key(|eval| (Reverse(eval.priority), eval.create, eval.id));
         let Some(eval) = next else {
-            return match pending().filter_map(|eval| eval.wait_until).min() {
+            return match pending().filter_map(|eval| due_at(eval, view.now)).min() {
                 Some(at) => Decision::at(NOT_DUE, at),
                 None => Decision::wait(NOTHING),
             };
@@ -206,4 +217,40 @@ fn plan_for(eval: &Stored<Eval>, plan: Plan) -> Decision<Arc<Plan>> {
         .requiring([Require::Unchanged(Key::Eval(eval.id), eval.modify)]);
     decision.memo = Some(plan);
     decision
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loops::testing::World;
+
+    #[test]
+    fn a_delayed_evaluation_is_due_at_its_time_or_when_the_clock_was_set_back_before_it_was_made() {
+        let mut world = World::new();
+        let job = world.register("web", 1);
+        let id = world.state.registration(&job).map(|found| found.eval.id);
+        let mut eval = id
+            .and_then(|id| {
+                let now = world.now;
+                crate::loops::cause::new_eval(
+                    &world.state,
+                    &job,
+                    id,
+                    rove_model::eval::TriggeredBy::AllocFailure,
+                    now,
+                )
+            })
+            .expect("the job is registered");
+        let made = world.now;
+        assert_eq!(due_at(&eval, made), None);
+        eval.wait_until = Some(made + 30 * SECOND);
+        for (now, due) in [
+            (made, eval.wait_until),
+            (made + 3_600 * SECOND, eval.wait_until),
+            (made - SECOND, eval.wait_until),
+            (made - 3_600 * SECOND, None),
+        ] {
+            assert_eq!(due_at(&eval, now), due, "{} s", (now - made) / SECOND);
+        }
+    }
 }

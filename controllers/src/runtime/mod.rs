@@ -29,7 +29,7 @@ use self::{
     queue::WorkQueue,
 };
 use crate::{
-    clock::{Clock, SECOND},
+    clock::{Clock, SECOND, Watcher},
     decision::{Again, Decision},
 };
 
@@ -39,7 +39,7 @@ const QUEUE_LIMIT: usize = 1_000_000;
 /// Decisions of one loop under way at once.
 const IN_FLIGHT: usize = 16;
 
-/// The longest sleep, so that a clock that was set forward is noticed.
+/// The longest sleep, so that a clock that was set is noticed.
 const NAP: Duration = Duration::from_secs(30);
 
 /// Changes taken in before the next decision is made.
@@ -211,6 +211,7 @@ impl Runtime {
             memos: BTreeMap::new(),
             parked: Vec::new(),
             tickets: 0,
+            watcher: Watcher::new(began.at),
             noticed: state.revision(),
             state,
             fence,
@@ -265,6 +266,7 @@ struct Run<'a, L: Loop> {
     /// Keys that wait until a decision under way is settled.
     parked: Vec<L::Key>,
     tickets: u64,
+    watcher: Watcher,
     rng: &'a mut StdRng,
 }
 
@@ -286,6 +288,14 @@ impl<L: Loop> Run<'_, L> {
                 return;
             }
             let now = self.runtime.clock.now();
+            if let Some(back) = self.watcher.look(now) {
+                warn!(
+                    name = L::NAME,
+                    seconds = back / SECOND,
+                    "the clock was set back: everything is looked at again"
+                );
+                self.notice(News::Everything);
+            }
             if self.under_way.len() < IN_FLIGHT
                 && self.noticed >= self.state.revision()
                 && let Some(key) = self.queue.pop(now)
@@ -543,3 +553,6 @@ fn hash(name: &str) -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests;

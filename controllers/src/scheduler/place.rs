@@ -334,7 +334,9 @@ impl Placer<'_> {
             .unwrap_or_default();
         let reschedule_events = match placement.previous {
             Some(previous) if placement.reschedule => {
-                let failed_at = previous.status.map_or(self.now, reschedule::failed_at);
+                let failed_at = previous.status.map_or(self.now, |status| {
+                    reschedule::failed_at(previous.alloc, status, self.now)
+                });
                 let policy = group.reschedule_policy.as_ref();
                 reschedule::remembered(previous.alloc, failed_at, policy, self.now)
             }

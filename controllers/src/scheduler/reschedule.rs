@@ -9,14 +9,17 @@ use rove_model::{
 /// How many former reschedules an alloc remembers where attempts are unlimited.
 const REMEMBERED: usize = 5;
 
-/// When an alloc failed: when the last of its tasks ended, else when its agent last wrote of it.
-pub(super) fn failed_at(status: &AllocStatus) -> UnixNanos {
+/// When an alloc failed: when the last of its tasks ended, else when its agent last wrote of it. Both are by the clock
+/// of the node, which may be wrong: it did not fail before it was there, nor does it in times to come.
+pub(super) fn failed_at(alloc: &Alloc, status: &AllocStatus, now: UnixNanos) -> UnixNanos {
     status
         .task_states
         .values()
         .filter_map(|task| task.finished_at)
         .max()
         .unwrap_or(status.modify_time)
+        .max(alloc.create_time)
+        .min(now)
 }
 
 /// The time to wait before the next reschedule, in ns.

@@ -244,6 +244,27 @@ impl DockerDriver {
         }
     }
 
+    /// Removes a container that was made and not started. False when it runs after all: one that is being started is
+    /// waited for by the engine.
+    async fn discard(&self, id: &str) -> Result<bool, DriverError> {
+        let options = RemoveContainerOptionsBuilder::default().v(true).build();
+        let removed = self
+            .engine
+            .client()?
+            .remove_container(id, Some(options))
+            .await;
+        match removed {
+            Ok(()) => Ok(true),
+            Err(error) if status_of(&error) == Some(404) => Ok(true),
+            // It runs, or is just being removed.
+            Err(error) if status_of(&error) == Some(409) => {
+                let found = self.inspect(id).await?;
+                Ok(!found.is_some_and(|found| found.running))
+            }
+            Err(error) => Err(self.engine.failed("remove the container", error)),
+        }
+    }
+
     async fn kill(&self, id: &str, signal: Signal) -> Result<bool, DriverError> {
         let options = KillContainerOptionsBuilder::default()
             .signal(signal.name())
@@ -436,12 +457,18 @@ impl Driver for DockerDriver {
 
     async fn recover(&self, handle: &TaskHandle) -> Result<Recovered, DriverError> {
         let (task, id) = open(handle)?;
-        let Some(found) = self.inspect(id).await? else {
+        let Some(mut found) = self.inspect(id).await? else {
             return Ok(Recovered::Gone);
         };
         if !found.started {
-            self.destroy(handle).await?;
-            return Ok(Recovered::Gone);
+            if self.discard(id).await? {
+                self.destroy(handle).await?;
+                return Ok(Recovered::Gone);
+            }
+            let Some(again) = self.inspect(id).await? else {
+                return Ok(Recovered::Gone);
+            };
+            found = again;
         }
         if !found.running {
             self.drain(task).await?;
@@ -481,8 +508,8 @@ impl Driver for DockerDriver {
         for container in found {
             let Some(id) = container.id else { continue };
             match container.state {
-                // Its agent died between making and starting it. Were it being started just now, it ends here.
-                Some(ContainerSummaryStateEnum::CREATED) => self.remove(&id).await?,
+                // Its agent died between making and starting it; or had it started just before, which takes a while.
+                Some(ContainerSummaryStateEnum::CREATED) if self.discard(&id).await? => {}
                 Some(ContainerSummaryStateEnum::REMOVING) => {}
                 _ => {
                     let labels = container.labels.unwrap_or_default();

@@ -40,6 +40,7 @@ const SERVER: &[&str] = &[
     "job_gc_threshold",
     "deployment_gc_threshold",
     "node_gc_threshold",
+    "compaction_retention",
 ];
 const ETCD: &[&str] = &[
     "endpoints",
@@ -243,6 +244,9 @@ impl Decoder<'_> {
                     self.duration(&path, item, &mut server.deployment_gc_threshold)
                 }
                 "node_gc_threshold" => self.duration(&path, item, &mut server.node_gc_threshold),
+                "compaction_retention" => {
+                    self.duration(&path, item, &mut server.compaction_retention)
+                }
                 "etcd" => {
                     for item in self.block(&path, item) {
                         let path = format!("server.etcd.{}", item.key);

@@ -95,6 +95,8 @@ pub struct ServerConfig {
     pub deployment_gc_threshold: Duration,
     /// How long down nodes are kept.
     pub node_gc_threshold: Duration,
+    /// How much of the store's history is kept when it is compacted.
+    pub compaction_retention: Duration,
 }
 
 /// An etcd to use.
@@ -204,6 +206,7 @@ impl Default for AgentConfig {
                 job_gc_threshold: 4 * HOUR,
                 deployment_gc_threshold: HOUR,
                 node_gc_threshold: 24 * HOUR,
+                compaction_retention: Duration::from_secs(300),
             },
             client: ClientConfig {
                 enabled: false,

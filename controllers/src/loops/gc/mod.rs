@@ -270,6 +270,8 @@ impl GcLoop {
     }
 
     fn sample(&self, memory: &mut GcMemory, state: &State, now: UnixNanos) -> bool {
+        // Of before the clock was set back: by them nothing would be old enough until it comes there again.
+        memory.samples.retain(|(at, _)| *at <= now);
         let due = memory.samples.back().is_none_or(|(at, revision)| {
             now >= after(*at, self.settings.compaction)
                 || state.revision() >= revision.saturating_add(self.settings.compaction_revisions)

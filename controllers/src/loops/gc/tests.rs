@@ -230,3 +230,33 @@ fn the_store_forgets_in_small_steps_and_keeps_five_minutes() {
         world.now += 60 * SECOND;
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_stops_no_compaction() {
+    let looper = GcLoop::default();
+    let mut world = World::new();
+    world.now = 10_000 * SECOND;
+    let mut memory = GcMemory::default();
+    world.register("web", 1);
+    let mut compacted = Vec::new();
+    for minute in 0..20 {
+        if minute == 8 {
+            world.now -= 3_600 * SECOND;
+        }
+        looper.notice(
+            &mut memory,
+            &world.state,
+            News::Keys(&[]),
+            world.now,
+            &mut |_, _, _| {},
+        );
+        let decision = decide_with(&looper, &world, &memory, &GcKey::History);
+        if decision.compact.is_some() {
+            compacted.push(minute);
+        }
+        world.state.delete(&Key::Leader("none".to_owned()));
+        world.now += 60 * SECOND;
+    }
+    let expected: Vec<_> = (5..8).chain(13..20).collect();
+    assert_eq!(compacted, expected, "five minutes after each start");
+}

@@ -89,7 +89,8 @@ impl<'a> Reconciler<'a, '_> {
                 return None;
             }
         }
-        reschedule::next_time(known.alloc, reschedule::failed_at(status), policy)
+        let failed_at = reschedule::failed_at(known.alloc, status, self.now);
+        reschedule::next_time(known.alloc, failed_at, policy)
     }
 
     /// The policy of the version that the alloc runs, else of the current one.

@@ -385,6 +385,32 @@ fn a_failed_alloc_whose_time_has_come_is_replaced_by_any_evaluation() {
 }
 
 #[test]
+fn a_node_whose_clock_is_an_hour_off_delays_no_replacement_and_hurries_none() {
+    for hours in [-1, 1] {
+        let mut world = World::new(3);
+        let mut job = job("j", 1);
+        reschedule(&mut job, unlimited(30));
+        world.run_register(&job);
+        let failed = world.live("j")[0].id;
+        world.now += 10 * SECOND;
+        let real = world.now;
+        world.now += hours * 3_600 * SECOND;
+        world.report(failed, ClientStatus::Failed, Some(false));
+        world.now = real;
+        let outcome = world.run_again("j");
+        let plan = outcome.plan().unwrap();
+        assert!(plan.placements.is_empty());
+        // At the latest its delay from now, at the soonest its delay from when it was placed.
+        let expected = if hours > 0 { 30 } else { 20 };
+        assert_eq!(
+            plan.follow_ups[0].wait_until,
+            Some(real + expected * SECOND),
+            "{hours} h"
+        );
+    }
+}
+
+#[test]
 fn failures_close_together_share_an_evaluation() {
     let mut world = World::new(2);
     let mut job = job("j", 3);

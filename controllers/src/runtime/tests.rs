@@ -1,0 +1,114 @@
+//! The runtime over a store in memory, with a loop and a clock of the test's own.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use rove_store::{
+    election::Election,
+    lease_keeper::{LeaseConfig, LeaseKeeper},
+    memory::MemoryStore,
+    state::{FeederConfig, StateFeeder},
+};
+use tokio::time::Instant;
+
+use super::*;
+
+/// Looks again each second, and counts.
+#[derive(Default)]
+struct Ticks(Arc<AtomicU64>);
+
+const TICKED: &str = "ticked";
+
+impl Loop for Ticks {
+    const NAME: &'static str = "ticks";
+    const BRANCHES: &'static [&'static str] = &[TICKED];
+    type Key = ();
+    type Memory = ();
+    type Memo = ();
+
+    fn begin(&self, _: Began) {}
+
+    fn notice(
+        &self,
+        (): &mut (),
+        _: &State,
+        news: News<'_>,
+        now: UnixNanos,
+        wake: &mut dyn FnMut((), UnixNanos, i32),
+    ) {
+        if matches!(news, News::Everything) {
+            wake((), now, 0);
+        }
+    }
+
+    fn decide(&self, view: &View<'_, Self>, (): &(), _: &mut StdRng) -> Decision {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Decision::at(TICKED, view.now + SECOND)
+    }
+}
+
+/// Tokio's clock, moved by some nanoseconds.
+struct Moved {
+    began: Instant,
+    by: Arc<AtomicI64>,
+}
+
+impl Clock for Moved {
+    fn now(&self) -> UnixNanos {
+        let since = i64::try_from(self.began.elapsed().as_nanos()).unwrap();
+        100_000 * SECOND + since + self.by.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_moved_by_an_hour_either_way_holds_nothing_up() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let keys = Keys::default();
+    let cancel = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let (feeder, state) = StateFeeder::new(store.clone(), keys.clone(), FeederConfig::default());
+    tasks.spawn(feeder.run(cancel.clone()));
+    let lease = LeaseConfig {
+        ttl: 10,
+        resume: None,
+        revoke_on_stop: true,
+        seed: 1,
+    };
+    let keeper = LeaseKeeper::start(store.clone(), lease, &cancel);
+    let election = Election {
+        store: store.clone(),
+        keys: keys.clone(),
+        loops: vec![Ticks::NAME.to_owned()],
+        server: "one".to_owned(),
+        seed: 1,
+    };
+    let (publish, reign) = watch::channel(None);
+    tasks.spawn(election.run(keeper.lease(), publish, cancel.clone()));
+    let by = Arc::new(AtomicI64::new(0));
+    let runtime = Runtime {
+        store,
+        keys,
+        state,
+        clock: Arc::new(Moved {
+            began: Instant::now(),
+            by: by.clone(),
+        }),
+        counters: Counters::default(),
+        seed: 1,
+    };
+    let ticks = Ticks::default();
+    let count = ticks.0.clone();
+    tasks.spawn(runtime.run(ticks, reign, cancel.clone()));
+    for moved in [0, 3_600, -3_600, 3_600, 0] {
+        by.store(moved * SECOND, Ordering::Relaxed);
+        let before = count.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let ticked = count.load(Ordering::Relaxed) - before;
+        assert!((58..=62).contains(&ticked), "{ticked} at {moved}");
+    }
+    cancel.cancel();
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+}
