@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use rove_jobspec::Format;
 use rove_model::job::Job;
 use serde_json::Value;
 
@@ -130,6 +131,16 @@ fn only(cx: &mut Context, source: &Source) -> Result<Job, Failure> {
 
 /// The jobs of a file in HCL, YAML or the API's JSON.
 pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Job>, Failure> {
+    let format = if cx.args.is("json") {
+        Format::Json
+    } else {
+        rove_jobspec::detect(&source.name, &source.text)
+    };
+    jobs_in(cx, source, format)
+}
+
+/// The jobs of a file in this language.
+pub fn jobs_in(cx: &mut Context, source: &Source, format: Format) -> Result<Vec<Job>, Failure> {
     if cx.args.is("hcl1") {
         return Err(unreadable(
             source,
@@ -137,10 +148,13 @@ pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Job>, Failure> {
         ));
     }
     let options = options(cx, source)?;
-    let read = if cx.args.is("json") {
-        rove_jobspec::parse_json(&source.name, &source.text, &options).map(|parsed| vec![parsed])
-    } else {
-        rove_jobspec::parse_any(&source.name, &source.text, &options)
+    let read = match format {
+        Format::Hcl => {
+            rove_jobspec::parse_hcl(&source.name, &source.text, &options).map(|parsed| vec![parsed])
+        }
+        Format::Yaml => rove_jobspec::parse_yaml(&source.name, &source.text, &options),
+        Format::Json => rove_jobspec::parse_json(&source.name, &source.text, &options)
+            .map(|parsed| vec![parsed]),
     };
     match read {
         Ok(parsed) => {

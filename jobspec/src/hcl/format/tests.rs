@@ -1,0 +1,131 @@
+#![allow(clippy::expect_used)]
+
+use super::*;
+
+fn formatted(text: &str) -> String {
+    format("a.hcl", text).unwrap_or_else(|findings| panic!("{findings}\n{text}"))
+}
+
+#[test]
+fn each_rule_of_the_layout_holds() {
+    for (what, given, expected) in [
+        (
+            "indentation",
+            "a {\nb {\n\tc = 1\n    }\n }\n",
+            "a {\n  b {\n    c = 1\n  }\n}\n",
+        ),
+        (
+            "equal signs in a column",
+            "a = 1\nlong=2\n\nb =3\n",
+            "a    = 1\nlong = 2\n\nb = 3\n",
+        ),
+        (
+            "a comment between parts the column",
+            "a = 1\n# c\nlong = 2\n",
+            "a = 1\n# c\nlong = 2\n",
+        ),
+        (
+            "comments in a column",
+            "a = 1 # x\nlong = 22   // y\nb {} /* z */\n",
+            "a    = 1  # x\nlong = 22 // y\nb {}      /* z */\n",
+        ),
+        (
+            "an object of several lines stands alone",
+            "long = 1\na = {\nb=1\ncc=2\n}\n",
+            "long = 1\na = {\n  b  = 1\n  cc = 2\n}\n",
+        ),
+        (
+            "labels and braces",
+            "job   \"a\"\"b\"{\n}\n",
+            "job \"a\" \"b\" {\n}\n",
+        ),
+        ("an empty block", "a { }\nb{}\n", "a {}\nb {}\n"),
+        (
+            "a block on one line",
+            "port \"http\" {to=8080}\n",
+            "port \"http\" { to = 8080 }\n",
+        ),
+        ("a list", "a = [ 1,2 , 3 ]\n", "a = [1, 2, 3]\n"),
+        (
+            "a list of several lines",
+            "a = [\n1,\n  [2,\n3],\n]\n",
+            "a = [\n  1,\n  [2,\n  3],\n]\n",
+        ),
+        (
+            "brackets opened together",
+            "a = f([{\nb = 1\n}])\n",
+            "a = f([{\n  b = 1\n}])\n",
+        ),
+        ("operators", "a = 1+2*-3 - -b\n", "a = 1 + 2 * -3 - -b\n"),
+        ("not", "a = ! b&&!(c==d)\n", "a = !b && !(c == d)\n"),
+        ("a conditional", "a = b?c:-1\n", "a = b ? c : -1\n"),
+        (
+            "calls and indexes",
+            "a = f (b [0], c . d, e...)\n",
+            "a = f(b[0], c.d, e...)\n",
+        ),
+        ("a splat", "a = b [*] . c\n", "a = b[*].c\n"),
+        (
+            "for expressions",
+            "a = {for k,v in (b):k=>v if v!=null}\nc = [for x in [1,2]:x]\n",
+            "a = { for k, v in (b) : k => v if v != null }\nc = [for x in [1, 2] : x]\n",
+        ),
+        (
+            "an object on one line",
+            "a = {b=1,\"c\"=2}\n",
+            "a = { b = 1, \"c\" = 2 }\n",
+        ),
+        (
+            "strings keep their inside",
+            "a   = \"${ b.c }  $${ x ${f(\"}\")} %{ if x }y%{ endif }\"\n",
+            "a = \"${ b.c }  $${ x ${f(\"}\")} %{ if x }y%{ endif }\"\n",
+        ),
+        (
+            "heredocs keep their lines, and their arguments the column",
+            "a {\ndata = <<EOH\n  x   =  1\nEOH\ndestination=\"x\"\nb = <<-X\n   y\n  X\n}\n",
+            "a {\n  data        = <<EOH\n  x   =  1\nEOH\n  destination = \"x\"\n  b           = <<-X\n   y\n  X\n}\n",
+        ),
+        (
+            "blank lines stay",
+            "\n\na = 1\n  \n\nb = 2\n\n",
+            "\n\na = 1\n\n\nb = 2\n\n",
+        ),
+        ("the last line gets its end", "a = 1", "a = 1\n"),
+        ("a comment at the end", "a = 1 # c", "a = 1 # c\n"),
+        ("nothing", "", ""),
+        ("only a comment", "  # c\n", "# c\n"),
+        (
+            "ends of lines as on Windows",
+            "a {\r\nb=1\r\n}\r\n",
+            "a {\r\n  b = 1\r\n}\r\n",
+        ),
+        (
+            "a comment of several lines",
+            "a {\n/* x\n   y */\nb = 1\n}\n",
+            "a {\n  /* x\n   y */\n  b = 1\n}\n",
+        ),
+        (
+            "columns count characters",
+            "ä = 1\nbb = 2\n",
+            "ä  = 1\nbb = 2\n",
+        ),
+        ("a mark of the byte order goes", "\u{feff}a=1\n", "a = 1\n"),
+    ] {
+        // `f([{` and its like need a body that parses.
+        let ours = formatted(given);
+        assert_eq!(ours, expected, "{what}");
+        assert_eq!(formatted(&ours), ours, "{what}, again");
+    }
+}
+
+#[test]
+fn what_is_no_hcl_is_refused_with_its_place() {
+    for (text, place) in [
+        ("a {\n b = \n}\n", (2, 6)),
+        ("a {\n", (2, 1)),
+        ("a = \"x\n", (1, 7)),
+    ] {
+        let findings = format("a.hcl", text).expect_err(text);
+        assert_eq!(findings.position(&findings.list[0]), Some(place), "{text}");
+    }
+}
