@@ -116,7 +116,10 @@ impl Definitions {
         let reference = |name: &str| json!({"$ref": format!("#/definitions/{name}")});
         let mut schema = match field.kind {
             Kind::Text if field.values.is_empty() => reference("text"),
-            Kind::Text => json!({"enum": field.values}),
+            // An empty text says nothing and is no word to offer.
+            Kind::Text => {
+                json!({"anyOf": [{"enum": field.values}, {"type": "string", "maxLength": 0}]})
+            }
             Kind::Integer => json!({"type": "integer"}),
             Kind::Bool => json!({"type": "boolean"}),
             Kind::Duration => reference("duration"),
@@ -197,3 +200,6 @@ fn default(field: &Field) -> Option<Json> {
         Kind::Block(_) | Kind::Blocks(_) | Kind::NamedBlocks(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

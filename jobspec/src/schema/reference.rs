@@ -1,6 +1,6 @@
 //! The reference page of the job specification, in Markdown.
 
-use std::fmt::Write as _;
+use std::{collections::VecDeque, fmt::Write as _};
 
 use super::{Field, JOB, Kind, Table};
 
@@ -20,33 +20,38 @@ Durations are numbers with units, as `30s`, `1h30m` or `100ms`. An empty default
 /// The page.
 #[must_use]
 pub fn markdown() -> String {
-    let mut sections: Vec<(&'static Table, Vec<String>)> = Vec::new();
-    collect(&JOB, "job", &mut sections);
     let mut page = HEAD.to_owned();
-    for (table, paths) in sections {
+    for (table, paths) in tables() {
         section(table, &paths, &mut page);
     }
     page
 }
 
-/// Every table once, with the paths it is at, in the order of the tables.
-fn collect(table: &'static Table, path: &str, sections: &mut Vec<(&'static Table, Vec<String>)>) {
-    let known = sections
-        .iter_mut()
-        .find(|(known, _)| std::ptr::eq(*known, table));
-    match known {
-        Some((_, paths)) => paths.push(path.to_owned()),
-        None => sections.push((table, vec![path.to_owned()])),
-    }
-    for field in table.fields {
-        // These stand for what is explained with the group and the task.
-        if matches!(field.json, "~Tasks" | "~Vault") {
+/// Every table once, with the paths it is at, those nearest to the job first.
+fn tables() -> Vec<(&'static Table, Vec<String>)> {
+    let mut sections: Vec<(&'static Table, Vec<String>)> = Vec::new();
+    let mut next: VecDeque<(&'static Table, String)> = VecDeque::from([(&JOB, "job".to_owned())]);
+    while let Some((table, path)) = next.pop_front() {
+        // What is inside is told where the block is met first.
+        if let Some((_, paths)) = sections
+            .iter_mut()
+            .find(|(known, _)| std::ptr::eq(*known, table))
+        {
+            paths.push(path);
             continue;
         }
-        if let Some(inner) = field.table() {
-            collect(inner, &format!("{path}.{}", field.name), sections);
+        for field in table.fields {
+            // These stand for what is explained with the group and the task.
+            if matches!(field.json, "~Tasks" | "~Vault") {
+                continue;
+            }
+            if let Some(inner) = field.table() {
+                next.push_back((inner, format!("{path}.{}", field.name)));
+            }
         }
+        sections.push((table, vec![path]));
     }
+    sections
 }
 
 fn section(table: &Table, paths: &[String], page: &mut String) {
@@ -125,11 +130,11 @@ fn description(field: &Field) -> String {
     text
 }
 
-/// What Markdown would read as a tag or as the end of a cell; `*` as emphasis.
+/// What Markdown would read as a tag, as emphasis or as the end of a cell.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if matches!(c, '|' | '<' | '>' | '*' | '_' | '[' | ']') {
+        if matches!(c, '|' | '<' | '*') {
             out.push('\\');
         }
         out.push(c);

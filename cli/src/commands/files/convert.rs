@@ -38,7 +38,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
         Format::Hcl => Format::Yaml,
         Format::Yaml | Format::Json => Format::Hcl,
     });
-    let jobs = source::jobs_in(cx, &source, from).map_err(in_other_words)?;
+    let jobs = source::jobs_in(cx, &source, from, source::shown).map_err(in_other_words)?;
     if from == Format::Json {
         for name in convert::unknown_names(&source.text) {
             warn(

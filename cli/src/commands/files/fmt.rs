@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rove_jobspec::Diagnostics;
-
 use super::{diff, write};
 use crate::app::Context;
-use crate::commands::job::source::plain;
+use crate::commands::job::source::{self, plain};
 use crate::failure::{Failure, Outcome};
 
 /// The endings of files that are looked at in a folder.
@@ -121,8 +119,7 @@ fn utf8(shown: &str, bytes: Vec<u8>) -> Result<String, String> {
 }
 
 fn laid_out(cx: &Context, shown: &str, text: &str) -> Result<String, String> {
-    let told = |found: Diagnostics| found.render(cx.ui.colour).trim_end().to_owned();
-    rove_jobspec::format(shown, text).map_err(told)
+    rove_jobspec::format(shown, text).map_err(|found| source::shown(cx, &found))
 }
 
 /// The files that a name stands for, each with the name to show.

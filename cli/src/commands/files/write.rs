@@ -1,28 +1,37 @@
 //! Writing a file so that nobody ever sees half of it: a new file beside it takes its place.
 
+use std::fs::Permissions;
 use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
-/// Puts `text` in the place of the file at `path`, which keeps its mode; a link stays one. The file is made if there is
-/// none.
+/// Puts `text` in the place of the file at `path`, which keeps its mode and owner; a link stays one. The file is made
+/// if there is none.
 pub fn whole(path: &Path, text: &str) -> io::Result<()> {
     // A file that may not be written is not replaced either.
-    let (path, mode) = match std::fs::OpenOptions::new().write(true).open(path) {
-        Ok(file) => (path.canonicalize()?, Some(file.metadata()?.permissions())),
+    let (path, old) = match std::fs::OpenOptions::new().write(true).open(path) {
+        Ok(file) => (path.canonicalize()?, Some(file.metadata()?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),
         Err(error) => return Err(error),
     };
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        // A device or a pipe is written to, not replaced.
+        return std::fs::write(&path, text);
+    }
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let Some(mode) = mode else {
-        // As any new file: the mode follows the umask.
-        return std::fs::write(&path, text);
-    };
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    // The umask takes from this mode what a new file should not have.
+    let mut new = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
     new.write_all(text.as_bytes())?;
-    new.as_file().set_permissions(mode)?;
+    if let Some(old) = old {
+        new.as_file().set_permissions(old.permissions())?;
+        // Only root may give a file away; for anyone else it is their own.
+        let _ = fchown(new.as_file(), Some(old.uid()), Some(old.gid()));
+    }
     new.as_file().sync_all()?;
     new.persist(&path).map_err(|error| error.error)?;
     Ok(())
@@ -32,7 +41,7 @@ pub fn whole(path: &Path, text: &str) -> io::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 

@@ -136,11 +136,16 @@ pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Job>, Failure> {
     } else {
         rove_jobspec::detect(&source.name, &source.text)
     };
-    jobs_in(cx, source, format)
+    jobs_in(cx, source, format, explained)
 }
 
-/// The jobs of a file in this language.
-pub fn jobs_in(cx: &mut Context, source: &Source, format: Format) -> Result<Vec<Job>, Failure> {
+/// The jobs of a file in this language; what is wrong with it is said by `words`.
+pub fn jobs_in(
+    cx: &mut Context,
+    source: &Source,
+    format: Format,
+    words: fn(&Context, &rove_jobspec::Diagnostics) -> String,
+) -> Result<Vec<Job>, Failure> {
     if cx.args.is("hcl1") {
         return Err(unreadable(
             source,
@@ -168,7 +173,7 @@ pub fn jobs_in(cx: &mut Context, source: &Source, format: Format) -> Result<Vec<
             }
             Ok(parsed.into_iter().map(|p| p.job).collect())
         }
-        Err(found) => Err(unreadable(source, &explained(cx, &found))),
+        Err(found) => Err(unreadable(source, &words(cx, &found))),
     }
 }
 
@@ -183,10 +188,15 @@ pub fn unreadable(source: &Source, why: &str) -> Failure {
 /// What is wrong with a file: with its lines for people, in the reference's words for programs.
 pub fn explained(cx: &Context, found: &rove_jobspec::Diagnostics) -> String {
     if cx.ui.live {
-        found.render(cx.ui.colour).trim_end().to_owned()
+        shown(cx, found)
     } else {
         found.reference_text()
     }
+}
+
+/// What is wrong with a file, with its lines.
+pub fn shown(cx: &Context, found: &rove_jobspec::Diagnostics) -> String {
+    found.render(cx.ui.colour).trim_end().to_owned()
 }
 
 /// What the command's flags and the environment say about variables; files are found beside the job file.

@@ -129,3 +129,94 @@ fn what_is_no_hcl_is_refused_with_its_place() {
         assert_eq!(findings.position(&findings.list[0]), Some(place), "{text}");
     }
 }
+
+#[test]
+fn a_change_of_a_token_is_noticed() {
+    assert!(same_tokens("a  = [1,2]", "a = [1, 2]\n"));
+    for (before, after) in [
+        ("a = 1", "a = 2"),
+        ("a = \"x  y\"", "a = \"x y\""),
+        ("a = 1\nb = 2", "a = 1 b = 2"),
+        ("a = b - c", "a = b-c"),
+        ("a = 1\n", "a = 1"),
+    ] {
+        assert!(!same_tokens(before, after), "{before:?} and {after:?}");
+    }
+}
+
+const SAMPLE: &str = r#"# what it is
+job "web" { # c
+  type        = "service"
+  datacenters = ["dc1", "dc2"] // d
+  meta = {
+    "a.b" = "${ NOMAD_ALLOC_ID }"
+    c     = -1
+  }
+
+  group "app" {
+    count = var.n > 1 && !var.off ? var.n * 2 : 1
+    network {
+      port "http" { to = 8080 }
+    }
+    dynamic "task" {
+      for_each = [for x in ["a", "b"] : upper(x) if x != "c"]
+      labels   = [task.value]
+      content {
+        driver = "exec"
+        config {
+          args = concat(local.list[0], local.all[*].name...)
+          script = <<-EOH
+            a   =  ${ b.c }
+          EOH
+          last = { for k, v in local.m : k => v }
+        }
+      }
+    }
+  }
+}
+"#;
+
+/// The tokens of a text with other blanks between them: none only where there were none.
+fn with_other_blanks(text: &str, mut blanks: impl Iterator<Item = u8>) -> String {
+    let mut out = String::new();
+    let mut end = 0;
+    for token in tokens::tokens(text) {
+        let had_some = token.span.start > end;
+        let count = usize::from(blanks.next().unwrap_or(0) % 4) + usize::from(had_some);
+        let tab = blanks.next().unwrap_or(0) % 3 == 0;
+        out.extend(std::iter::repeat_n(if tab { '\t' } else { ' ' }, count));
+        out.push_str(&text[token.span.clone()]);
+        end = token.span.end;
+    }
+    out
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn blanks_between_tokens_make_no_difference(blanks in proptest::collection::vec(proptest::prelude::any::<u8>(), 600)) {
+        let other = with_other_blanks(SAMPLE, blanks.into_iter());
+        let expected = formatted(SAMPLE);
+        proptest::prop_assert_eq!(formatted(&other), expected);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic_and_what_is_laid_out_stays(text in "[a-c ={}\\[\\]()\"$%<>\\-#/*\\n\\t.,?:!&é0-9]{0,60}|(?s).{0,60}") {
+        if let Ok(once) = format("a.hcl", &text) {
+            proptest::prop_assert_eq!(format("a.hcl", &once).ok(), Some(once));
+        }
+        let _ = tokens::tokens(&text);
+    }
+
+    #[test]
+    fn damaged_hcl_is_refused_or_laid_out_for_good(at in 0_usize..900, cut in 0_usize..20, insert in "[ \\n={}\\[\\]\"$<~a#-]{0,4}") {
+        let at = at.min(SAMPLE.len());
+        let end = (at + cut).min(SAMPLE.len());
+        let mut text = SAMPLE.to_owned();
+        text.replace_range(at..end, &insert);
+        if let Ok(once) = format("a.hcl", &text) {
+            proptest::prop_assert_eq!(format("a.hcl", &once).ok(), Some(once));
+        }
+    }
+}
