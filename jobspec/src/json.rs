@@ -4,6 +4,7 @@
 //! does it; keys may be written in any case, as there.
 
 mod text;
+mod write;
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::{
     schema::{JOB, Kind, Table},
     source::{Source, Span},
 };
+
+pub(crate) use write::as_written;
 
 /// The most mistakes that are looked for.
 const MOST_MISTAKES: usize = 100;

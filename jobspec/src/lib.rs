@@ -4,8 +4,10 @@
 //! mistakes of a file are reported at once. No text makes this panic, run for long or use much more memory than it is
 //! long.
 
+pub mod convert;
 mod decode;
 pub mod diagnostics;
+mod encode;
 mod files;
 pub mod hcl;
 mod hcl1;
@@ -26,7 +28,10 @@ use rove_model::{job::Job, supported::Unsupported, validate::Report};
 pub use decode::Spans;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use files::{Folder, MAX_FILE};
-pub use hcl::functions::{Files, NoFiles};
+pub use hcl::{
+    format,
+    functions::{Files, NoFiles},
+};
 use source::Source;
 pub use yaml::to_yaml;
 

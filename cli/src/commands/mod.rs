@@ -3,6 +3,7 @@
 pub mod alloc;
 pub mod deployment;
 pub mod eval;
+mod files;
 pub mod job;
 pub mod lookup;
 pub mod monitor;
@@ -30,6 +31,7 @@ const TABLES: &[&[Command]] = &[
     system::COMMANDS,
     operator::COMMANDS,
     version::COMMANDS,
+    files::COMMANDS,
     kubectl::COMMANDS,
 ];
 
@@ -187,6 +189,10 @@ pub fn overview(program: &str) -> String {
         .collect();
     groups.extend(single(&["agent-info", "version"]));
     list("Other commands, by what they are about", &groups);
+    list(
+        "Files, without an agent",
+        &single(&["convert", "fmt", "explain"]),
+    );
     list(
         "As with kubectl",
         &single(&["apply", "get", "describe", "delete", "scale", "diff"]),

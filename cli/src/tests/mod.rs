@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod allocs;
+mod files;
 mod jobs;
 mod misc;
 mod mistakes;

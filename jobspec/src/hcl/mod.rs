@@ -1,12 +1,15 @@
 //! HCL text to a tree of evaluated blocks.
 
 mod eval;
+mod format;
 pub mod functions;
 mod heredoc;
+mod quote;
 mod recover;
 mod scan;
 mod types;
 mod variables;
+mod write;
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -15,6 +18,9 @@ use hcl_edit::{
     expr::Expression,
     structure::{self, BlockLabel, Structure},
 };
+
+pub use self::format::format;
+pub(crate) use self::write::{as_written, is_name};
 
 use self::eval::Evaluator;
 use crate::{

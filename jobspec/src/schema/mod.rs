@@ -4,10 +4,16 @@
 //! same shape in the API's JSON goes under a name with `~` in front, which the table's `finish` turns into what it
 //! stands for.
 
+mod explain;
+mod json_schema;
+mod reference;
 mod tables;
 
 use serde_json::{Map, Value as Json};
 
+pub use explain::{Found, NotFound, find};
+pub use json_schema::{json_schema, json_schema_text};
+pub use reference::markdown;
 pub use tables::JOB;
 
 /// What a field holds.
@@ -48,8 +54,14 @@ pub struct Field {
     pub json: &'static str,
     /// What it holds.
     pub kind: Kind,
-    /// What it is.
+    /// What it is, in a sentence or two.
     pub doc: &'static str,
+    /// What it is when it is left out; empty where that is nothing.
+    pub default: &'static str,
+    /// The unit of a number; empty where it has none or the value names it.
+    pub unit: &'static str,
+    /// The words it may be; empty where it may be anything.
+    pub values: &'static [&'static str],
 }
 
 /// One kind of block.
@@ -65,6 +77,8 @@ pub struct Table {
     pub fields: &'static [Field],
     /// Turns what was read into the API's shape.
     pub finish: Option<fn(&mut Map<String, Json>)>,
+    /// Turns the API's shape back into what is written.
+    pub restore: Option<fn(&mut Map<String, Json>)>,
 }
 
 impl Table {
@@ -92,6 +106,21 @@ impl Table {
 }
 
 impl Field {
+    /// The same field with what it is when it is left out.
+    const fn default(self, default: &'static str) -> Self {
+        Self { default, ..self }
+    }
+
+    /// The same field with the unit of its number.
+    const fn unit(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
+    }
+
+    /// The same field with the words it may be.
+    const fn values(self, values: &'static [&'static str]) -> Self {
+        Self { values, ..self }
+    }
+
     /// It can be written as a block.
     #[must_use]
     pub fn may_be_block(&self) -> bool {

@@ -27,6 +27,7 @@ mod write;
 
 use std::sync::Arc;
 
+pub(crate) use write::as_written;
 pub use write::to_yaml;
 
 use crate::{

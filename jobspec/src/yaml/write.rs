@@ -1,47 +1,33 @@
 //! A job as YAML that reads back as the same job.
 
-use rove_model::{duration::Nanos, job::Job};
-use serde_json::{Map, Value as Json};
+use rove_model::job::Job;
+use serde_json::Value as Json;
 
 use super::{API_VERSION, label_key};
-use crate::schema::{Field, JOB, Kind, Table};
+use crate::{
+    encode::{self, Detail, Said, Written},
+    schema::Table,
+};
 
-/// Numbers and bools whose zero says nothing.
-const ZERO_SAYS_NOTHING: [&str; 19] = [
-    "all_at_once",
-    "cores",
-    "disable_default_tcp_check",
-    "disk",
-    "enable_tag_override",
-    "expose",
-    "failures_before_critical",
-    "grpc_use_tls",
-    "ignore_warnings",
-    "iops",
-    "leader",
-    "mbits",
-    "memory_max",
-    "native",
-    "per_alloc",
-    "static",
-    "success_before_passing",
-    "tls_skip_verify",
-    "to",
-];
-
-/// The job as one YAML document, with its defaults where they are filled in.
+/// A registered job as one YAML document, without what says nothing.
 #[must_use]
 pub fn to_yaml(job: &Job) -> String {
-    let json = serde_json::to_value(job).unwrap_or(Json::Null);
+    document(job, Detail::Registered)
+}
+
+/// A job that was read as one YAML document: what it says, no more and no less.
+pub(crate) fn as_written(job: &Job) -> String {
+    document(job, Detail::AsWritten)
+}
+
+fn document(job: &Job, detail: Detail) -> String {
     let mut spec = Vec::new();
-    if let Json::Object(object) = &json {
-        for (name, value) in fields(&JOB, object) {
-            match name {
-                // In metadata.
-                "id" | "namespace" => {}
-                "name" if value == Yaml::Text(job.id.clone()) => {}
-                name => spec.push((name.to_owned(), value)),
-            }
+    for (name, value) in fields(encode::job(job, detail)) {
+        match name.as_str() {
+            // In metadata.
+            "id" | "namespace" => {}
+            "name" if value == Yaml::Text(job.id.clone()) => {}
+            _ => spec.push((name, value)),
         }
     }
     let mut metadata = vec![("name".to_owned(), Yaml::Text(job.id.clone()))];
@@ -67,140 +53,38 @@ enum Yaml {
     Map(Vec<(String, Yaml)>),
 }
 
-/// The fields of an object that say something.
-fn fields(table: &'static Table, object: &Map<String, Json>) -> Vec<(&'static str, Yaml)> {
-    let mut found: Vec<(&'static str, Yaml)> = Vec::new();
-    for field in table.fields {
-        let value = match field.json {
-            "~Ports" => Some(all_ports(object)),
-            "Update" if std::ptr::eq(table, &raw const JOB) => {
-                object.get("Update").map(without_zeros)
+fn fields(block: Written) -> Vec<(String, Yaml)> {
+    let fields = block.fields.into_iter().map(|(field, said)| {
+        let value = match said {
+            Said::Value(value) => any(&value),
+            Said::Map(map) => any(&Json::Object(map)),
+            Said::Block(block) => Yaml::Map(fields(block)),
+            Said::Blocks(blocks) => {
+                let table = field.table();
+                let elements = blocks.into_iter().map(|block| element(table, block));
+                Yaml::List(elements.collect())
             }
-            json => object.get(json).cloned(),
         };
-        let Some(value) = value else { continue };
-        // These say something by being zero or empty.
-        let explicit = match field.name {
-            "cores" => value == 0 && object.get("CPU").is_none_or(Json::is_null),
-            "destination" => value == "" && table.title == "artifact",
-            _ => false,
-        };
-        if explicit {
-            found.push((field.yaml_name(), any(&value)));
-        } else if let Some(value) = one(field, &value) {
-            found.push((field.yaml_name(), value));
-        }
-    }
-    found
+        (field.yaml_name().to_owned(), value)
+    });
+    fields.collect()
 }
 
-/// Both lists of a network.
-fn all_ports(network: &Map<String, Json>) -> Json {
-    let list = |name: &str| {
-        network
-            .get(name)
-            .and_then(Json::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
-    let mut ports = list("ReservedPorts");
-    ports.extend(list("DynamicPorts"));
-    Json::Array(ports)
-}
-
-/// A registered job keeps only two fields there; the zeros of the others are no wish of anyone.
-fn without_zeros(update: &Json) -> Json {
-    let Json::Object(update) = update else {
-        return update.clone();
-    };
-    // Only a registered job's update has an empty text here.
-    if update.get("HealthCheck").is_none_or(|check| check != "") {
-        return Json::Object(update.clone());
-    }
-    let said = |value: &Json| {
-        !matches!(value.as_i64(), Some(0)) && *value != Json::Bool(false) && *value != ""
-    };
-    let kept: Map<String, Json> = update
-        .iter()
-        .filter(|(_, value)| said(value))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    if kept.is_empty() {
-        Json::Null
-    } else {
-        Json::Object(kept)
-    }
-}
-
-/// The block that says nothing when it is empty: any other says something by being there.
-const SAYS_NOTHING_EMPTY: &str = "consul";
-
-fn one(field: &'static Field, value: &Json) -> Option<Yaml> {
-    let is_zero = matches!(value.as_i64(), Some(0)) || *value == Json::Bool(false);
-    if is_zero && ZERO_SAYS_NOTHING.contains(&field.name) {
-        return None;
-    }
-    match (field.kind, value) {
-        (_, Json::Null) => None,
-        (_, Json::String(text)) if text.is_empty() => None,
-        (_, Json::Array(list)) if list.is_empty() => None,
-        (Kind::Duration, Json::Number(nanos)) => {
-            let text = Nanos(nanos.as_i64().unwrap_or(0)).to_string();
-            Some(Yaml::Text(short(&text).to_owned()))
-        }
-        (Kind::Block(table), Json::Object(object)) => {
-            let fields = fields(table, object);
-            let says = !fields.is_empty() || field.name != SAYS_NOTHING_EMPTY;
-            says.then(|| Yaml::Map(owned(fields)))
-        }
-        (Kind::Blocks(table), Json::Array(list)) => Some(Yaml::List(
-            list.iter().map(|value| element(table, value)).collect(),
-        )),
-        (Kind::NamedBlocks(table), Json::Object(map)) if !map.is_empty() => {
-            let named = map.iter().map(|(name, value)| {
-                let mut value = value.clone();
-                value[table.label.unwrap_or("Name")] = name.clone().into();
-                element(table, &value)
-            });
-            Some(Yaml::List(named.collect()))
-        }
-        (Kind::NamedBlocks(_) | Kind::TextMap | Kind::TextsMap, Json::Object(map))
-            if map.is_empty() =>
-        {
-            None
-        }
-        (_, value) => Some(any(value)),
-    }
-}
-
-fn owned(fields: Vec<(&'static str, Yaml)>) -> Vec<(String, Yaml)> {
-    fields
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
-}
-
-fn element(table: &'static Table, value: &Json) -> Yaml {
-    let Json::Object(object) = value else {
-        return any(value);
-    };
+/// One of a list of blocks: its label is a key.
+fn element(table: Option<&'static Table>, mut block: Written) -> Yaml {
     let mut map = Vec::new();
-    if let (Some(key), Some(label)) = (label_key(table), table.label)
-        && let Some(label) = object.get(label).and_then(Json::as_str)
-    {
-        map.push((key.to_owned(), Yaml::Text(label.to_owned())));
+    if let (Some(table), Some(label)) = (table, block.label.take()) {
+        let key = label_key(table).or_else(|| {
+            let label = table.label?;
+            let field = table.fields.iter().find(|field| field.json == label)?;
+            Some(field.yaml_name())
+        });
+        if let Some(key) = key {
+            map.push((key.to_owned(), Yaml::Text(label)));
+        }
     }
-    map.extend(owned(fields(table, object)));
+    map.extend(fields(block));
     Yaml::Map(map)
-}
-
-/// A duration without the zeros that Go ends it with.
-fn short(text: &str) -> &str {
-    let text = text
-        .strip_suffix("m0s")
-        .map_or(text, |rest| &text[..rest.len() + 1]);
-    text.strip_suffix("h0m")
-        .map_or(text, |rest| &text[..rest.len() + 1])
 }
 
 fn any(value: &Json) -> Yaml {

@@ -173,7 +173,6 @@ fn only(cx: &mut Context, source: &Source) -> Result<Parsed, Failure> {
     }
 }
 
-/// The jobs of a file in HCL, YAML or the API's JSON.
 /// What can't go with `-hcl1`.
 fn check_flags(cx: &Context) -> Result<(), Failure> {
     let refused = |why: &str| Err(Failure::new(format!("Invalid job options: {why}")));
@@ -189,16 +188,34 @@ fn check_flags(cx: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The language of a file, by the command's flags, its name, or its beginning.
+pub fn language(cx: &Context, source: &Source) -> Format {
+    if cx.args.is("json") {
+        return Format::Json;
+    }
+    match rove_jobspec::detect(&source.name, &source.text) {
+        Format::Hcl if cx.args.is("hcl1") => Format::Hcl1,
+        other => other,
+    }
+}
+
+/// The jobs of a file in HCL, YAML or the API's JSON.
 pub fn jobs(cx: &mut Context, source: &Source) -> Result<Vec<Parsed>, Failure> {
+    jobs_in(cx, source, language(cx, source))
+}
+
+/// The jobs of a file in this language.
+pub fn jobs_in(cx: &mut Context, source: &Source, format: Format) -> Result<Vec<Parsed>, Failure> {
     check_flags(cx)?;
     let options = options(cx, source)?;
-    let read = if cx.args.is("json") {
-        rove_jobspec::parse_json(&source.name, &source.text, &options).map(|parsed| vec![parsed])
-    } else if cx.args.is("hcl1") && rove_jobspec::detect(&source.name, &source.text) == Format::Hcl
-    {
-        rove_jobspec::parse_hcl1(&source.name, &source.text, &options).map(|parsed| vec![parsed])
-    } else {
-        rove_jobspec::parse_any(&source.name, &source.text, &options)
+    let one = |parsed| vec![parsed];
+    let read = match format {
+        Format::Hcl => {
+            rove_jobspec::parse_hcl_of_any_age(&source.name, &source.text, &options).map(one)
+        }
+        Format::Hcl1 => rove_jobspec::parse_hcl1(&source.name, &source.text, &options).map(one),
+        Format::Yaml => rove_jobspec::parse_yaml(&source.name, &source.text, &options),
+        Format::Json => rove_jobspec::parse_json(&source.name, &source.text, &options).map(one),
     };
     match read {
         Ok(parsed) => {
