@@ -92,6 +92,11 @@ fn each_rule_of_the_layout_holds() {
         ),
         ("the last line gets its end", "a = 1", "a = 1\n"),
         ("a comment at the end", "a = 1 # c", "a = 1 # c\n"),
+        (
+            "blanks behind a comment go",
+            "a = 1 # c  \n// d\t\n",
+            "a = 1 # c\n// d\n",
+        ),
         ("nothing", "", ""),
         ("only a comment", "  # c\n", "# c\n"),
         (

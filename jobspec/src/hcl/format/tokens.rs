@@ -87,8 +87,8 @@ fn kind_at(rest: &str, first: char) -> (Kind, usize) {
     match first {
         '\n' => (Kind::Newline, 1),
         '\r' => (Kind::Newline, 2),
-        '#' => (Kind::Comment, without_return(rest, line())),
-        '/' if rest.starts_with("//") => (Kind::Comment, without_return(rest, line())),
+        '#' => (Kind::Comment, without_blanks(rest, line())),
+        '/' if rest.starts_with("//") => (Kind::Comment, without_blanks(rest, line())),
         '/' if rest.starts_with("/*") => {
             let end = rest[2..].find("*/").map_or(rest.len(), |end| end + 4);
             (Kind::Comment, end)
@@ -122,8 +122,9 @@ fn kind_at(rest: &str, first: char) -> (Kind, usize) {
     }
 }
 
-fn without_return(rest: &str, end: usize) -> usize {
-    rest[..end].strip_suffix('\r').map_or(end, str::len)
+/// The end of a comment: blanks behind it are none of it.
+fn without_blanks(rest: &str, end: usize) -> usize {
+    rest[..end].trim_end_matches([' ', '\t', '\r']).len()
 }
 
 fn is_name_part(c: char) -> bool {
