@@ -595,7 +595,7 @@ impl Number {
         let exponent = power + length - 1;
         // As many digits as are asked for; with the fewest that do, six.
         let most = digits.map_or(6, |digits| i64::try_from(digits.max(1)).unwrap_or(6));
-        let most = if digits.is_some() && most > length && length >= exponent + 1 {
+        let most = if digits.is_some() && most > length && length > exponent {
             length
         } else {
             most
