@@ -304,7 +304,7 @@ fn what_a_language_can_not_say_is_refused_by_name() {
 fn what_a_job_holds_beside_its_file_is_named() {
     let stored = job(
         json!({"ID": "a", "Stop": true, "Payload": "eA==", "Version": 3, "Status": "dead",
-        "JobModifyIndex": 7, "TaskGroups": [{"Name": "g", "Scaling": {"Max": 3, "Target": {"Job": "a"}, "ID": "x"}}]}),
+        "JobModifyIndex": 7, "TaskGroups": [{"Name": "g", "Scaling": {"Max": 3, "Type": "horizontal", "Target": {"Job": "a"}, "ID": "x"}}]}),
     );
     for format in [Format::Hcl, Format::Yaml] {
         let converted = convert(&stored, format).unwrap();
@@ -518,11 +518,24 @@ fn settled(job: &Job) -> Job {
     job
 }
 
+/// A file that doesn't name these of a group's scaling is refused.
+fn with_what_scaling_needs(mut job: Job) -> Job {
+    for scaling in job
+        .task_groups
+        .iter_mut()
+        .filter_map(|group| group.scaling.as_mut())
+    {
+        scaling.max.get_or_insert(3);
+        scaling.type_name = "horizontal".to_owned();
+    }
+    job
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_job_goes_from_each_language_to_each_other(job in any_job()) {
+    fn any_job_goes_from_each_language_to_each_other(job in any_job().prop_map(with_what_scaling_needs)) {
         goes_all_ways("generated", &settled(&job));
         for format in FORMATS {
             let text = convert(&job, format).unwrap().text;

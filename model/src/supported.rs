@@ -565,7 +565,7 @@ mod tests {
                 "group[\"g\"].task[\"t\"].artifact: this version of rove does not support artifacts; put the files into the image or on the node",
             ),
             (
-                group(json!({"Constraints": [{"Operand": "distinct_hosts"}]})),
+                group(json!({"Constraints": [{"Operand": "resembles"}]})),
                 "group[\"g\"].constraint: this version of rove does not support constraints with this operator",
             ),
             (

@@ -152,8 +152,9 @@ async fn convert_evaluates_variables_and_keeps_nothing_back() {
     assert_eq!((ran.out.as_str(), ran.code), (HCL, 0));
     assert_eq!(
         ran.err,
-        "Warning: -: TaskGroups[0].Cuont is no field of a job and is left out\n\
-         Warning: -: job \"web\": a job file has no word for Stop, which is left out\n"
+        "-:7:29: warning: Unknown field\n 7 |                 \"Count\": 2, \"Cuont\": 3,\n   \
+         |                             ^^^^^^^\n  A field named \"Cuont\" is not known here and is left out. Did you mean \
+         \"Count\"?\nWarning: -: job \"web\": a job file has no word for Stop, which is left out\n"
     );
 }
 
@@ -232,7 +233,7 @@ async fn convert_tells_what_is_wrong_and_where() {
         ),
         (
             vec!["convert", "bad.json"],
-            "bad.json:1:35: error: Wrong type\n",
+            "bad.json:1:33: error: Wrong type\n",
         ),
     ] {
         let ran = call(folder.path()).run(&words).await;

@@ -299,9 +299,11 @@ async fn variables_come_from_flags_files_and_the_environment() {
 async fn a_job_as_json_is_taken_as_it_is() {
     let server = Server::start().await;
     server.on("PUT /v1/jobs", Answer::json(&json!({"EvalID": "e"})));
-    for text in ["{\"Job\": {\"ID\": \"a\"}}", "{\"ID\": \"a\"}"] {
+    let job = json!({"ID": "a", "TaskGroups": [{"Name": "g", "Tasks": [
+        {"Name": "t", "Driver": "docker", "Config": {"image": "redis:3.2"}}]}]});
+    for text in [json!({"Job": job}).to_string(), job.to_string()] {
         let ran = Call::to(&server.address)
-            .typing(text)
+            .typing(&text)
             .run(&["job", "run", "-json", "-detach", "-"])
             .await;
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -351,7 +353,7 @@ async fn a_file_of_2017_is_taken_with_a_warning_or_if_it_is_asked_for_without() 
     for body in bodies {
         assert_eq!(
             body["Submission"],
-            json!({"Source": OF_2017, "Format": "hcl1"})
+            json!({"Source": OF_2017, "Format": "hcl1", "VariableFlags": {}, "Variables": ""})
         );
         let task = &body["Job"]["TaskGroups"][0]["Tasks"][0];
         assert_eq!(task["Config"], json!({"image": "redis:3.2"}));
@@ -439,18 +441,13 @@ async fn a_file_that_fits_neither_age_is_refused_as_hcl2_and_with_hcl1_as_hcl1()
     let ran = call.run(&["job", "validate", "old.nomad"]).await;
     assert_eq!(ran.code, 1);
     assert!(
-        ran.err.contains("old.nomad:8,7-8: Invalid argument name;"),
+        ran.err
+            .contains("old.nomad:8:7: error: Invalid argument name\n"),
         "{}",
         ran.err
     );
     let ran = call.run(&["job", "validate", "-hcl1", "old.nomad"]).await;
     assert_eq!(ran.code, 1);
-    assert_eq!(
-        ran.err,
-        "Error getting job struct: Error parsing job file from old.nomad:\nold.nomad:3,5-11: Unsupported argument; An argument named \"drvier\" is not expected here. Did you mean \"driver\"?\n"
-    );
-    call.live = true;
-    let ran = call.run(&["job", "validate", "-hcl1", "old.nomad"]).await;
     assert!(
         ran.err
             .contains("old.nomad:3:5: error: Unsupported argument\n"),

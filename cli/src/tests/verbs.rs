@@ -297,7 +297,7 @@ async fn applying_says_what_it_did_and_leaves_unchanged_jobs_alone() {
     // What "get jobs -o json" prints can be applied again, and nothing is nothing.
     for (input, out, err) in [
         (
-            r#"{"apiVersion": "rove/v1", "kind": "List", "items": [{"ID": "web"}]}"#,
+            r#"{"apiVersion": "rove/v1", "kind": "List", "items": [{"ID": "web", "TaskGroups": [{"Name": "g", "Tasks": [{"Name": "t", "Driver": "docker", "Config": {"image": "x"}}]}]}]}"#,
             "job/web unchanged\n",
             "",
         ),
