@@ -219,19 +219,12 @@ fn paths_that_end_with(path: &str) -> Vec<String> {
                 && table
                     .called(first)
                     .is_some_and(|called| std::ptr::eq(called, field))
-                && find(
-                    &format!("{here}.{}", rest.join("."))
-                        .trim_end_matches('.')
-                        .to_owned(),
-                )
-                .is_ok()
             {
-                let end = if rest.is_empty() {
-                    here.clone()
-                } else {
-                    format!("{here}.{}", rest.join("."))
-                };
-                found.push(end);
+                let whole: Vec<&str> = [here.as_str()].iter().chain(rest).copied().collect();
+                let whole = whole.join(".");
+                if find(&whole).is_ok() {
+                    found.push(whole);
+                }
             }
             if let Some(inner) = field.table() {
                 walk(inner, &here, wanted, found);

@@ -188,7 +188,7 @@ fn with_other_blanks(text: &str, mut blanks: impl Iterator<Item = u8>) -> String
     for token in tokens::tokens(text) {
         let had_some = token.span.start > end;
         let count = usize::from(blanks.next().unwrap_or(0) % 4) + usize::from(had_some);
-        let tab = blanks.next().unwrap_or(0) % 3 == 0;
+        let tab = blanks.next().unwrap_or(0).is_multiple_of(3);
         out.extend(std::iter::repeat_n(if tab { '\t' } else { ' ' }, count));
         out.push_str(&text[token.span.clone()]);
         end = token.span.end;
