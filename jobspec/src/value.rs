@@ -99,6 +99,15 @@ impl Value {
         }
     }
 
+    /// How deep lists and maps are nested in it; 0 for anything else.
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Self::List(list) => 1 + list.iter().map(Self::depth).max().unwrap_or(0),
+            Self::Map(map) => 1 + map.values().map(Self::depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// As JSON; what is unknown becomes null.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

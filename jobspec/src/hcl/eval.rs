@@ -36,6 +36,9 @@ const MAX_SIZE: usize = 32 << 20;
 /// Expressions inside one another, over locals too.
 const MAX_DEPTH: usize = 200;
 
+/// Lists and maps inside one another in a value that has a name or goes into the job.
+const MAX_VALUE_DEPTH: usize = 100;
+
 /// Names that an expression sees, innermost last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scope {
@@ -164,6 +167,19 @@ impl<'a> Evaluator<'a> {
         let value = self.eval_inner(expression, span);
         self.depth -= 1;
         value
+    }
+
+    /// The value of an expression that others build on: refused when it is nested deeper than what walks over it may go.
+    pub(crate) fn eval_shallow(&mut self, expression: &Expression) -> Value {
+        let value = self.eval(expression);
+        if value.depth() <= MAX_VALUE_DEPTH {
+            return value;
+        }
+        self.fail(
+            "Too deeply nested",
+            format!("Lists and maps may be nested {MAX_VALUE_DEPTH} levels deep at most."),
+            expression.span(),
+        )
     }
 
     fn eval_inner(&mut self, expression: &Expression, span: Option<Span>) -> Value {

@@ -418,15 +418,16 @@ struct Unfolder<'e, 'a> {
 
 impl Unfolder<'_, '_> {
     fn block(&mut self, block: &structure::Block, depth: usize) -> tree::Block {
+        // In free form each label nests what is inside once more.
+        let inner = depth + 1 + block.labels.len();
+        let labels = block.labels.iter().take(MAX_BLOCK_DEPTH);
         tree::Block {
             kind: block.ident.as_str().to_owned(),
-            labels: block
-                .labels
-                .iter()
+            labels: labels
                 .map(|label| (label.as_str().to_owned(), span_of(label_span(label))))
                 .collect(),
             header: header(block),
-            body: self.body(&block.body, depth + 1),
+            body: self.body(&block.body, inner),
         }
     }
 
@@ -435,7 +436,9 @@ impl Unfolder<'_, '_> {
         if depth > MAX_BLOCK_DEPTH {
             self.evaluator.found.push(Diagnostic::error(
                 "Too deeply nested",
-                format!("Blocks may be nested {MAX_BLOCK_DEPTH} levels deep at most."),
+                format!(
+                    "Blocks may be nested {MAX_BLOCK_DEPTH} levels deep at most, their labels included."
+                ),
                 body.span(),
             ));
             return out;
@@ -445,7 +448,7 @@ impl Unfolder<'_, '_> {
                 Structure::Attribute(attribute) => out.attributes.push(tree::Attribute {
                     name: attribute.key.as_str().to_owned(),
                     name_span: span_of(attribute.key.span()),
-                    value: self.evaluator.eval(&attribute.value),
+                    value: self.evaluator.eval_shallow(&attribute.value),
                     value_span: value_span(&attribute.value),
                 }),
                 Structure::Block(block) if block.ident.as_str() == "dynamic" => {
@@ -505,7 +508,7 @@ impl Unfolder<'_, '_> {
                 return fail("The iterator is a bare name.", span, self.evaluator);
             }
         };
-        let collection = self.evaluator.eval(&for_each.value);
+        let collection = self.evaluator.eval_shallow(&for_each.value);
         let unknown = collection == Value::Unknown;
         let Some(pairs) = eval::pairs(collection) else {
             if !unknown {
@@ -535,9 +538,9 @@ impl Unfolder<'_, '_> {
             if let Some(labels) = labels {
                 out.push(tree::Block {
                     kind: kind.to_owned(),
-                    labels,
                     header: place.clone(),
-                    body: self.body(&content.body, depth + 1),
+                    body: self.body(&content.body, depth + 1 + labels.len()),
+                    labels,
                 });
             }
             self.evaluator.scope.back_to(mark);
@@ -553,6 +556,7 @@ impl Unfolder<'_, '_> {
         let texts = match &value {
             Value::List(list) => list
                 .iter()
+                .take(MAX_BLOCK_DEPTH)
                 .map(|label| label.to_text().map(|text| (text, span.clone())))
                 .collect(),
             _ => None,

@@ -145,7 +145,7 @@ fn declared<'b>(
                         wanted: types::Type::Any,
                         typed: false,
                         sensitive: false,
-                        value: Some(evaluator.eval(&attribute.value)),
+                        value: Some(evaluator.eval_shallow(&attribute.value)),
                         value_span: attribute.value.span(),
                         value_is_default: true,
                         validations: Vec::new(),
@@ -197,7 +197,7 @@ fn declaration(
                     )),
                 },
                 "default" => {
-                    variable.value = Some(evaluator.eval(&attribute.value));
+                    variable.value = Some(evaluator.eval_shallow(&attribute.value));
                     variable.value_span = attribute.value.span();
                 }
                 "description" => {
@@ -212,7 +212,7 @@ fn declaration(
                         ));
                     }
                 }
-                "sensitive" => match evaluator.eval(&attribute.value) {
+                "sensitive" => match evaluator.eval_shallow(&attribute.value) {
                     Value::Bool(sensitive) => variable.sensitive = sensitive,
                     Value::Unknown => {}
                     _ => evaluator.found.push(Diagnostic::error(
@@ -426,7 +426,7 @@ fn file_values(name: &str, text: &str, evaluator: &mut Evaluator<'_>) -> Vec<(St
     for item in &body {
         match item {
             Structure::Attribute(attribute) => {
-                let value = inner.eval(&attribute.value);
+                let value = inner.eval_shallow(&attribute.value);
                 values.push((attribute.key.as_str().to_owned(), value));
             }
             Structure::Block(block) => fail(
@@ -555,7 +555,7 @@ fn locals(body: &structure::Body, source: &Source, evaluator: &mut Evaluator<'_>
     let mut done = vec![false; waiting.len()];
     while let Some(at) = ready.pop_front() {
         let attribute = waiting[at].0;
-        let value = evaluator.eval(&attribute.value);
+        let value = evaluator.eval_shallow(&attribute.value);
         evaluator
             .scope
             .add_to("local", attribute.key.as_str(), value);
