@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::{
     command::{Output, eventually, rove, run, wait},
     etcd::free_port,
+    measure::processes_of,
 };
 
 const CLIENT: &str = "\
@@ -28,6 +29,7 @@ plugin \"raw_exec\" {
 /// An agent that was started with a configuration file of its own; ended when dropped.
 pub struct Agent {
     child: Child,
+    flags: &'static [&'static str],
     /// Its HTTP port.
     pub http: u16,
     /// Its store front end's port.
@@ -75,7 +77,22 @@ impl Agent {
         )
     }
 
+    /// Starts `rove agent -dev` on free ports, and does not wait for it. What it is told to keep lies in its folder.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn dev() -> Self {
+        Self::launch("", "", &["-dev"])
+    }
+
     fn with_roles(roles: &str, extra: &str) -> Self {
+        let mut agent = Self::launch(roles, extra, &[]);
+        agent.ready();
+        agent
+    }
+
+    fn launch(roles: &str, extra: &str, flags: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (http, rpc) = (free_port(), free_port());
         let config = format!(
@@ -86,18 +103,21 @@ impl Agent {
             .expect("the configuration can be written");
         std::fs::write(folder.path().join("more.hcl"), extra)
             .expect("the configuration can be written");
-        let child = spawn(folder.path());
-        let mut agent = Self {
+        let child = spawn(folder.path(), flags);
+        Self {
             child,
+            flags,
             http,
             rpc,
             folder,
-        };
-        agent.ready();
-        agent
+        }
     }
 
-    fn ready(&mut self) {
+    /// Waits until it says that it has started.
+    ///
+    /// # Panics
+    /// When it ends instead, or takes too long.
+    pub fn ready(&mut self) {
         let log = self.folder.path().join("agent.log");
         let child = &mut self.child;
         eventually("the agent", Duration::from_secs(30), || {
@@ -127,7 +147,7 @@ impl Agent {
             self.folder.path().join("agent.log"),
             self.folder.path().join("agent.log.old"),
         );
-        self.child = spawn(self.folder.path());
+        self.child = spawn(self.folder.path(), self.flags);
         self.ready();
     }
 
@@ -227,11 +247,13 @@ impl Drop for Agent {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(folder: &Path, flags: &[&str]) -> Child {
     let log = std::fs::File::create(folder.join("agent.log")).expect("the log can be written");
     let errors = log.try_clone().expect("the log's handle can be copied");
     Command::new(rove())
-        .args(["agent", "-config"])
+        .arg("agent")
+        .args(flags)
+        .arg("-config")
         .arg(folder.join("agent.hcl"))
         .arg("-config")
         .arg(folder.join("more.hcl"))
@@ -244,19 +266,14 @@ fn spawn(folder: &Path) -> Child {
 
 /// Ends supervisors whose state lies under `folder`, should a failed test have left one.
 fn end_supervisors(folder: &Path) {
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return;
-    };
-    for process in processes.flatten() {
-        let Ok(line) = std::fs::read(process.path().join("cmdline")) else {
-            continue;
-        };
-        let line = String::from_utf8_lossy(&line).into_owned();
-        if line.contains("supervise")
-            && line.contains(&*folder.to_string_lossy())
-            && let Some(pid) = process.file_name().to_str()
-        {
-            let _ = run(Command::new("kill").args(["-9", pid]));
+    for pid in processes_of(&rove()) {
+        let holds = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|open| std::fs::read_link(open.path()).is_ok_and(|path| path.starts_with(folder)));
+        if holds {
+            let _ = run(Command::new("kill").args(["-9", &pid.to_string()]));
         }
     }
 }

@@ -4,5 +4,6 @@ pub mod cluster;
 pub mod command;
 pub mod dev;
 pub mod etcd;
+pub mod measure;
 pub mod reference;
 pub mod text;
