@@ -150,12 +150,11 @@ impl Seen {
                     }
                 }
             }
-            Key::Deployment(_) => {
+            Key::Deployment(_)
                 if decode::<Deployment>(&kv.value)
-                    .is_ok_and(|deployment| deployment.status == DeploymentStatus::Successful)
-                {
-                    self.step(Step::Deployed, now);
-                }
+                    .is_ok_and(|deployment| deployment.status == DeploymentStatus::Successful) =>
+            {
+                self.step(Step::Deployed, now);
             }
             _ => {}
         }
