@@ -181,10 +181,20 @@ impl Timeline {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let into = Arc::clone(&seen);
         let follows = tokio::spawn(async move {
-            // The connection lives as long as its store.
-            let _store = store;
             let mut newest = revision;
-            while let Some(item) = watch.next().await {
+            let mut silence = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                let item = tokio::select! {
+                    item = watch.next() => item,
+                    // etcd takes a quiet connection that is kept alive by pings alone for an attack, and ends it.
+                    _ = silence.tick() => {
+                        let _ = store.status().await;
+                        continue;
+                    }
+                };
+                let Some(item) = item else {
+                    return;
+                };
                 let now = Instant::now();
                 let mut seen = into.lock().unwrap_or_else(PoisonError::into_inner);
                 match item {
