@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::{
     command::{Output, eventually, rove, run, wait},
     etcd::free_port,
+    measure::processes_of,
 };
 
 const CLIENT: &str = "\
@@ -31,6 +32,7 @@ pub struct Agent {
     wrap: Vec<String>,
     /// The address it listens on.
     pub address: String,
+    flags: &'static [&'static str],
     /// Its HTTP port.
     pub http: u16,
     /// Its store front end's port.
@@ -122,7 +124,22 @@ impl Agent {
         Self::with_roles(place, &roles, extra)
     }
 
+    /// Starts `rove agent -dev` on free ports, and does not wait for it. What it is told to keep lies in its folder.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn dev() -> Self {
+        Self::launch(Place::default(), "", "", &["-dev"])
+    }
+
     fn with_roles(place: Place, roles: &str, extra: &str) -> Self {
+        let mut agent = Self::launch(place, roles, extra, &[]);
+        agent.ready();
+        agent
+    }
+
+    fn launch(place: Place, roles: &str, extra: &str, flags: &'static [&'static str]) -> Self {
         let Place { address, wrap } = place;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (http, rpc) = (free_port(), free_port());
@@ -134,20 +151,23 @@ impl Agent {
             .expect("the configuration can be written");
         std::fs::write(folder.path().join("more.hcl"), extra)
             .expect("the configuration can be written");
-        let child = spawn(&wrap, folder.path());
-        let mut agent = Self {
+        let child = spawn(&wrap, folder.path(), flags);
+        Self {
             child,
             wrap,
             address,
+            flags,
             http,
             rpc,
             folder,
-        };
-        agent.ready();
-        agent
+        }
     }
 
-    fn ready(&mut self) {
+    /// Waits until it says that it has started.
+    ///
+    /// # Panics
+    /// When it ends instead, or takes too long.
+    pub fn ready(&mut self) {
         let log = self.folder.path().join("agent.log");
         let child = &mut self.child;
         eventually("the agent", Duration::from_secs(30), || {
@@ -177,7 +197,7 @@ impl Agent {
             self.folder.path().join("agent.log"),
             self.folder.path().join("agent.log.old"),
         );
-        self.child = spawn(&self.wrap, self.folder.path());
+        self.child = spawn(&self.wrap, self.folder.path(), self.flags);
         self.ready();
     }
 
@@ -307,7 +327,7 @@ impl Drop for Agent {
     }
 }
 
-fn spawn(wrap: &[String], folder: &Path) -> Child {
+fn spawn(wrap: &[String], folder: &Path, flags: &[&str]) -> Child {
     let log = std::fs::File::create(folder.join("agent.log")).expect("the log can be written");
     let errors = log.try_clone().expect("the log's handle can be copied");
     let mut command = match wrap {
@@ -319,7 +339,9 @@ fn spawn(wrap: &[String], folder: &Path) -> Child {
         }
     };
     command
-        .args(["agent", "-config"])
+        .arg("agent")
+        .args(flags)
+        .arg("-config")
         .arg(folder.join("agent.hcl"))
         .arg("-config")
         .arg(folder.join("more.hcl"))
@@ -332,22 +354,14 @@ fn spawn(wrap: &[String], folder: &Path) -> Child {
 
 /// Ends supervisors that have files under `folder`, should a failed test have left one.
 fn end_supervisors(folder: &Path) {
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return;
-    };
-    for process in processes.flatten() {
-        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        if !String::from_utf8_lossy(&line).contains("supervise") {
-            continue;
-        }
-        let ours = std::fs::read_dir(process.path().join("fd"))
+    for pid in processes_of(&rove()) {
+        let holds = std::fs::read_dir(format!("/proc/{pid}/fd"))
             .into_iter()
             .flatten()
             .flatten()
-            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
-            .any(|file| file.starts_with(folder));
-        if ours && let Some(pid) = process.file_name().to_str() {
-            let _ = run(Command::new("kill").args(["-9", pid]));
+            .any(|open| std::fs::read_link(open.path()).is_ok_and(|path| path.starts_with(folder)));
+        if holds {
+            let _ = run(Command::new("kill").args(["-9", &pid.to_string()]));
         }
     }
 }

@@ -107,6 +107,18 @@ impl Etcd {
         etcdctl(&self.endpoint(), &[&entry, args].concat())
     }
 
+    /// Its pid.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The folder its data is in.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     /// Ends it with SIGKILL; its data stays.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -5,6 +5,7 @@ pub mod command;
 pub mod dev;
 pub mod engine;
 pub mod etcd;
+pub mod measure;
 pub mod netns;
 pub mod reference;
 pub mod text;

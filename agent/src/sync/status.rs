@@ -1,4 +1,4 @@
-//! Tells the store what became of the allocs: the first word at once, then one transaction per 100 ms at most.
+//! Tells the store what became of the allocs: a few words at once, then one transaction per 100 ms at most.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use rove_store::{
         RangeRequest, Store, StoreError, Txn,
     },
 };
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,8 +20,12 @@ use crate::{
     context::CALL,
 };
 
-/// The least time between two transactions.
+/// The least time between two transactions, in the long run.
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Transactions that may follow each other at once after a rest: that an alloc was received, that it runs, and one of
+/// another's. A task that starts fast is told of as fast.
+const BURST: u32 = 3;
 
 /// Statuses of one transaction: two compares each.
 const BATCH: usize = MAX_TXN_OPS / 2;
@@ -32,6 +36,30 @@ pub(crate) struct Writer {
     pub node: NodeId,
     pub board: Arc<Board>,
     pub seed: u64,
+}
+
+/// When the next transaction may go: `BURST` at once, in the long run one per `INTERVAL`.
+struct Pace {
+    /// When all transactions so far would be through, one per `INTERVAL`.
+    through: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { through: now }
+    }
+
+    /// How long the next one has to wait.
+    fn wait(&self, now: Instant) -> Duration {
+        self.through
+            .saturating_duration_since(now)
+            .saturating_sub(INTERVAL * (BURST - 1))
+    }
+
+    /// One goes.
+    fn goes(&mut self, now: Instant) {
+        self.through = self.through.max(now) + INTERVAL;
+    }
 }
 
 /// What one transaction is made of.
@@ -58,18 +86,19 @@ impl Writer {
 
     async fn write_all(&self) {
         let mut backoff = Backoff::new(INTERVAL, Duration::from_secs(10), self.seed);
-        let mut not_before = Instant::now();
+        let mut pace = Pace::new(Instant::now());
         loop {
             let Some(batch) = self.batch() else {
                 self.board.changed().await;
                 continue;
             };
-            if Instant::now() < not_before {
+            let wait = pace.wait(Instant::now());
+            if !wait.is_zero() {
                 // More may come in the meantime: the batch is put together anew.
-                sleep_until(not_before).await;
+                sleep(wait).await;
                 continue;
             }
-            not_before = Instant::now() + INTERVAL;
+            pace.goes(Instant::now());
             match self.commit(batch).await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
@@ -158,5 +187,36 @@ impl Writer {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_go_at_once_then_one_per_interval_and_a_rest_makes_up_for_it() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let ms = Duration::from_millis;
+        for (after, expected) in [
+            (0, 0),
+            (0, 0),
+            (5, 0),
+            (5, 95),
+            (100, 0),
+            (100, 100),
+            // Rested: three at once again, not more.
+            (1_000, 0),
+            (1_000, 0),
+            (1_000, 0),
+            (1_000, 100),
+        ] {
+            let now = start + ms(after);
+            assert_eq!(pace.wait(now), ms(expected), "after {after} ms");
+            if expected == 0 {
+                pace.goes(now);
+            }
+        }
     }
 }
