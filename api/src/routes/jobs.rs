@@ -15,7 +15,7 @@ use crate::{
     page::{ByJob, Paging},
     status::{self, ShownJob},
     view::job::JobStub,
-    write::job::{canonical, complaints},
+    write::job::canonical,
 };
 
 /// Everything that a job's status and summary are made of.
@@ -130,18 +130,20 @@ pub(super) fn validate(context: &ApiContext, call: &Call) -> Result<Answer, ApiE
         .iter()
         .map(ToString::to_string)
         .collect();
-    let (error, list) = if !found.errors.is_empty() {
-        (found.errors.to_string(), found.errors.messages())
-    } else if !unsupported.is_empty() {
-        (complaints(&unsupported), unsupported)
+    let (error, list) = if found.errors.is_empty() {
+        (String::new(), None)
     } else {
-        (String::new(), Vec::new())
+        (found.errors.to_string(), Some(found.errors.messages()))
     };
-    let answer = json!({
+    let mut answer = json!({
         "DriverConfigValidated": true,
-        "ValidationErrors": if list.is_empty() { None } else { Some(list) },
+        "ValidationErrors": list,
         "Error": error,
         "Warnings": found.warnings.to_string(),
     });
+    // It is a valid job: that this version refuses to register it is said beside the answer that clients know.
+    if !unsupported.is_empty() {
+        answer["Unsupported"] = unsupported.into();
+    }
     Answer::json(call, &answer)
 }

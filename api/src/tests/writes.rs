@@ -274,11 +274,14 @@ async fn what_can_not_run_is_refused_by_name() {
         .call("PUT", "/v1/validate/job", &json!({"Job": job}))
         .await;
     assert_eq!(checked.status, 200);
-    assert!(
-        !checked.json()["ValidationErrors"]
-            .as_array()
-            .unwrap()
-            .is_empty()
+    let checked = checked.json();
+    assert_eq!(
+        (&checked["Error"], &checked["ValidationErrors"]),
+        (&json!(""), &Value::Null)
+    );
+    assert_eq!(
+        checked["Unsupported"],
+        json!(["type: this version of rove does not support system jobs; use a service job"])
     );
     for path in [
         "/v1/job/web/dispatch",

@@ -437,7 +437,7 @@ async fn a_file_that_fits_neither_age_is_refused_as_hcl2_and_with_hcl1_as_hcl1()
     let folder = tempfile::tempdir().unwrap();
     let text = OF_2017.replace("driver =", "drvier =");
     std::fs::write(folder.path().join("old.nomad"), text).unwrap();
-    let mut call = Call::to("http://127.0.0.1:9").folder(folder.path());
+    let call = Call::to("http://127.0.0.1:9").folder(folder.path());
     let ran = call.run(&["job", "validate", "old.nomad"]).await;
     assert_eq!(ran.code, 1);
     assert!(
@@ -757,6 +757,43 @@ async fn validation_errors_keep_their_nesting() {
         server.on("PUT /v1/validate/job", Answer::json(&answer));
         let call = Call::to(&server.address).folder(folder.path());
         assert_eq!(call.run(&["job", "validate", "x.hcl"]).await, wanted);
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_at_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.hcl"), JOB).unwrap();
+    let call = Call::to("http://127.0.0.1:9").folder(folder.path());
+    let ran = call.run(&["job", "validate", "x.hcl"]).await;
+    assert_eq!((ran.err.as_str(), ran.code), ("", 0));
+    assert_eq!(
+        ran.out,
+        "Driver configuration not validated since connection to an agent couldn't be established.\n\n\
+         Job validation successful\n"
+    );
+
+    std::fs::write(
+        folder.path().join("x.hcl"),
+        JOB.replacen("group \"", "type = \"system\"\n  group \"", 1),
+    )
+    .unwrap();
+    let server = Server::start().await;
+    let answer = json!({"Error": "", "Warnings": "", "Unsupported": ["type: …"]});
+    server.on("PUT /v1/validate/job", Answer::json(&answer));
+    let call = Call::to(&server.address).folder(folder.path());
+    let ran = call.run(&["job", "validate", "x.hcl"]).await;
+    assert_eq!(
+        (ran.out.as_str(), ran.code),
+        ("Job validation successful\n", 0)
+    );
+    for said in [
+        "warning: Not supported yet\n",
+        "field: type\n",
+        "This version of rove does not support system jobs.",
+        "The job would not be registered.\n",
+    ] {
+        assert!(ran.err.contains(said), "{said}\n{}", ran.err);
     }
 }
 

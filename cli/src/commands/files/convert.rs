@@ -191,9 +191,8 @@ fn file_name(id: &str) -> String {
             }
         })
         .collect();
-    if name.starts_with('.') {
-        format!("-{}", &name[1..])
-    } else {
-        name
+    match name.strip_prefix('.') {
+        Some(rest) => format!("-{rest}"),
+        None => name,
     }
 }

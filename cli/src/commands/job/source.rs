@@ -112,11 +112,17 @@ pub fn plain(error: &std::io::Error) -> String {
 
 /// The job that the command's flags and the file at `path` give, with its source; checked before anything is sent.
 pub fn job(cx: &mut Context, path: &str) -> Result<(Value, Source), Failure> {
+    let (parsed, source) = checked(cx, path)?;
+    Ok((as_value(&parsed.job)?, source))
+}
+
+/// The same, as it was read.
+pub fn checked(cx: &mut Context, path: &str) -> Result<(Parsed, Source), Failure> {
     let mut source = read(cx, path)?;
     let parsed = only(cx, &source)?;
     source.format = Some(parsed.format);
     check(cx, &parsed)?;
-    Ok((as_value(&parsed.job)?, source))
+    Ok((parsed, source))
 }
 
 /// Refuses a job that a server would refuse, with the places in its file. What has no places (the API's JSON) is left to

@@ -1,7 +1,11 @@
 //! `job validate`.
 
+use rove_jobspec::{Parsed, Severity};
+use rove_model::{supported, validate::validate};
+
 use super::source;
 use crate::app::{Context, failed};
+use crate::client::ApiError;
 use crate::client::views::Validation;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
@@ -9,21 +13,52 @@ use crate::render::colour::Style;
 /// Checks the job, with the places of its mistakes, then asks the agent whether it would take it.
 pub async fn run(cx: &mut Context) -> Outcome {
     let [path] = cx.arguments("This command takes one argument: <path>")?;
-    let (job, _) = source::job(cx, &path)?;
-    let client = cx.client()?.in_namespace(source::text(&job, "Namespace"));
-    let body = serde_json::json!({"Job": job});
-    let answer: Validation = client
-        .put("/v1/validate/job", &[], &body)
-        .await
-        .map_err(failed("Error validating job"))?;
-    if !answer.error.is_empty() {
-        cx.ui.error("Job validation errors:");
-        return Err(Failure::new(answer.error));
+    let (parsed, _) = source::checked(cx, &path)?;
+    let client = cx.client()?.in_namespace(&parsed.job.namespace);
+    let body = serde_json::json!({"Job": source::as_value(&parsed.job)?});
+    match client.put("/v1/validate/job", &[], &body).await {
+        Ok(Validation { error, warnings }) => {
+            if !error.is_empty() {
+                cx.ui.error("Job validation errors:");
+                return Err(Failure::new(error));
+            }
+            warn(cx, &warnings);
+        }
+        Err(ApiError::Transport { .. }) => alone(cx, &parsed),
+        Err(error) => return Err(failed("Error validating job")(error)),
     }
-    warn(cx, &answer.warnings);
+    what_can_not_run(cx, &parsed);
     let text = cx.ui.paint(Style::Green, "Job validation successful");
     cx.ui.line(text);
     Ok(0)
+}
+
+/// What is to be said where no agent answers: the file was checked all the same.
+fn alone(cx: &mut Context, parsed: &Parsed) {
+    let text = cx.ui.paint(
+        Style::Yellow,
+        "Driver configuration not validated since connection to an agent couldn't be established.\n",
+    );
+    cx.ui.line(text);
+    let mut job = parsed.job.clone();
+    job.server_canonicalize();
+    warn(cx, &validate(&job).warnings.to_string());
+}
+
+/// Names what this version does not run yet, at its places: the job is sound, and would not be registered.
+fn what_can_not_run(cx: &mut Context, parsed: &Parsed) {
+    let mut job = parsed.job.clone();
+    job.server_canonicalize();
+    let mut found = parsed.locate_unsupported(&supported::check(&job));
+    if found.list.is_empty() {
+        return;
+    }
+    for finding in &mut found.list {
+        finding.severity = Severity::Warning;
+    }
+    let text = source::rendered(cx, &found);
+    cx.ui
+        .write_error(format!("{text}\nThe job would not be registered.\n").as_bytes());
 }
 
 /// Prints the warnings that came with an answer.
