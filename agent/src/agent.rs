@@ -365,7 +365,7 @@ impl DriverChecks {
                 .node()
                 .drivers
                 .values()
-                .any(|driver| !driver.healthy);
+                .any(|driver| driver.detected && !driver.healthy);
             tokio::time::sleep(if ill { every / 6 } else { every }).await;
             let now = self.context.clock.wall();
             let before = self.context.shared.node();

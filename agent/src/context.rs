@@ -10,7 +10,7 @@ use std::{
 use rove_model::{
     alloc::Alloc,
     encoding::{self, EncodingError},
-    ids::{AllocId, VersionKey},
+    ids::{AllocId, Revision, VersionKey},
     job::Job,
     registration::JobVersion,
 };
@@ -95,8 +95,8 @@ impl Context {
         self.seed ^ high.rotate_left(17) ^ low
     }
 
-    /// The specification that an alloc names; asks until the store answers.
-    pub async fn fetch_spec(&self, alloc: &Alloc) -> Result<Arc<Job>, String> {
+    /// The specification that an alloc names; asks until the store answers, as of `seen` or later.
+    pub async fn fetch_spec(&self, alloc: &Alloc, seen: Revision) -> Result<Arc<Job>, String> {
         let version = alloc.version_key();
         let mut backoff = Backoff::new(
             Duration::from_millis(100),
@@ -105,7 +105,7 @@ impl Context {
         );
         let mut missing = 0;
         loop {
-            let error = match self.specs.get(self, &version).await {
+            let error = match self.specs.get(self, &version, seen).await {
                 Ok(job) => return Ok(job),
                 Err(error) => error,
             };
@@ -137,12 +137,14 @@ pub(crate) enum SpecError {
     Store(#[source] StoreError),
     #[error("the store did not answer in time")]
     Slow,
+    #[error("the store answered as of a time before the alloc")]
+    Behind,
 }
 
 impl SpecError {
     fn is_transient(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::Slow => true,
+            Self::Missing { .. } | Self::Slow | Self::Behind => true,
             // An agent may be refused until its first allocs are known to the server it talks to.
             Self::Store(_) => true,
             Self::Damaged { .. } => false,
@@ -162,7 +164,12 @@ impl SpecError {
 pub(crate) struct Specs(Mutex<HashMap<VersionKey, Weak<OnceCell<Weak<Job>>>>>);
 
 impl Specs {
-    async fn get(&self, context: &Context, version: &VersionKey) -> Result<Arc<Job>, SpecError> {
+    async fn get(
+        &self,
+        context: &Context,
+        version: &VersionKey,
+        seen: Revision,
+    ) -> Result<Arc<Job>, SpecError> {
         let cell = {
             let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match cells.get(version).and_then(Weak::upgrade) {
@@ -178,7 +185,7 @@ impl Specs {
         let mut fetched = None;
         let held = cell
             .get_or_try_init(|| async {
-                let job = fetch(context, version).await?;
+                let job = fetch(context, version, seen).await?;
                 let weak = Arc::downgrade(&job);
                 fetched = Some(job);
                 Ok::<_, SpecError>(weak)
@@ -186,12 +193,16 @@ impl Specs {
             .await?;
         match fetched.or_else(|| held.upgrade()) {
             Some(job) => Ok(job),
-            None => fetch(context, version).await,
+            None => fetch(context, version, seen).await,
         }
     }
 }
 
-async fn fetch(context: &Context, version: &VersionKey) -> Result<Arc<Job>, SpecError> {
+async fn fetch(
+    context: &Context,
+    version: &VersionKey,
+    seen: Revision,
+) -> Result<Arc<Job>, SpecError> {
     let key = context.keys.encode(&Key::JobVersion(version.clone()));
     let request = RangeRequest::new(KeyRange::Key(key));
     let answer = timeout(CALL, context.store.range(request))
@@ -199,6 +210,9 @@ async fn fetch(context: &Context, version: &VersionKey) -> Result<Arc<Job>, Spec
         .map_err(|_| SpecError::Slow)?
         .map_err(SpecError::Store)?;
     let Some(found) = answer.kvs.first() else {
+        if answer.revision < seen {
+            return Err(SpecError::Behind);
+        }
         return Err(SpecError::Missing {
             job: version.job.to_string(),
             version: version.version,

@@ -62,7 +62,7 @@ pub(crate) fn read(source: Source) -> Result<Parsed, Diagnostics> {
 }
 
 fn job(source: &Source, found: &mut Vec<Diagnostic>) -> Option<(Job, Spans)> {
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&source.text) {
+    if let Err(error) = serde_json::from_str::<Json>(&source.text) {
         found.push(Diagnostic::error(
             "Invalid JSON",
             message(&error),

@@ -100,6 +100,14 @@ impl Parsed {
         located
     }
 
+    /// A text about this job without the values of sensitive variables.
+    #[must_use]
+    pub fn redacted(&self, text: String) -> String {
+        let mut finding = Diagnostic::error("", text, None);
+        finding.redact(self.spans.secrets());
+        finding.detail
+    }
+
     /// What can't be run yet, at its places in the file.
     #[must_use]
     pub fn locate_unsupported(&self, unsupported: &[Unsupported]) -> Diagnostics {

@@ -568,6 +568,41 @@ fn what_is_made_to_blow_up_is_refused_in_bounds() {
         ("yaml brackets", 1, "[".repeat(100_000)),
         ("yaml maps", 1, "{a: ".repeat(100_000)),
         ("json lists", 2, "[".repeat(100_000)),
+        (
+            "json lists that end",
+            2,
+            format!("{{\"Job\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000)),
+        ),
+        (
+            "format",
+            0,
+            hcl(&format!(
+                "z = format(\"{}\", join(\"\", [for x in range(0, 1000) : \"0123456789\"]))",
+                "%[1]s".repeat(50_000)
+            )),
+        ),
+        (
+            "csv",
+            0,
+            hcl(&format!(
+                "z = csvdecode(\"{}\\n{}\")",
+                "n".repeat(200_000),
+                "a\\n".repeat(100_000)
+            )),
+        ),
+        (
+            "bracket in a text",
+            0,
+            hcl(&"z = foo[\"[\"]\n".repeat(1_000)),
+        ),
+        (
+            "hcl1 blocks",
+            0,
+            format!(
+                "job \"x\" {{\n group \"g\" {{\n task \"t\" {{\n driver = \"d\"\n {} \"a.b\" = 1 }} }} }}",
+                (0..40_000).map(|n| format!("env {{ a{n} = 1 }}\n")).collect::<String>()
+            ),
+        ),
         ("json in a call", 0, hcl(&format!("z = jsondecode(\"{}\")", "[".repeat(100_000)))),
         ("heredocs", 0, hcl(&format!("z = [{}]", "<<EOT\n${1}\nEOT\n,".repeat(5_000)))),
     ] {

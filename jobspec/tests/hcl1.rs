@@ -33,6 +33,16 @@ fn lacking(expected: &Value, actual: &Value, path: &str, out: &mut Vec<String>) 
 }
 
 #[test]
+fn a_number_with_letters_of_several_bytes_is_refused_in_words() {
+    let text = format!(
+        "job \"x\" {{ group \"g\" {{ count = 1{} }} }}",
+        "é".repeat(25)
+    );
+    let found = parse_hcl1("x", &text, &ParseOptions::default()).unwrap_err();
+    assert_eq!(found.list[0].summary, "Invalid number");
+}
+
+#[test]
 fn each_file_of_2017_becomes_its_job() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hcl1");
     let mut paths: Vec<_> = fs::read_dir(folder)

@@ -151,6 +151,11 @@ impl AllocMachine {
         &self.alloc
     }
 
+    /// The store's revision in which the alloc was last seen.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
     pub fn job(&self) -> Option<&Arc<Job>> {
         self.job.as_ref()
     }

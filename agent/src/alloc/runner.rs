@@ -369,8 +369,9 @@ impl Runner {
         match effect {
             AllocEffect::FetchSpec(version) => {
                 let alloc = Arc::clone(self.machine.alloc());
+                let seen = self.machine.revision();
                 self.jobs.spawn(async move {
-                    let result = context.fetch_spec(&alloc).await;
+                    let result = context.fetch_spec(&alloc, seen).await;
                     Some(AllocInput::Spec(version, result))
                 });
             }

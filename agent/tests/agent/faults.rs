@@ -299,10 +299,11 @@ async fn statuses_go_out_at_once_and_then_together() {
         "{:?}",
         writes[0].0 - began
     );
-    for pair in writes.windows(2) {
-        assert!(pair[1].0 - pair[0].0 >= Duration::from_millis(100));
+    // Three may follow each other at once after a rest; in the long run it is one per 100 ms.
+    for four in writes.windows(4) {
+        assert!(four[3].0 - four[0].0 >= Duration::from_millis(100));
     }
-    assert!(writes.len() <= 6, "{writes:?}");
+    assert!(writes.len() <= 8, "{writes:?}");
     agent.stop().await;
 }
 

@@ -115,7 +115,7 @@ impl SpreadRule {
         let (desired, used) = match self.desired.get(value) {
             Some(desired) => (Some(*desired), used),
             // Together, so that what is named gets its share; the reference gives as much to each.
-            None => (self.others, self.used_by_others(counts)),
+            None => (self.others, counts.unnamed),
         };
         match desired {
             Some(desired) if desired > 0.0 => {
@@ -125,15 +125,6 @@ impl SpreadRule {
             }
             _ => -1.0,
         }
-    }
-
-    fn used_by_others(&self, counts: &ValueCounts) -> u64 {
-        counts
-            .by_value
-            .iter()
-            .filter(|(value, _)| !self.desired.contains_key(*value))
-            .map(|(_, used)| used)
-            .sum()
     }
 }
 
@@ -171,15 +162,26 @@ fn weight(given: Option<i64>) -> f64 {
 #[derive(Debug, Default)]
 struct ValueCounts {
     by_value: HashMap<String, u64>,
+    /// How many the values have together that the spread doesn't name.
+    unnamed: u64,
     /// The least and the most, of the values that have any.
     range: Option<(u64, u64)>,
 }
 
 impl ValueCounts {
-    fn new(by_value: HashMap<String, u64>) -> Self {
+    fn new(by_value: HashMap<String, u64>, rule: &SpreadRule) -> Self {
         let taken = || by_value.values().copied().filter(|count| *count > 0);
         let range = taken().min().zip(taken().max());
-        Self { by_value, range }
+        let unnamed = by_value
+            .iter()
+            .filter(|(value, _)| !rule.desired.contains_key(*value))
+            .map(|(_, used)| used)
+            .sum();
+        Self {
+            by_value,
+            unnamed,
+            range,
+        }
     }
 }
 
@@ -221,14 +223,14 @@ impl Compiled<'_> {
         &self,
         allocs: impl Iterator<Item = (&'n Node, u64)> + Clone,
     ) -> SpreadCounts {
-        let by_value = |(property, _): &(NodeProperty<'_>, &SpreadRule)| {
+        let by_value = |(property, rule): &(NodeProperty<'_>, &SpreadRule)| {
             let mut counts: HashMap<String, u64> = HashMap::new();
             for (node, number) in allocs.clone() {
                 if let Some(value) = property.value(node) {
                     *counts.entry(value).or_default() += number;
                 }
             }
-            ValueCounts::new(counts)
+            ValueCounts::new(counts, rule)
         };
         SpreadCounts(self.spreads.iter().map(by_value).collect())
     }
@@ -249,8 +251,9 @@ impl Compiled<'_> {
 mod tests {
     use super::*;
 
-    fn counts(of: &[(&str, u64)]) -> ValueCounts {
-        ValueCounts::new(of.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect())
+    fn counts(of: &[(&str, u64)], rule: &SpreadRule) -> ValueCounts {
+        let by_value = of.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
+        ValueCounts::new(by_value, rule)
     }
 
     #[test]
@@ -266,7 +269,7 @@ mod tests {
             ("given back counts as none", Some("a"), &[("a", 0)], 0.0),
         ] {
             let rule = SpreadRule::of(&Spread::default(), 4, 50.0);
-            let score = rule.score(value, &counts(of));
+            let score = rule.score(value, &counts(of, &rule));
             assert!((score - expected).abs() < 1e-9, "{what}: {score}");
         }
     }
@@ -298,11 +301,11 @@ mod tests {
             ("no value", None, &[], -1.0),
         ] {
             let rule = SpreadRule::of(&spread, 10, 100.0);
-            let score = rule.score(value, &counts(of));
+            let score = rule.score(value, &counts(of, &rule));
             assert!((score - expected).abs() < 1e-9, "{what}: {score}");
         }
         // Another spread of the same weight halves the say of this one.
         let half = SpreadRule::of(&spread, 10, 200.0);
-        assert!((half.score(Some("a"), &counts(&[("a", 2)])) - 0.25).abs() < 1e-9);
+        assert!((half.score(Some("a"), &counts(&[("a", 2)], &half)) - 0.25).abs() < 1e-9);
     }
 }

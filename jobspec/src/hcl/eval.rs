@@ -708,16 +708,11 @@ impl<'a> Evaluator<'a> {
             (Some(start), Some(end)) => {
                 let mut end = end;
                 // An operator's span may leave out the bracket that closes it.
-                let text = &self.source.text;
-                let open = |end: usize| {
-                    let part = text.get(start..end).unwrap_or_default();
-                    part.matches('[').count() > part.matches(']').count()
-                };
-                while open(end) && end < text.len() {
-                    end += 1;
-                    while !text.is_char_boundary(end) {
-                        end += 1;
-                    }
+                let rest = self.source.text.get(end..).unwrap_or_default();
+                let blank = rest.len() - rest.trim_start().len();
+                let written = self.source.slice(&(start..end)).trim_end();
+                if rest[blank..].starts_with(']') && !written.ends_with(']') {
+                    end += blank + 1;
                 }
                 self.source.slice(&(start..end)).trim().to_owned()
             }

@@ -206,7 +206,7 @@ impl<'a> Lexer<'a> {
         self.at += length;
         let span = start..self.at;
         let number = literal::number(&rest[..length]).map_err(|detail| {
-            let word = &rest[..length.min(40)];
+            let word: String = rest[..length].chars().take(40).collect();
             Box::new(
                 Diagnostic::error("Invalid number", detail, Some(span.clone()))
                     .hint(format!("a text stands in quotes: \"{word}\"")),

@@ -68,6 +68,7 @@ fn job(
             found: &mut *found,
             marks: &mut *marks,
             path: Vec::new(),
+            merged: 0,
         };
         match shaper.blocks_of(item, &JOB) {
             Ok(mut blocks) => jobs.append(&mut blocks),

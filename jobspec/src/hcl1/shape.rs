@@ -17,6 +17,9 @@ use crate::{
     value::{Number, Value},
 };
 
+/// Blocks of a file that may add to one before them.
+const MAX_MERGED: usize = 2_000;
+
 /// What the inside of a block is.
 #[derive(Clone, Copy)]
 enum Inside {
@@ -37,6 +40,8 @@ pub(super) struct Shaper<'a> {
     pub(super) marks: &'a mut Marks,
     /// The blocks around, as people see them.
     pub(super) path: Vec<String>,
+    /// Blocks that were added to one before them.
+    pub(super) merged: usize,
 }
 
 impl Shaper<'_> {
@@ -331,6 +336,21 @@ impl Shaper<'_> {
                 blocks.push(later);
                 continue;
             };
+            // What is merged is looked through for each of them.
+            self.merged += 1;
+            if self.merged > MAX_MERGED {
+                if self.merged == MAX_MERGED + 1 {
+                    let detail = format!(
+                        "A file has {MAX_MERGED} blocks at most that add to one before them."
+                    );
+                    self.found.push(Diagnostic::error(
+                        "Too many blocks",
+                        detail,
+                        Some(later.header),
+                    ));
+                }
+                continue;
+            }
             self.marks.note(Why::Merged, later.header);
             let lists = matches!(inside, Inside::TextLists);
             for attribute in &later.body.attributes {

@@ -10,14 +10,17 @@ use std::path::Path;
 pub fn whole(path: &Path, text: &str) -> io::Result<()> {
     // A file that may not be written is not replaced either.
     let (path, old) = match std::fs::OpenOptions::new().write(true).open(path) {
-        Ok(file) => (path.canonicalize()?, Some(file.metadata()?)),
+        Ok(mut file) => {
+            let old = file.metadata()?;
+            if !old.is_file() {
+                // A device or a pipe is written to, not replaced.
+                return file.write_all(text.as_bytes());
+            }
+            (path.canonicalize()?, Some(old))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),
         Err(error) => return Err(error),
     };
-    if old.as_ref().is_some_and(|old| !old.is_file()) {
-        // A device or a pipe is written to, not replaced.
-        return std::fs::write(&path, text);
-    }
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

@@ -53,7 +53,8 @@ impl Source {
         match self.format {
             Some(Format::Hcl1) => "hcl1",
             Some(Format::Json) => "json",
-            Some(Format::Hcl | Format::Yaml) | None => "hcl2",
+            Some(Format::Yaml) => "yaml",
+            Some(Format::Hcl) | None => "hcl2",
         }
     }
 }
@@ -135,7 +136,7 @@ pub fn check(cx: &Context, parsed: &Parsed) -> Result<(), Failure> {
     if located.list.iter().all(|finding| finding.span.is_none()) {
         return Ok(());
     }
-    let text = report.to_string();
+    let text = parsed.redacted(report.to_string());
     Err(Failure::new(format!(
         "Job validation errors:\n{}\n\n{}",
         text.trim_end(),
@@ -151,10 +152,10 @@ pub fn pretty(cx: &mut Context, path: &str) -> Result<String, Failure> {
         job: AsParsed<'a>,
     }
     let source = read(cx, path)?;
-    let job = only(cx, &source)?.job;
-    let said = |_: &str| false;
+    let parsed = only(cx, &source)?;
+    let said = |field: &str| parsed.spans.has(field);
     json::pretty_as_is(&Wrapped {
-        job: AsParsed::new(&job, &said),
+        job: AsParsed::new(&parsed.job, &said),
     })
     .map_err(|e| Failure::new(format!("Error converting job: {e}")))
 }

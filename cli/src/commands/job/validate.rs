@@ -42,7 +42,8 @@ fn alone(cx: &mut Context, parsed: &Parsed) {
     cx.ui.line(text);
     let mut job = parsed.job.clone();
     job.server_canonicalize();
-    warn(cx, &validate(&job).warnings.to_string());
+    let warnings = parsed.redacted(validate(&job).warnings.to_string());
+    warn(cx, &warnings);
 }
 
 /// Names what this version does not run yet, at its places: the job is sound, and would not be registered.

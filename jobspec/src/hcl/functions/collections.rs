@@ -93,10 +93,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("distinct", &[parameter("list", Kind::List)], |a| {
         let mut kept: Vec<&Value> = Vec::new();
         let mut texts = std::collections::HashSet::new();
+        // By how they are shown: to compare each with each would take too long.
+        let mut others = std::collections::HashSet::new();
         for value in a.list(0)? {
             let is_new = match value {
                 Value::String(text) => texts.insert(text),
-                other => !kept.contains(&other),
+                other => others.insert(format!("{other:?}")),
             };
             if is_new {
                 kept.push(value);

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
-use super::{Arguments, Function, Kind, Outcome, failed, function, parameter, parseable, text};
+use super::{
+    Arguments, Function, Kind, Outcome, bounded, failed, function, parameter, parseable, text,
+};
 use crate::value::{Value, json};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -72,6 +74,8 @@ fn csv(a: &Arguments<'_>) -> Outcome {
     if let Some(twice) = names.iter().find(|name| !known.insert(*name)) {
         return Err(failed(format!("duplicate column name {twice:?}")));
     }
+    // Each row carries the names.
+    bounded(rows.len(), names.iter().map(|name| name.len() + 64).sum())?;
     let mut list = Vec::new();
     for (line, row) in rows {
         if row.len() != names.len() {

@@ -2,7 +2,10 @@
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::{Arguments, Function, Kind, Outcome, bad, bounded, failed, parameter, text, variadic};
+use super::{
+    Arguments, Function, Kind, MAX_RESULT, Outcome, bad, bounded, failed, parameter, text,
+    variadic, within,
+};
 use crate::{
     hcl::{
         eval::size_of_value,
@@ -76,6 +79,7 @@ fn format_list(a: &Arguments<'_>) -> Outcome {
         .filter(|value| !matches!(value, Value::List(_)));
     bounded(rows, fixed.map(size_of_value).sum())?;
     let mut out = Vec::new();
+    let mut bytes = 0;
     for index in 0..rows {
         let row: Vec<Value> = arguments
             .iter()
@@ -93,6 +97,8 @@ fn format_list(a: &Arguments<'_>) -> Outcome {
             };
             failed(format!("error on format iteration {index}: {why}"))
         })?;
+        bytes += line.len();
+        within(bytes)?;
         out.push(Value::String(line));
     }
     Ok(Value::List(out))
@@ -148,6 +154,11 @@ fn write(pattern: &str, arguments: &[Value]) -> Result<String, Mistake> {
             ));
         };
         verb.write(argument, &mut out)?;
+        if out.len() > MAX_RESULT {
+            return wrong(format!(
+                "the result would be longer than {MAX_RESULT} bytes"
+            ));
+        }
     }
     out.push_str(&pattern[at..]);
     if most < arguments.len() {

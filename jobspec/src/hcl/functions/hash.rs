@@ -159,6 +159,10 @@ impl RsaKey {
         let (modulus, rest) = element(0x02, rest)?;
         let (_public, rest) = element(0x02, rest)?;
         let (exponent, _) = element(0x02, rest)?;
+        // No key has a longer exponent than modulus, and the work grows with both.
+        if exponent.len() > modulus.len() {
+            return None;
+        }
         Some(Self {
             modulus: BigUint::from_bytes_be(modulus),
             exponent: BigUint::from_bytes_be(exponent),

@@ -71,6 +71,11 @@ fn bounded(parts: usize, bytes: usize) -> Result<(), FunctionError> {
     Ok(())
 }
 
+/// Whether a result that grew so far may grow on.
+fn within(bytes: usize) -> Result<(), FunctionError> {
+    bounded(1, bytes)
+}
+
 /// Whether a text may be taken apart.
 fn parseable(text: &str) -> Result<(), FunctionError> {
     if text.len() > MAX_PARSED {
