@@ -786,10 +786,21 @@ impl<'a> Evaluator<'a> {
             Value::List(list) => list,
             single => vec![single],
         };
+        // Each further splat in the path nests once more.
+        if self.depth >= MAX_DEPTH {
+            return self.fail(
+                "Too deeply nested",
+                format!("Expressions may be nested {MAX_DEPTH} levels deep at most."),
+                span.clone(),
+            );
+        }
+        self.depth += 1;
         let followed = elements
             .into_iter()
             .map(|element| self.follow(element, operators, span));
-        Value::List(followed.collect())
+        let list = followed.collect();
+        self.depth -= 1;
+        Value::List(list)
     }
 
     fn attribute(&mut self, value: Value, name: &str, span: Option<Span>) -> Value {
