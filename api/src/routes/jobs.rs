@@ -1,7 +1,7 @@
 //! `/v1/jobs`, `/v1/jobs/parse`, `/v1/validate/job`.
 
 use rove_jobspec::{Diagnostics, ParseOptions, Parsed};
-use rove_model::{as_parsed::AsParsed, job::Job, supported, validate};
+use rove_model::{as_parsed::AsParsed, job::Job, validate};
 use rove_store::state::{State, Table};
 use serde::Deserialize;
 use serde_json::json;
@@ -118,7 +118,8 @@ pub(super) struct JobBody {
     pub(super) job: Option<Job>,
 }
 
-/// Says what is wrong with a job; with 200, whatever it is.
+/// Says what is wrong with a job; with 200, whatever it is. What this version does not run yet is not wrong: a plan names
+/// it, and a registration is refused for it.
 pub(super) fn validate(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
     let body: JobBody = call.json()?;
     let job = body
@@ -126,24 +127,16 @@ pub(super) fn validate(context: &ApiContext, call: &Call) -> Result<Answer, ApiE
         .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
     let job = canonical(job, call.namespace(), &context.info);
     let found = validate::validate(&job);
-    let unsupported: Vec<String> = supported::check(&job)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
     let (error, list) = if found.errors.is_empty() {
         (String::new(), None)
     } else {
         (found.errors.to_string(), Some(found.errors.messages()))
     };
-    let mut answer = json!({
+    let answer = json!({
         "DriverConfigValidated": true,
         "ValidationErrors": list,
         "Error": error,
         "Warnings": found.warnings.to_string(),
     });
-    // It is a valid job: that this version refuses to register it is said beside the answer that clients know.
-    if !unsupported.is_empty() {
-        answer["Unsupported"] = unsupported.into();
-    }
     Answer::json(call, &answer)
 }

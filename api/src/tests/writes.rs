@@ -279,10 +279,6 @@ async fn what_can_not_run_is_refused_by_name() {
         (&checked["Error"], &checked["ValidationErrors"]),
         (&json!(""), &Value::Null)
     );
-    assert_eq!(
-        checked["Unsupported"],
-        json!(["type: this version of rove does not support system jobs; use a service job"])
-    );
     for path in [
         "/v1/job/web/dispatch",
         "/v1/job/web/stable",

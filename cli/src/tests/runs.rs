@@ -779,7 +779,7 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
     )
     .unwrap();
     let server = Server::start().await;
-    let answer = json!({"Error": "", "Warnings": "", "Unsupported": ["type: …"]});
+    let answer = json!({"Error": "", "Warnings": ""});
     server.on("PUT /v1/validate/job", Answer::json(&answer));
     let call = Call::to(&server.address).folder(folder.path());
     let ran = call.run(&["job", "validate", "x.hcl"]).await;
