@@ -32,14 +32,14 @@ job "good" {
 fn a_bad_job_file_is_refused_at_its_place_and_registers_nothing() {
     let agent = Agent::start("");
     let cases = [
-        ("a missing brace", "job \"x\" {\n  group \"g\" {\n", &["bad.nomad:3,1"][..]),
-        ("an unknown key", &*GOOD.replace("driver =", "drivr ="), &["bad.nomad:5,7", "drivr", "Did you mean \"driver\"?"]),
-        ("a wrong type", &GOOD.replace("cpu    = 10", "cpu    = \"lots\""), &["bad.nomad:11,", "a number is required"]),
+        ("a missing brace", "job \"x\" {\n  group \"g\" {\n", &["bad.nomad:3:1"][..]),
+        ("an unknown key", &*GOOD.replace("driver =", "drivr ="), &["bad.nomad:5:7", "drivr", "Did you mean \"driver\"?"]),
+        ("a wrong type", &GOOD.replace("cpu    = 10", "cpu    = \"lots\""), &["bad.nomad:11:", "a number is required"]),
         ("no driver", &GOOD.replace("driver = \"raw_exec\"", ""), &["Task t validation failed", "Missing task driver"]),
         (
             "a bad duration",
             &GOOD.replace("driver = \"raw_exec\"", "driver = \"raw_exec\"\n      kill_timeout = \"soon\""),
-            &["bad.nomad:6,", "invalid duration \"soon\""],
+            &["bad.nomad:6:", "invalid duration \"soon\""],
         ),
         (
             "a feature that is not built",

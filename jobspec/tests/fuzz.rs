@@ -595,7 +595,7 @@ fn what_is_made_to_blow_up_is_refused_in_bounds() {
         (
             "bracket in a text",
             0,
-            hcl(&"z = foo[\"[\"]\n".repeat(1_000)),
+            hcl(&(0..1_000).map(|n| format!("z{n} = foo[\"[\"]\n")).collect::<String>()),
         ),
         (
             "hcl1 blocks",

@@ -72,6 +72,22 @@ impl Scope {
     }
 }
 
+/// Whether a bracket is left open; those in quotes don't count.
+fn is_open(text: &str) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_i64, false, false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '[' if !quoted => depth += 1,
+            ']' if !quoted => depth -= 1,
+            _ => {}
+        }
+    }
+    depth > 0
+}
+
 /// Evaluates the expressions of one file.
 pub(crate) struct Evaluator<'a> {
     source: &'a Source,
@@ -711,7 +727,7 @@ impl<'a> Evaluator<'a> {
                 let rest = self.source.text.get(end..).unwrap_or_default();
                 let blank = rest.len() - rest.trim_start().len();
                 let written = self.source.slice(&(start..end)).trim_end();
-                if rest[blank..].starts_with(']') && !written.ends_with(']') {
+                if rest[blank..].starts_with(']') && is_open(written) {
                     end += blank + 1;
                 }
                 self.source.slice(&(start..end)).trim().to_owned()
