@@ -76,11 +76,21 @@ impl Agent {
     /// When it does not come up.
     #[must_use]
     pub fn start_at(place: Place, extra: &str) -> Self {
-        Self::with_roles(
+        let agent = Self::with_roles(
             place,
             &format!("server {{\n  enabled = true\n}}\n{CLIENT}"),
             extra,
-        )
+        );
+        eventually("the agent's node", Duration::from_secs(30), || {
+            let nodes = agent
+                .get("/v1/nodes")
+                .map_err(|error| format!("{error:?}"))?;
+            let ready = nodes
+                .as_array()
+                .is_some_and(|nodes| nodes.iter().any(|node| node["Status"] == "ready"));
+            ready.then_some(()).ok_or_else(|| nodes.to_string())
+        });
+        agent
     }
 
     /// Starts a server alone.
