@@ -43,7 +43,8 @@ pub fn task(root: &Path, config: Value) -> TaskConfig {
 
 /// Waits until `found` gives something.
 pub async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..6000 {
+    // Two minutes: an engine that writes a flood of output on a busy machine takes its time.
+    for _ in 0..24_000 {
         if let Some(found) = found() {
             return found;
         }
