@@ -539,6 +539,7 @@ fn what_is_made_to_blow_up_is_refused_in_bounds() {
         ("conditions", 5, format!("{}1", "true ? 1 : ".repeat(50_000))),
         ("path", 5, format!("a{}", ".b".repeat(200_000))),
         ("splats", 5, format!("a{}", "[*]".repeat(100_000))),
+        ("a stray letter", 0, "job \"broken\"é".to_owned()),
         ("splats of a text", 5, format!("\"x\"{}", "[*]".repeat(2_048))),
         ("old splats of a text", 5, format!("\"x\"{}", ".*".repeat(2_048))),
         ("indexes", 5, format!("[1]{}", "[0]".repeat(100_000))),

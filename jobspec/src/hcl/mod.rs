@@ -281,7 +281,11 @@ fn label_span(label: &BlockLabel) -> Option<Span> {
 
 /// The parser's complaint in words that help.
 fn syntax_error(source: &Source, error: &hcl_edit::parser::Error) -> Diagnostic {
-    let at = error.location().offset().min(source.text.len());
+    let mut at = error.location().offset().min(source.text.len());
+    // The parser counts bytes, also within a character.
+    while !source.text.is_char_boundary(at) {
+        at -= 1;
+    }
     let line = error.location().line();
     let message = error.message();
     if message.contains("redefined attribute") {
