@@ -563,6 +563,7 @@ fn what_is_made_to_blow_up_is_refused_in_bounds() {
         ("deep locals", 0, hcl(&((1..5_000).map(|n| format!("l{n} = [local.l{}]\n", n - 1)).collect::<String>() + "l0 = []\nz = local.l4999"))),
         ("deep maps", 0, hcl(&((1..5_000).map(|n| format!("l{n} = {{ a = local.l{} }}\n", n - 1)).collect::<String>() + "l0 = {}\nz = local.l4999"))),
         ("deep dynamic blocks", 0, format!("job \"x\" {{\n{}\n{}}}\n", (0..50).map(|n| format!("dynamic \"b{n}\" {{\nfor_each = [{}{}{}]\ncontent {{\n", "[".repeat(90), if n == 0 { "1".to_owned() } else { format!("b{}.value", n - 1) }, "]".repeat(90))).collect::<String>(), "}\n}\n".repeat(50))),
+        ("mistakes in loops", 0, "locals {\n  r = range(1000)\n}\njob \"x\" {\n  dynamic \"group\" {\n    for_each = local.r\n    labels = [group.value]\n    content {\n      count = [for a in local.r : [for b in local.r : nope(a)]]\n    }\n  }\n}\n".to_owned()),
         ("circles", 0, hcl(&(0..5_000).map(|n| format!("l{n} = local.l{}\n", (n + 1) % 5_000)).collect::<String>())),
         ("many mistakes", 0, format!("job \"x\" {{\n{}}}\n", (0..20_000).map(|n| format!("  n{n} = 1\n")).collect::<String>())),
         ("aliases", 1, aliases(10, 12)),

@@ -521,6 +521,9 @@ impl Unfolder<'_, '_> {
         };
         let mark = self.evaluator.scope.mark();
         for (key, value) in pairs {
+            if self.evaluator.is_exhausted() {
+                break;
+            }
             self.dynamic_blocks += 1;
             if self.dynamic_blocks > MAX_DYNAMIC_BLOCKS {
                 fail(
