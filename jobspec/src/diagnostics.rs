@@ -147,6 +147,15 @@ impl Diagnostics {
         }
     }
 
+    /// Leaves each finding once: what a loop or a dynamic block makes again and again says nothing new.
+    pub(crate) fn each_once(&mut self) {
+        let mut seen = std::collections::HashSet::new();
+        self.list.retain(|finding| {
+            let span = finding.span.clone();
+            seen.insert((span, finding.summary.clone(), finding.detail.clone()))
+        });
+    }
+
     /// The errors.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list

@@ -330,10 +330,11 @@ fn finish(
     format: Format,
 ) -> Result<Parsed, Diagnostics> {
     let decoded = block.map(|block| decode::job(block, &source, &mut found));
-    let findings = Diagnostics {
+    let mut findings = Diagnostics {
         source,
         list: found,
     };
+    findings.each_once();
     match decoded {
         Some((Some(job), spans)) if !findings.has_errors() => Ok(Parsed {
             job,

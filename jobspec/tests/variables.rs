@@ -495,3 +495,13 @@ fn what_the_node_fills_in_stays_as_it_is_written() {
         assert_eq!(out(&parsed), wanted, "{text}");
     }
 }
+
+#[test]
+fn a_mistake_in_a_loop_is_told_once() {
+    let text = job("locals {\n  l = [for n in range(100) : n + \"x\"]\n}", "1");
+    let found = read(&text, &ParseOptions::default()).unwrap_err();
+    assert_eq!(
+        said(&found),
+        ["2:34 Invalid operand: Unsuitable value for right operand: a number is required."]
+    );
+}

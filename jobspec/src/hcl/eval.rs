@@ -36,6 +36,8 @@ const MAX_SIZE: usize = 32 << 20;
 /// Expressions inside one another, over locals too.
 const MAX_DEPTH: usize = 200;
 
+/// Mistakes after which nothing more is evaluated: a loop makes the same one again and again.
+const MAX_FOUND: usize = 1_000;
 /// Lists and maps inside one another in a value that has a name or goes into the job.
 const MAX_VALUE_DEPTH: usize = 100;
 
@@ -139,6 +141,11 @@ impl<'a> Evaluator<'a> {
         (self.found, secrets)
     }
 
+    /// Whether evaluation has ended before its time; what is wrong was said.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
     /// Reports a mistake.
     fn fail(
         &mut self,
@@ -154,6 +161,13 @@ impl<'a> Evaluator<'a> {
     fn spend(&mut self, size: usize, span: &Option<Span>) -> bool {
         self.size = self.size.saturating_add(size);
         self.steps += 1;
+        if self.exhausted {
+            return false;
+        }
+        if self.found.len() >= MAX_FOUND {
+            self.exhausted = true;
+            return false;
+        }
         if self.steps <= MAX_STEPS && self.size <= MAX_SIZE {
             return true;
         }
@@ -1259,6 +1273,8 @@ fn strips(element: &Element) -> (bool, bool) {
 /// About the memory that a value takes.
 pub(super) fn size_of_value(value: &Value) -> usize {
     const EACH: usize = 32;
+    /// A node of a map, which holds six entries or more unless there are fewer.
+    const NODE: usize = 640;
     match value {
         Value::String(text) => text.len() + EACH,
         Value::List(list) => list.iter().map(size_of_value).sum::<usize>() + EACH,
@@ -1266,6 +1282,7 @@ pub(super) fn size_of_value(value: &Value) -> usize {
             map.iter()
                 .map(|(key, value)| key.len() + size_of_value(value))
                 .sum::<usize>()
+                + map.len().div_ceil(6) * NODE
                 + EACH
         }
         _ => EACH,

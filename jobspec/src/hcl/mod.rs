@@ -287,7 +287,11 @@ fn label_span(label: &BlockLabel) -> Option<Span> {
 
 /// The parser's complaint in words that help.
 fn syntax_error(source: &Source, error: &hcl_edit::parser::Error) -> Diagnostic {
-    let at = error.location().offset().min(source.text.len());
+    let mut at = error.location().offset().min(source.text.len());
+    // The parser counts bytes, also within a character.
+    while !source.text.is_char_boundary(at) {
+        at -= 1;
+    }
     let line = error.location().line();
     let message = error.message();
     if message.contains("redefined attribute") {
@@ -523,6 +527,9 @@ impl Unfolder<'_, '_> {
         };
         let mark = self.evaluator.scope.mark();
         for (key, value) in pairs {
+            if self.evaluator.is_exhausted() {
+                break;
+            }
             self.dynamic_blocks += 1;
             if self.dynamic_blocks > MAX_DYNAMIC_BLOCKS {
                 fail(
