@@ -81,7 +81,8 @@ impl Default for Settings {
             gc: GcSettings::default(),
             node_grace: Duration::from_secs(20),
             max_plan_refusals: 5,
-            max_plan_overlay: 200,
+            // What sixteen plans of 250 placements write: a check of so many takes some hundred microseconds.
+            max_plan_overlay: 4_000,
             #[cfg(feature = "sabotage")]
             sabotage: None,
         }

@@ -26,7 +26,7 @@ use crate::{
     decision::{Again, Commit, Decision, Object, Require, Write},
     loops::cause::derived_id,
     runtime::{Began, Loop, News, View},
-    scheduler::{PlanVerdict, check_plan},
+    scheduler::{PlanVerdict, check_plan_beside},
 };
 
 /// See the module.
@@ -34,7 +34,7 @@ use crate::{
 pub struct ApplierLoop {
     /// Refusals after which an evaluation waits for room.
     pub max_refusals: u32,
-    /// Placements under way on a plan's nodes that are added to the state for the check; with more the plan waits.
+    /// Placements under way on a plan's nodes that its check takes in; with more the plan waits.
     pub overlay: usize,
 }
 
@@ -108,13 +108,13 @@ impl Loop for ApplierLoop {
                 ],
             );
         };
-        let Some(overlaid) = overlay(view, plan, self.overlay) else {
+        let Some(under_way) = under_way(view, plan, self.overlay) else {
             return Decision {
                 again: Again::WhenSettled,
                 ..Decision::wait(WAITS)
             };
         };
-        let verdict = check_plan(&overlaid, plan);
+        let verdict = check_plan_beside(state, plan, &under_way);
         tracing::debug!(
             eval = %id,
             placements = plan.placements.len(),
@@ -167,8 +167,8 @@ fn still_wanted(state: &State, plan: &Stored<Plan>) -> Option<Vec<Require>> {
     Some(vec![plan, require])
 }
 
-/// The state with what is being written to the plan's nodes; `None` when that is too much to add.
-fn overlay(view: &View<'_, ApplierLoop>, plan: &Plan, most: usize) -> Option<State> {
+/// What is being written to the plan's nodes and is not in the state yet; `None` when that is too much to look at.
+fn under_way<'v>(view: &View<'v, ApplierLoop>, plan: &Plan, most: usize) -> Option<Vec<&'v Alloc>> {
     let nodes: BTreeSet<NodeId> = plan.placements.iter().map(|alloc| alloc.node_id).collect();
     let under_way: Vec<&Alloc> = view
         .in_flight
@@ -177,16 +177,7 @@ fn overlay(view: &View<'_, ApplierLoop>, plan: &Plan, most: usize) -> Option<Sta
         .filter(|alloc| nodes.contains(&alloc.node_id) && view.state.alloc(alloc.id).is_none())
         .take(most.saturating_add(1))
         .collect();
-    if under_way.len() > most {
-        return None;
-    }
-    let mut state = view.state.clone();
-    for alloc in under_way {
-        state
-            .put(&Key::Alloc(alloc.node_id, alloc.id), alloc)
-            .ok()?;
-    }
-    Some(state)
+    (under_way.len() <= most).then_some(under_way)
 }
 
 fn accepted<'a>(

@@ -81,7 +81,7 @@ pub fn new_eval(
 /// Whether an alloc is wanted and its tasks are not over.
 #[must_use]
 pub fn is_live(state: &State, alloc: &Alloc) -> bool {
-    alloc.desired_status == DesiredStatus::Run && !state.client_status(alloc.id).is_terminal()
+    alloc.desired_status == DesiredStatus::Run && !state.status_of(alloc).is_terminal()
 }
 
 /// The id that follows from what makes up a cause (FNV-1a over 128 bits).

@@ -53,10 +53,20 @@ struct NodeUse {
 /// Whether each placement of a plan still fits. A stop frees its room for the placements of the same plan.
 #[must_use]
 pub fn check_plan(state: &State, plan: &Plan) -> PlanVerdict {
+    check_plan_beside(state, plan, &[])
+}
+
+/// As [`check_plan`], where `under_way` are placements that are being written and that `state` does not show yet.
+#[must_use]
+pub fn check_plan_beside(state: &State, plan: &Plan, under_way: &[&Alloc]) -> PlanVerdict {
+    let mut by_node: BTreeMap<NodeId, Vec<&Alloc>> = BTreeMap::new();
+    for alloc in under_way {
+        by_node.entry(alloc.node_id).or_default().push(alloc);
+    }
     let mut verdict = PlanVerdict::default();
     loop {
         let held = verdict.held.len();
-        verdict = check(state, plan, verdict.held);
+        verdict = check(state, plan, &by_node, verdict.held);
         // A stop that is held keeps its room, so that another placement may not fit any more.
         if verdict.held.len() == held {
             return verdict;
@@ -64,7 +74,12 @@ pub fn check_plan(state: &State, plan: &Plan) -> PlanVerdict {
     }
 }
 
-fn check(state: &State, plan: &Plan, mut held: BTreeSet<AllocId>) -> PlanVerdict {
+fn check(
+    state: &State,
+    plan: &Plan,
+    under_way: &BTreeMap<NodeId, Vec<&Alloc>>,
+    mut held: BTreeSet<AllocId>,
+) -> PlanVerdict {
     let stopped = plan
         .stops
         .iter()
@@ -81,7 +96,7 @@ fn check(state: &State, plan: &Plan, mut held: BTreeSet<AllocId>) -> PlanVerdict
         }
         let node = nodes
             .entry(alloc.node_id)
-            .or_insert_with(|| node_use(state, alloc.node_id, &stopped));
+            .or_insert_with(|| node_use(state, alloc.node_id, under_way, &stopped));
         match place(node.as_mut(), alloc) {
             Ok(()) => {
                 verdict.accepted.insert(alloc.id);
@@ -102,7 +117,12 @@ fn check(state: &State, plan: &Plan, mut held: BTreeSet<AllocId>) -> PlanVerdict
     verdict
 }
 
-fn node_use(state: &State, id: NodeId, stopped: &BTreeSet<AllocId>) -> Option<NodeUse> {
+fn node_use(
+    state: &State,
+    id: NodeId,
+    under_way: &BTreeMap<NodeId, Vec<&Alloc>>,
+    stopped: &BTreeSet<AllocId>,
+) -> Option<NodeUse> {
     let node = state.node(id)?;
     let ready = state
         .node_status(id)
@@ -118,11 +138,18 @@ fn node_use(state: &State, id: NodeId, stopped: &BTreeSet<AllocId>) -> Option<No
         used: Room::default(),
         ports: node.reserved.ports.iter().copied().collect(),
     };
-    for alloc in state.allocs_of_node(id) {
-        let live = alloc.desired_status == DesiredStatus::Run
-            && !stopped.contains(&alloc.id)
-            && !state.client_status(alloc.id).is_terminal();
-        if live {
+    let there = state
+        .allocs_of_node(id)
+        .filter(|alloc| !state.status_of(alloc).is_terminal())
+        .map(|alloc| &alloc.value);
+    let coming = under_way
+        .get(&id)
+        .into_iter()
+        .flatten()
+        .copied()
+        .filter(|alloc| state.alloc(alloc.id).is_none());
+    for alloc in there.chain(coming) {
+        if alloc.desired_status == DesiredStatus::Run && !stopped.contains(&alloc.id) {
             found.used = found.used.plus(alloc.resources.room());
             found
                 .ports

@@ -309,7 +309,7 @@ impl Cluster {
             Some(alloc) => {
                 let live = alloc.desired_status == DesiredStatus::Run
                     && !self.stopping.contains_key(&id)
-                    && !state.client_status(id).is_terminal();
+                    && !state.status_of(alloc).is_terminal();
                 live.then(|| {
                     let (room, ports) = what_it_takes(&alloc.resources);
                     (alloc.node_id, room, ports)

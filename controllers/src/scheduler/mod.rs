@@ -38,7 +38,7 @@ use rove_model::{
 use rove_store::state::State;
 
 pub use self::{
-    check::{PlanVerdict, Refusal, check_plan},
+    check::{PlanVerdict, Refusal, check_plan, check_plan_beside},
     cluster::Cluster,
     dry_run::{DryRun, Proposal, dry_run},
 };

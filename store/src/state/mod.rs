@@ -353,13 +353,18 @@ impl State {
     /// pending while its agent has said nothing.
     #[must_use]
     pub fn client_status(&self, id: AllocId) -> ClientStatus {
-        let lost = self
-            .alloc(id)
-            .is_some_and(|alloc| alloc.desired_status == DesiredStatus::Lost);
-        if lost {
+        self.alloc(id)
+            .map_or(ClientStatus::Pending, |alloc| self.status_of(alloc))
+    }
+
+    /// [`State::client_status`] of an alloc that is at hand.
+    #[must_use]
+    pub fn status_of(&self, alloc: &Alloc) -> ClientStatus {
+        if alloc.desired_status == DesiredStatus::Lost {
             return ClientStatus::Lost;
         }
-        self.alloc_status(id)
+        self.alloc_statuses
+            .get(&(alloc.id, alloc.node_id))
             .map_or(ClientStatus::Pending, |status| status.client_status)
     }
 

@@ -329,6 +329,9 @@ async fn measure(options: &Options, etcd: Option<&Etcd>, server: &Agent) {
 
     let status = store.status().await.unwrap();
     timeline.look(|seen| {
+        if seen.breaks > 0 {
+            println!("the watch on the store broke {} times", seen.breaks);
+        }
         let start = seen
             .steps
             .get(&Step::Registration)

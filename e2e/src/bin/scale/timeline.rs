@@ -16,7 +16,7 @@ use rove_model::{
 };
 use rove_store::{
     keys::{Key, Keys},
-    store::{Event, Store, WatchEvent, WatchRequest},
+    store::{Event, Store, WatchEvent, WatchRequest, WatchStream},
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -73,7 +73,8 @@ pub struct Seen {
     pub events: usize,
     pub revisions: usize,
     pub bytes: usize,
-    pub broken: Option<String>,
+    /// How often the watch broke and went on: the machine is too busy for times to mean much.
+    pub breaks: usize,
 }
 
 impl Seen {
@@ -161,6 +162,20 @@ impl Seen {
     }
 }
 
+/// A watch on everything from after `revision`, as soon as the store gives one.
+async fn open(store: &Arc<dyn Store>, keys: &Keys, revision: Revision) -> WatchStream {
+    loop {
+        let request = WatchRequest {
+            keys: keys.all(),
+            start: Some(revision + 1),
+        };
+        match store.watch(request).await {
+            Ok(watch) => return watch,
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
 /// Follows the store from the moment it is made.
 pub struct Timeline {
     seen: Arc<Mutex<Seen>>,
@@ -171,13 +186,7 @@ impl Timeline {
     /// Watches everything under `/rove/` from after `revision`.
     pub async fn follow(store: Arc<dyn Store>, revision: Revision) -> Self {
         let keys = Keys::default();
-        let mut watch = store
-            .watch(WatchRequest {
-                keys: keys.all(),
-                start: Some(revision + 1),
-            })
-            .await
-            .unwrap();
+        let mut watch = open(&store, &keys, revision).await;
         let seen = Arc::new(Mutex::new(Seen::default()));
         let into = Arc::clone(&seen);
         let follows = tokio::spawn(async move {
@@ -192,23 +201,29 @@ impl Timeline {
                         continue;
                     }
                 };
-                let Some(item) = item else {
-                    return;
-                };
                 let now = Instant::now();
-                let mut seen = into.lock().unwrap_or_else(PoisonError::into_inner);
-                match item {
-                    Ok(WatchEvent::Batch { events, .. }) => {
-                        for event in &events {
-                            if event.revision() > newest {
-                                newest = event.revision();
-                                seen.revisions += 1;
+                let broken = {
+                    let mut seen = into.lock().unwrap_or_else(PoisonError::into_inner);
+                    match item {
+                        Some(Ok(WatchEvent::Batch { events, .. })) => {
+                            for event in &events {
+                                if event.revision() > newest {
+                                    newest = event.revision();
+                                    seen.revisions += 1;
+                                }
+                                seen.take_in(&keys, event, now);
                             }
-                            seen.take_in(&keys, event, now);
+                            false
+                        }
+                        Some(Ok(WatchEvent::Progress { .. })) => false,
+                        Some(Err(_)) | None => {
+                            seen.breaks += 1;
+                            true
                         }
                     }
-                    Ok(WatchEvent::Progress { .. }) => {}
-                    Err(error) => seen.broken = Some(error.to_string()),
+                };
+                if broken {
+                    watch = open(&store, &keys, newest).await;
                 }
             }
         });
@@ -222,15 +237,15 @@ impl Timeline {
     pub async fn until(&self, step: Step, count: usize, patience: Duration) -> bool {
         let mut before = (0, Instant::now());
         loop {
-            let (so_far, broken) = self.look(|seen| (seen.count(step), seen.broken.clone()));
+            let so_far = self.look(|seen| seen.count(step));
             if so_far >= count {
                 return true;
             }
             if so_far > before.0 {
                 before = (so_far, Instant::now());
             }
-            if broken.is_some() || before.1.elapsed() > patience {
-                println!("{step:?}: only {so_far} of {count} ({broken:?})");
+            if before.1.elapsed() > patience {
+                println!("{step:?}: only {so_far} of {count}");
                 return false;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
