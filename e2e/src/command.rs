@@ -129,7 +129,7 @@ pub fn workspace() -> PathBuf {
         .unwrap_or_default()
 }
 
-/// The rove binary under test: `$ROVE_BIN`, or the one beside this test's own folder.
+/// The rove binary under test: `$ROVE_BIN`, or the one beside this program, or beside this test's own folder.
 ///
 /// # Panics
 /// When it was not built.
@@ -138,18 +138,18 @@ pub fn rove() -> PathBuf {
     if let Some(path) = std::env::var_os("ROVE_BIN") {
         return path.into();
     }
-    let test = std::env::current_exe().expect("a running program knows its path");
-    let beside = test
-        .parent()
-        .and_then(Path::parent)
-        .map(|folder| folder.join("rove"))
-        .unwrap_or_default();
-    assert!(
-        beside.is_file(),
-        "{} is not there: build the binary `rove` in the same profile first",
-        beside.display()
-    );
-    beside
+    let program = std::env::current_exe().expect("a running program knows its path");
+    let mut beside = program
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("rove"));
+    beside.find(|path| path.is_file()).unwrap_or_else(|| {
+        panic!(
+            "no rove beside {}: build the binary `rove` in the same profile first",
+            program.display()
+        )
+    })
 }
 
 /// Whether a part that a test needs is there. On a build server a missing part is a failure, elsewhere the test is
