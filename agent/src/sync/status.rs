@@ -1,9 +1,10 @@
-//! Tells the store what became of the allocs: a few words at once, then one transaction per 100 ms at most.
+//! Tells the store what became of the allocs: a few words at once, then one transaction per 100 ms at most. That an
+//! alloc waits to run is said when it has done so for a moment: most run by then, and that is said instead.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use rove_model::{encoding, ids::NodeId};
+use rove_model::{alloc::ClientStatus, encoding, ids::NodeId};
 use rove_store::{
     backoff::Backoff,
     keys::{Key, Keys},
@@ -23,9 +24,12 @@ use crate::{
 /// The least time between two transactions, in the long run.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Transactions that may follow each other at once after a rest: that an alloc was received, that it runs, and one of
-/// another's. A task that starts fast is told of as fast.
+/// Transactions that may follow each other at once after a rest: a task that starts fast is told of as fast, though
+/// another was told of just before.
 const BURST: u32 = 3;
+
+/// How long the word that allocs wait to run may wait itself.
+const HOLD: Duration = Duration::from_millis(50);
 
 /// Statuses of one transaction: two compares each.
 const BATCH: usize = MAX_TXN_OPS / 2;
@@ -68,6 +72,14 @@ struct Batch {
     txn: Txn,
 }
 
+impl Batch {
+    fn says_only_that_allocs_wait(&self) -> bool {
+        self.entries
+            .iter()
+            .all(|(pending, ..)| pending.status.client_status == ClientStatus::Pending)
+    }
+}
+
 impl Writer {
     /// Runs until `cancel`; then writes what is pending once more.
     pub async fn run(self, cancel: CancellationToken) {
@@ -87,11 +99,23 @@ impl Writer {
     async fn write_all(&self) {
         let mut backoff = Backoff::new(INTERVAL, Duration::from_secs(10), self.seed);
         let mut pace = Pace::new(Instant::now());
+        let mut held_since: Option<Instant> = None;
         loop {
             let Some(batch) = self.batch() else {
                 self.board.changed().await;
                 continue;
             };
+            if batch.says_only_that_allocs_wait() {
+                let since = *held_since.get_or_insert_with(Instant::now);
+                let left = HOLD.saturating_sub(since.elapsed());
+                if !left.is_zero() {
+                    tokio::select! {
+                        () = self.board.changed() => {}
+                        () = sleep(left) => {}
+                    }
+                    continue;
+                }
+            }
             let wait = pace.wait(Instant::now());
             if !wait.is_zero() {
                 // More may come in the meantime: the batch is put together anew.
@@ -99,6 +123,7 @@ impl Writer {
                 continue;
             }
             pace.goes(Instant::now());
+            held_since = None;
             match self.commit(batch).await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {

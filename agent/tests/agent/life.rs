@@ -60,6 +60,23 @@ async fn a_service_runs_until_it_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_word_on_an_alloc_is_that_it_runs_unless_that_takes_long() {
+    for (takes, expected) in [
+        ("0s", vec![ClientStatus::Running]),
+        ("10s", vec![ClientStatus::Pending, ClientStatus::Running]),
+    ] {
+        let world = World::new();
+        let agent = world.start().await;
+        let task = json!({"run_for": "10000h", "start_block_for": takes});
+        let alloc = world.place(&service(&[("web", task)]), 1).await;
+        let start = world.want(&alloc).await;
+        world.until_status(&alloc, ClientStatus::Running).await;
+        assert_eq!(world.statuses_since(&alloc, start).await, expected);
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_task_ends_well_or_fails_for_good() {
     let world = World::new();
     let agent = world.start().await;

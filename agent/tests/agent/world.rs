@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{FutureExt, StreamExt};
 use rove_agent::{
     Agent, AgentConfig, GarbagePolicy, LEASE_TTL, MemoryState, NodeSource, Storage,
     clock::{Clock, SystemClock, TokioClock},
@@ -31,7 +32,7 @@ use rove_model::{
 use rove_store::{
     keys::{Key, Keys},
     memory::MemoryStore,
-    store::{KeyRange, Op, RangeRequest, Store, Txn},
+    store::{Event, KeyRange, Op, RangeRequest, Store, Txn, WatchEvent, WatchRequest},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -231,6 +232,29 @@ impl World {
     pub async fn status(&self, alloc: &Alloc) -> Option<AllocStatus> {
         let value = self.get(&Key::AllocStatus(self.node, alloc.id)).await?;
         Some(encoding::decode(&value).unwrap())
+    }
+
+    /// What the store was told of the alloc from `revision` on.
+    pub async fn statuses_since(&self, alloc: &Alloc, revision: Revision) -> Vec<ClientStatus> {
+        let key = self.keys.encode(&Key::AllocStatus(self.node, alloc.id));
+        let request = WatchRequest {
+            keys: KeyRange::Key(key),
+            start: Some(revision),
+        };
+        let mut watch = self.store.watch(request).await.unwrap();
+        let mut told = Vec::new();
+        while let Some(Some(Ok(item))) = watch.next().now_or_never() {
+            let WatchEvent::Batch { events, .. } = item else {
+                continue;
+            };
+            for event in events {
+                if let Event::Put(kv) = event {
+                    let status: AllocStatus = encoding::decode(&kv.value).unwrap();
+                    told.push(status.client_status);
+                }
+            }
+        }
+        told
     }
 
     pub async fn until(
