@@ -21,8 +21,19 @@ need() {
   say "installing ${missing[*]}"
   as_root apt-get update -q > /dev/null
   # Services are started by whoever needs them, not by the packages.
-  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends "${missing[@]}" > /dev/null
+  (
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+      trap 'as_root rm -f "$policy"' EXIT
+      as_root sh -c 'printf "#!/bin/sh\nexit 101\n" > "$0" && chmod 755 "$0"' "$policy"
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" > /dev/null
+  )
 }
+
+# Whether a process runs. One that has ended stays in /proc until its parent asks, which not every machine's first
+# process does.
+runs() { grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
 
 # Waits until a command succeeds: until_true WHAT SECONDS COMMAND…
 until_true() {
