@@ -53,6 +53,8 @@ pub struct AgentInfo {
     pub datacenter: String,
     /// rove's version, as clients compare it.
     pub version: String,
+    /// It is a development agent that only this machine reaches.
+    pub local_only: bool,
     /// `host:port` of its HTTP API as others reach it.
     pub http_addr: String,
     /// Its configuration as `/v1/agent/self` shows it, secrets left out.

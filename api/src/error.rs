@@ -19,6 +19,9 @@ pub(crate) enum ApiError {
     /// The thing is not there.
     #[error("{0}")]
     NotFound(String),
+    /// Nobody may do that from there.
+    #[error("{0}")]
+    Forbidden(String),
     /// No such path.
     #[error("")]
     NoSuchPath,
@@ -50,6 +53,7 @@ impl ApiError {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,

@@ -4,12 +4,14 @@
 //! status codes and texts are Nomad 1.6's; what rove does not have yet is refused by name.
 
 mod answer;
+mod apart;
 mod blocking;
 mod call;
 pub mod context;
 mod error;
 mod filter;
 mod local;
+mod origin;
 mod page;
 mod proxy;
 mod routes;

@@ -17,13 +17,15 @@ use rove_store::{
 };
 use serde_json::json;
 
+use super::UuidPrefix;
 use crate::{
     answer::{Answer, Meta},
+    apart::apart,
     blocking,
-    call::Call,
+    call::{Call, Namespaces},
     context::{ApiContext, ServerSide},
     error::ApiError,
-    page::{ByAge, ById, Paging},
+    page::{ByAge, ById, Page, Paging},
     status::alloc_index,
     view::alloc::{self, AllocStub, FromStore, ListOptions, Successors},
     write,
@@ -44,32 +46,37 @@ fn options(call: &Call) -> Result<ListOptions, ApiError> {
     })
 }
 
-/// The views of a list's allocs, in its order.
+/// The views of a list's allocs, in its order, as an answer's body.
 async fn stubs(
     server: &ServerSide,
+    call: &Call,
     state: &State,
     allocs: &[Arc<Stored<Alloc>>],
     options: ListOptions,
-) -> Vec<AllocStub> {
-    let mut successors: BTreeMap<JobKey, Successors> = BTreeMap::new();
+) -> Result<Answer, ApiError> {
     let events = if options.task_states && allocs.len() <= WITH_EVENTS {
         statuses(server, allocs).await
     } else {
         Events::new()
     };
-    allocs
-        .iter()
-        .map(|one| {
-            let job = one.job();
-            let next = successors
-                .entry(job)
-                .or_insert_with_key(|job| alloc::successors(state, job))
-                .get(&one.id)
-                .copied();
-            let known = state.alloc_status(one.id).map(|status| &status.value);
-            AllocStub::of(state, one, next, events.get(&one.id).or(known), options)
-        })
-        .collect()
+    apart(|| {
+        let mut successors: BTreeMap<JobKey, Successors> = BTreeMap::new();
+        let stubs: Vec<AllocStub> = allocs
+            .iter()
+            .map(|one| {
+                let job = one.job();
+                let next = successors
+                    .entry(job)
+                    .or_insert_with_key(|job| alloc::successors(state, job))
+                    .get(&one.id)
+                    .copied();
+                let known = state.alloc_status(one.id).map(|status| &status.value);
+                AllocStub::of(state, one, next, events.get(&one.id).or(known), options)
+            })
+            .collect();
+        Answer::json(call, &stubs)
+    })
+    .await
 }
 
 /// What the agents said of these allocs, task events included; without those that can't be read.
@@ -118,8 +125,8 @@ pub(super) async fn of(
     let index = |state: &State| newest(state, &which(state));
     let state = blocking::wait(server, &call.params, index).await?;
     let allocs = which(&state);
-    let stubs = stubs(server, &state, &allocs, options).await;
-    Ok(Answer::json(call, &stubs)?.with_meta(Meta::of(&state, newest(&state, &allocs))))
+    let answer = stubs(server, call, &state, &allocs, options).await?;
+    Ok(answer.with_meta(Meta::of(&state, newest(&state, &allocs))))
 }
 
 /// As [`of`], with each alloc in full.
@@ -136,17 +143,21 @@ pub(super) async fn of_in_full(
     } else {
         Events::new()
     };
-    let list: Vec<_> = allocs
-        .iter()
-        .map(|one| {
-            let more = FromStore {
-                alloc: None,
-                status: events.remove(&one.id),
-            };
-            alloc::full(&state, one, &more)
-        })
-        .collect();
-    Ok(Answer::json(call, &list)?.with_meta(Meta::of(&state, newest(&state, &allocs))))
+    let answer = apart(|| {
+        let list: Vec<_> = allocs
+            .iter()
+            .map(|one| {
+                let more = FromStore {
+                    alloc: None,
+                    status: events.remove(&one.id),
+                };
+                alloc::full(&state, one, &more)
+            })
+            .collect();
+        Answer::json(call, &list)
+    })
+    .await?;
+    Ok(answer.with_meta(Meta::of(&state, newest(&state, &allocs))))
 }
 
 fn newest(state: &State, allocs: &[Arc<Stored<Alloc>>]) -> Revision {
@@ -164,34 +175,44 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
     let namespaces = call.namespaces();
+    let page = apart(|| page(&state, &paging, &namespaces, prefix.as_ref(), options)).await?;
+    let body = stubs(server, call, &state, &page.entries, options).await?;
+    Ok(body
+        .with_meta(Meta::of(&state, index(&state)))
+        .with_next_token(page.next_token))
+}
+
+fn page(
+    state: &State,
+    paging: &Paging,
+    namespaces: &Namespaces,
+    prefix: Option<&UuidPrefix>,
+    options: ListOptions,
+) -> Result<Page<Arc<Stored<Alloc>>>, ApiError> {
     let mut list: Vec<_> = state
         .allocs()
         .filter(|alloc| namespaces.contains(alloc.namespace.as_str()))
-        .filter(|alloc| prefix.as_ref().is_none_or(|prefix| prefix.fits(alloc.id.0)))
+        .filter(|alloc| prefix.is_none_or(|prefix| prefix.fits(alloc.id.0)))
         .cloned()
         .collect();
     let view = |one: &Arc<Stored<Alloc>>| {
         AllocStub::of(
-            &state,
+            state,
             one,
             None,
             state.alloc_status(one.id).map(|s| &s.value),
             options,
         )
     };
-    let page = if prefix.is_some() {
+    if prefix.is_some() {
         let token = |alloc: &Arc<Stored<Alloc>>| ById(alloc.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)?
+        paging.page(list, token, view)
     } else {
         let token = |alloc: &Arc<Stored<Alloc>>| ByAge(alloc.create, alloc.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)?
-    };
-    let body = stubs(server, &state, &page.entries, options).await;
-    Ok(Answer::json(call, &body)?
-        .with_meta(Meta::of(&state, index(&state)))
-        .with_next_token(page.next_token))
+        paging.page(list, token, view)
+    }
 }
 
 fn index_of(state: &State, id: AllocId) -> Revision {
@@ -259,8 +280,16 @@ pub(super) async fn stop(
         let index = index_of(&state, id);
         return Ok(Answer::json(call, &json!({"EvalID": "", "Index": index}))?.with_index(index));
     }
-    let eval = EvalId::from_random(context.sources.random());
+    let mut eval = EvalId::from_random(context.sources.random());
     let key = Key::AllocControl(alloc.node_id, id);
-    let index = write::update(server, &key, |_| Ok(AllocControl { stop: Some(eval) })).await?;
+    let index = write::update(server, &key, |state| {
+        // Whoever asked first waits for that evaluation: it is the one that is made.
+        eval = state
+            .alloc_control(id)
+            .and_then(|asked| asked.stop)
+            .unwrap_or(eval);
+        Ok(AllocControl { stop: Some(eval) })
+    })
+    .await?;
     Ok(Answer::json(call, &json!({"EvalID": eval, "Index": index}))?.with_index(index))
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::allocs;
 use crate::{
     answer::{Answer, Meta},
+    apart::apart,
     blocking,
     call::Call,
     context::ServerSide,
@@ -45,30 +46,34 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let index = |state: &State| state.newest_of(&TABLES);
     let prefix = super::uuid_prefix(call, "eval")?;
     let state = blocking::wait(server, &call.params, index).await?;
-    let mut evals: Vec<_> = all(&state)
-        .filter(|eval| wanted(call, eval))
-        .filter(|eval| prefix.as_ref().is_none_or(|prefix| prefix.fits(eval.id.0)))
-        .collect();
-    let view = |eval: &Arc<Stored<Eval>>| EvalView::of(eval);
-    let page = if prefix.is_some() {
-        let token = |eval: &Arc<Stored<Eval>>| ById(eval.id.0);
-        paging.sort(&mut evals, token);
-        paging.page(evals, token, view)?
-    } else {
-        let token = |eval: &Arc<Stored<Eval>>| ByAge(eval.create, eval.id.0);
-        paging.sort(&mut evals, token);
-        paging.page(evals, token, view)?
-    };
-    let list: Vec<EvalView> = page.entries.iter().map(view).collect();
-    Ok(Answer::json(call, &list)?
+    let (answer, next_token) = apart(|| {
+        let mut evals: Vec<_> = all(&state)
+            .filter(|eval| wanted(call, eval))
+            .filter(|eval| prefix.as_ref().is_none_or(|prefix| prefix.fits(eval.id.0)))
+            .collect();
+        let view = |eval: &Arc<Stored<Eval>>| EvalView::of(eval);
+        let page = if prefix.is_some() {
+            let token = |eval: &Arc<Stored<Eval>>| ById(eval.id.0);
+            paging.sort(&mut evals, token);
+            paging.page(evals, token, view)?
+        } else {
+            let token = |eval: &Arc<Stored<Eval>>| ByAge(eval.create, eval.id.0);
+            paging.sort(&mut evals, token);
+            paging.page(evals, token, view)?
+        };
+        let list: Vec<EvalView> = page.entries.iter().map(view).collect();
+        Ok::<_, ApiError>((Answer::json(call, &list)?, page.next_token))
+    })
+    .await?;
+    Ok(answer
         .with_meta(Meta::of(&state, index(&state)))
-        .with_next_token(page.next_token))
+        .with_next_token(next_token))
 }
 
 pub(super) async fn count(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
-    let count = all(&state).filter(|eval| wanted(call, eval)).count();
+    let count = apart(|| all(&state).filter(|eval| wanted(call, eval)).count()).await;
     let meta = Meta::of(&state, index(&state));
     let answer = json!({
         "Count": count,

@@ -28,9 +28,11 @@ use uuid::Uuid;
 
 use crate::{
     answer::Answer,
+    apart::apart,
     call::{Call, Params, Verb},
     context::{ApiContext, ServerSide},
     error::ApiError,
+    origin,
     proxy::{self, Hop, Incoming},
 };
 
@@ -88,13 +90,23 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
         return Err(ApiError::NoSuchPath);
     };
     let verb = Verb::of(&parts.method)?;
+    let hop = Hop::of(&parts.headers);
+    if hop == Hop::None {
+        if context.info.local_only {
+            origin::refuse_foreign_host(&parts.headers)?;
+        }
+        // That call reads by its method and frees disk space.
+        if verb != Verb::Read || path == "client/gc" {
+            origin::refuse_other_sites(&parts.headers)?;
+        }
+    }
     let incoming = Incoming {
         method: parts.method.clone(),
         path_and_query: parts
             .uri
             .path_and_query()
             .map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
-        hop: Hop::of(&parts.headers),
+        hop,
         headers: parts.headers.clone(),
         body: read(body).await?,
     };
@@ -102,6 +114,11 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
         params: Params::parse(parts.uri.query()),
         body: incoming.body.clone(),
     };
+    if let Some(region) = call.params.get("region")
+        && region != context.info.region
+    {
+        return Err(ApiError::Refused(format!("No path to region {region:?}")));
+    }
     let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
     match segments.as_slice() {
         ["client", rest @ ..] => client::answer(context, verb, rest, &incoming, &call).await,
@@ -192,11 +209,11 @@ async fn of_server(
         },
         ["jobs", "parse"] => {
             only(verb, Write)?;
-            jobs::parse(call)
+            apart(|| jobs::parse(call)).await
         }
         ["validate", "job"] => {
             only(verb, Write)?;
-            jobs::validate(context, call)
+            apart(|| jobs::validate(context, call)).await
         }
         ["job", rest @ ..] if !rest.is_empty() => {
             job::answer(context, server, verb, &rest.join("/"), call).await

@@ -16,6 +16,7 @@ use serde_json::json;
 use super::allocs;
 use crate::{
     answer::{Answer, Meta},
+    apart::apart,
     blocking,
     call::Call,
     context::ServerSide,
@@ -37,18 +38,22 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let prefix = super::uuid_prefix(call, "node")?;
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
-    let mut list: Vec<_> = state
-        .nodes()
-        .filter(|node| prefix.as_ref().is_none_or(|prefix| prefix.fits(node.id.0)))
-        .collect();
-    let token = |node: &&Arc<Stored<Node>>| ById(node.id.0);
-    let view = |node: &&Arc<Stored<Node>>| NodeStub::of(&state, node, options);
-    paging.sort(&mut list, token);
-    let page = paging.page(list, token, view)?;
-    let list: Vec<NodeStub> = page.entries.iter().map(view).collect();
-    Ok(Answer::json(call, &list)?
+    let (answer, next_token) = apart(|| {
+        let mut list: Vec<_> = state
+            .nodes()
+            .filter(|node| prefix.as_ref().is_none_or(|prefix| prefix.fits(node.id.0)))
+            .collect();
+        let token = |node: &&Arc<Stored<Node>>| ById(node.id.0);
+        let view = |node: &&Arc<Stored<Node>>| NodeStub::of(&state, node, options);
+        paging.sort(&mut list, token);
+        let page = paging.page(list, token, view)?;
+        let list: Vec<NodeStub> = page.entries.iter().map(view).collect();
+        Ok::<_, ApiError>((Answer::json(call, &list)?, page.next_token))
+    })
+    .await?;
+    Ok(answer
         .with_meta(Meta::of(&state, index(&state)))
-        .with_next_token(page.next_token))
+        .with_next_token(next_token))
 }
 
 fn index_of(state: &State, id: NodeId) -> Revision {

@@ -106,6 +106,7 @@ pub(super) fn info() -> AgentInfo {
         region: "global".to_owned(),
         datacenter: "dc1".to_owned(),
         version: "1.6.5".to_owned(),
+        local_only: false,
         http_addr: "127.0.0.1:4646".to_owned(),
         config: Value::Null,
     }

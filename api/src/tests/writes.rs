@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::{body::Body, http::Request};
 use futures::StreamExt;
 use rove_model::{
     eval::TriggeredBy,
@@ -10,6 +11,7 @@ use rove_model::{
 };
 use rove_store::{Store, faults::Faults, keys::Key, state::State, store::StoreStatus};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use super::world::{World, deployment, small_job, uuid};
 use crate::write::quota::Quota;
@@ -366,6 +368,10 @@ async fn an_alloc_is_asked_to_stop_by_a_key_of_the_apis_own() {
     let asked = reply.json()["EvalID"].as_str().unwrap().parse().unwrap();
     let state = world.state.latest();
     assert_eq!(state.alloc_control(alloc).unwrap().stop, Some(asked));
+    let again = world
+        .call("PUT", &format!("/v1/allocation/{alloc}/stop"), &Value::Null)
+        .await;
+    assert_eq!(again.json()["EvalID"], reply.json()["EvalID"]);
     let shown = world.get(&format!("/v1/evaluation/{asked}")).await;
     assert_eq!(shown.status, 200, "it is shown as pending at once");
     assert_eq!(shown.json()["TriggeredBy"], "alloc-stop");
@@ -478,5 +484,36 @@ async fn new_jobs_are_refused_while_the_store_is_nearly_full() {
         if let Err(error) = verdict {
             assert!(error.to_string().contains("quota"), "{error}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_call_for_another_region_is_refused_before_it_does_anything() {
+    let world = World::new().await;
+    let job = json!({"Job": small_job("web")});
+    let reply = world.call("PUT", "/v1/jobs?region=eu", &job).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.text.as_str()),
+        (500, "No path to region \"eu\"")
+    );
+    assert_eq!(world.state.latest().registrations().count(), 0);
+    let reply = world.call("PUT", "/v1/jobs?region=global", &job).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_reads_nothing_into_the_cluster() {
+    let world = World::new().await;
+    let job = json!({"Job": small_job("web")}).to_string();
+    for (origin, status) in [("https://evil.example", 403), ("http://localhost", 200)] {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/v1/jobs")
+            .header("host", "localhost")
+            .header("origin", origin)
+            .body(Body::from(job.clone()))
+            .unwrap();
+        let response = world.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{origin}");
     }
 }

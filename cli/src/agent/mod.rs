@@ -336,6 +336,7 @@ async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> R
         region: config.region.clone(),
         datacenter: config.datacenter.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        local_only: config.dev && addresses.http_listen.ip().is_loopback(),
         http_addr: addresses.http.clone(),
         config: shown_config(&config, data_dir, &addresses),
     };
