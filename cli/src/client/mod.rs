@@ -1,7 +1,7 @@
 //! The HTTP client of the commands: `/v1` of one agent, with its own tolerant views of the answers.
 //!
-//! Every request has a time limit for connecting and for the answer; only a followed stream is without an end, and
-//! there silence beyond the heartbeat's pace is an error.
+//! Every request has a time limit for connecting and for the answer. What may be large, or has no end, is taken piece
+//! by piece: there only silence is an error.
 
 mod error;
 pub mod views;
@@ -16,6 +16,7 @@ pub use error::ApiError;
 
 use crate::args::Parsed;
 use crate::env::Env;
+use crate::ui::Ui;
 
 /// Used when neither a flag nor the environment names an agent.
 const DEFAULT_ADDRESS: &str = "http://127.0.0.1:4646";
@@ -27,6 +28,8 @@ const ANSWER: Duration = Duration::from_secs(60);
 const WAIT: Duration = Duration::from_secs(60);
 /// The agent writes a heartbeat into a followed stream each second.
 const SILENCE: Duration = Duration::from_secs(30);
+/// A query that somebody wrote by hand may block for ten minutes, and a sixteenth more.
+const LONGEST: Duration = Duration::from_secs(10 * 60 * 17 / 16 + 30);
 
 /// Which agent to ask, and as whom.
 #[derive(Debug, Clone)]
@@ -250,7 +253,7 @@ impl Client {
             .to_vec())
     }
 
-    /// Any request, with the answer as bytes.
+    /// Any request, with the answer piece by piece.
     pub async fn raw(
         &self,
         method: Method,
@@ -258,30 +261,21 @@ impl Client {
         query: Query<'_>,
         body: Option<Vec<u8>>,
         headers: &[(String, String)],
-    ) -> Result<Vec<u8>, ApiError> {
-        let url = self.url(path, query);
+    ) -> Result<Stream, ApiError> {
         let verb = verb(&method);
-        let mut request = self.request(method, url.clone(), body).timeout(ANSWER);
+        let url = self.url(path, query);
+        let mut request = self.request(method, url.clone(), body);
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let answer = finish(request, &url, verb).await?;
-        Ok(answer
-            .bytes()
-            .await
-            .map_err(|e| ApiError::transport(verb, &url, &e))?
-            .to_vec())
+        Stream::open(request, url, verb, LONGEST).await
     }
 
-    /// A stream that is followed.
+    /// What is at `path`, piece by piece: it may be large, or be followed for ever.
     pub async fn stream(&self, path: &str, query: Query<'_>) -> Result<Stream, ApiError> {
         let url = self.url(path, query);
         let request = self.request(Method::GET, url.clone(), None);
-        let answer = match tokio::time::timeout(SILENCE, finish(request, &url, "Get")).await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(silent(&url)),
-        };
-        Ok(Stream { answer, url })
+        Stream::open(request, url, "Get", SILENCE).await
     }
 
     async fn send(
@@ -314,30 +308,60 @@ impl Client {
     }
 }
 
-/// A stream that has no end of its own.
+/// An answer that is read piece by piece.
 #[derive(Debug)]
 pub struct Stream {
     answer: Response,
     url: Url,
+    verb: &'static str,
+    silence: Duration,
 }
 
 impl Stream {
+    async fn open(
+        request: reqwest::RequestBuilder,
+        url: Url,
+        verb: &'static str,
+        silence: Duration,
+    ) -> Result<Self, ApiError> {
+        match tokio::time::timeout(silence, finish(request, &url, verb)).await {
+            Ok(answer) => Ok(Self {
+                answer: answer?,
+                url,
+                verb,
+                silence,
+            }),
+            Err(_) => Err(silent(verb, &url, silence)),
+        }
+    }
+
     /// The next piece, none at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
-        match tokio::time::timeout(SILENCE, self.answer.chunk()).await {
+        match tokio::time::timeout(self.silence, self.answer.chunk()).await {
             Ok(Ok(piece)) => Ok(piece.map(|p| p.to_vec())),
-            Ok(Err(error)) => Err(ApiError::transport("Get", &self.url, &error)),
-            Err(_) => Err(silent(&self.url)),
+            Ok(Err(error)) => Err(ApiError::transport(self.verb, &self.url, &error)),
+            Err(_) => Err(silent(self.verb, &self.url, self.silence)),
         }
+    }
+
+    /// Writes all of it to standard output as it comes, until its end or until nobody reads it any more.
+    pub async fn print(mut self, ui: &mut Ui) -> Result<(), ApiError> {
+        while let Some(piece) = self.next().await? {
+            ui.write(&piece);
+            ui.flush();
+            if ui.closed() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
-fn silent(url: &Url) -> ApiError {
-    let cause = format!("nothing was heard for {} s", SILENCE.as_secs());
+fn silent(method: &'static str, url: &Url, silence: Duration) -> ApiError {
     ApiError::Transport {
-        method: "Get",
+        method,
         url: url.to_string(),
-        cause,
+        cause: format!("nothing was heard for {} s", silence.as_secs()),
     }
 }
 

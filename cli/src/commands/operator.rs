@@ -4,6 +4,7 @@ use reqwest::Method;
 
 use crate::app::{Command, Context};
 use crate::args::{COMMON, many, switch, text};
+use crate::client::ApiError;
 use crate::failure::{Failure, Outcome};
 
 /// The commands.
@@ -75,7 +76,11 @@ async fn api(cx: &mut Context) -> Outcome {
         None
     };
     let answer = client.raw(method, &path, &query, body, &headers).await;
-    let bytes = answer.map_err(|e| Failure::new(format!("Error querying {url}: {}", e.full())))?;
-    cx.ui.write(&bytes);
+    let failed = |e: ApiError| Failure::new(format!("Error querying {url}: {}", e.full()));
+    answer
+        .map_err(failed)?
+        .print(&mut cx.ui)
+        .await
+        .map_err(failed)?;
     Ok(0)
 }

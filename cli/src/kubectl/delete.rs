@@ -1,5 +1,6 @@
 //! `delete`: stops jobs and forgets them; an alloc that is deleted is replaced by another.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -23,11 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Deletes what is named, in files or on the command line.
 pub async fn run(cx: &mut Context) -> Outcome {
     let client = client(cx)?;
+    let patience = match cx.args.last("timeout") {
+        Some(text) => super::duration(text)?,
+        None => PATIENCE,
+    };
     let files = cx.args.all("filename").to_vec();
+    let selector = Selector::parse(cx.args.last("selector").unwrap_or(""))?;
     let mut wanted: Vec<(Target, String)> = Vec::new();
     if files.is_empty() {
-        let selector = Selector::parse(cx.args.last("selector").unwrap_or(""))?;
-        for target in targets(&cx.args.positional)? {
+        let targets = targets(&cx.args.positional)?;
+        if !selector.is_empty() && targets.iter().any(|t| t.name.is_some()) {
+            return Err(Failure::new("error: selectors and names can't be combined"));
+        }
+        for target in targets {
             match (&target.name, target.kind) {
                 (Some(_), _) => wanted.push((target, String::new())),
                 (None, Kind::Job) if cx.args.is("all") || !selector.is_empty() => {
@@ -59,6 +68,9 @@ pub async fn run(cx: &mut Context) -> Outcome {
             return Err(Failure::new("error: files and names can't be combined"));
         }
         for document in documents::read(cx, &files)? {
+            if !selector.matches(&meta(&document.job)) {
+                continue;
+            }
             wanted.push((
                 Target {
                     kind: Kind::Job,
@@ -71,7 +83,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
     let mut code = 0;
     for (target, namespace) in wanted {
         let client = client.in_namespace(&namespace);
-        if let Err(failure) = one(cx, &client, &target).await {
+        if let Err(failure) = one(cx, &client, &target, patience).await {
             cx.ui.error(&failure.message);
             code = 1;
         }
@@ -79,10 +91,25 @@ pub async fn run(cx: &mut Context) -> Outcome {
     Ok(code)
 }
 
-async fn one(cx: &mut Context, client: &Client, target: &Target) -> Result<(), Failure> {
+/// The meta of a job as the API takes it.
+fn meta(job: &Value) -> BTreeMap<String, String> {
+    job["Meta"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+async fn one(
+    cx: &mut Context,
+    client: &Client,
+    target: &Target,
+    patience: Duration,
+) -> Result<(), Failure> {
     let name = target.name.clone().unwrap_or_default();
     match target.kind {
-        Kind::Job => job(cx, client, &name).await,
+        Kind::Job => job(cx, client, &name, patience).await,
         Kind::Alloc => {
             let stub = lookup::alloc(cx, client, &name, false).await?;
             let _: Value = client
@@ -104,7 +131,12 @@ async fn one(cx: &mut Context, client: &Client, target: &Target) -> Result<(), F
     }
 }
 
-async fn job(cx: &mut Context, client: &Client, name: &str) -> Result<(), Failure> {
+async fn job(
+    cx: &mut Context,
+    client: &Client,
+    name: &str,
+    patience: Duration,
+) -> Result<(), Failure> {
     let path = format!("/v1/job/{}", segment(name));
     let found: Result<Value, _> = client.get(&path, &[]).await;
     match found {
@@ -123,18 +155,14 @@ async fn job(cx: &mut Context, client: &Client, name: &str) -> Result<(), Failur
     let _: Value = client.delete(&path, query).await.map_err(server)?;
     cx.ui.line(format!("job {} deleted", quoted(name)));
     if cx.args.switch("wait").unwrap_or(true) {
-        ended(cx, client, &path, name).await?;
+        ended(client, &path, name, patience).await?;
     }
     Ok(())
 }
 
 /// Waits until nothing of the job runs any more.
-async fn ended(cx: &Context, client: &Client, path: &str, name: &str) -> Result<(), Failure> {
-    let limit = match cx.args.last("timeout") {
-        Some(text) => super::duration(text)?,
-        None => PATIENCE,
-    };
-    let until = tokio::time::Instant::now() + limit;
+async fn ended(client: &Client, path: &str, name: &str, patience: Duration) -> Result<(), Failure> {
+    let until = tokio::time::Instant::now() + patience;
     loop {
         let allocs: Vec<AllocStub> = client
             .get(&format!("{path}/allocations"), &[])

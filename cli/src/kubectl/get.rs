@@ -91,7 +91,14 @@ pub async fn run(cx: &mut Context) -> Outcome {
     let client = client(cx)?;
     if cx.args.is("watch") || cx.args.is("watch-only") {
         return match targets.as_slice() {
-            [target] => watch(cx, &client, target, output, &selector).await,
+            [target] => {
+                let live = cx.ui.live;
+                tokio::select! {
+                    outcome = watch(cx, &client, target, output, &selector) => outcome,
+                    _ = tokio::signal::ctrl_c() => Ok(0),
+                    () = reader_leaves(live) => Ok(0),
+                }
+            }
             _ => Err(Failure::new(
                 "error: you may only watch a single resource or type of resource at a time",
             )),
@@ -479,12 +486,7 @@ async fn watch(
     }
     let mut failures = 0;
     loop {
-        let answer = tokio::select! {
-            answer = list(client, target, Some(index)) => answer,
-            _ = tokio::signal::ctrl_c() => return Ok(0),
-            () = reader_leaves(cx.ui.live) => return Ok(0),
-        };
-        let (list, now) = match answer {
+        let (list, now) = match list(client, target, Some(index)).await {
             Ok(answer) => answer,
             Err(error) => {
                 failures += 1;

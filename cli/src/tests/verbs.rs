@@ -176,6 +176,11 @@ async fn what_is_not_there_or_not_known_is_said_in_kubectls_words() {
             1,
         ),
         (
+            vec!["delete", "job", "web", "-l", "env=staging"],
+            "error: selectors and names can't be combined\n",
+            1,
+        ),
+        (
             vec!["delete", "node/x"],
             "Error from server (MethodNotAllowed): nodes can't be deleted\n",
             1,
@@ -500,6 +505,33 @@ async fn deleting_stops_and_forgets_and_waits_for_the_end() {
         "error: timed out waiting for the allocs of job \"web\" to end\n"
     );
     assert_eq!(ran.code, 1);
+}
+
+#[tokio::test]
+async fn of_files_only_what_a_selector_fits_is_deleted_and_nothing_when_a_flag_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, env) in [("a", "staging"), ("b", "production")] {
+        let text = format!(
+            "job \"{name}\" {{\n  meta = {{ env = \"{env}\" }}\n  group \"g\" {{\n    task \"t\" {{\n      driver = \"raw_exec\"\n      config {{\n        command = \"/bin/true\"\n      }}\n    }}\n  }}\n}}\n"
+        );
+        std::fs::write(folder.path().join(format!("{name}.hcl")), text).unwrap();
+    }
+    let server = Server::start().await;
+    server
+        .get("/v1/job/a?*", json!({"ID": "a"}))
+        .on("DELETE /v1/job/a?*", Answer::json(&json!({"EvalID": "e"})));
+    let call = Call::to(&server.address).folder(folder.path());
+    let chosen = ["delete", "-f", ".", "-l", "env=staging", "--wait=false"];
+    let ran = call.run(&[&chosen[..], &["--timeout=soon"]].concat()).await;
+    assert_eq!((ran.out.as_str(), ran.code), ("", 1), "{}", ran.err);
+    assert!(server.requests().is_empty());
+    assert_eq!(call.run(&chosen).await, good("job \"a\" deleted\n"));
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|r| r.target.contains("/job/a"))
+    );
 }
 
 #[tokio::test]

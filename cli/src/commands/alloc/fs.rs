@@ -72,12 +72,11 @@ pub async fn run(cx: &mut Context) -> Outcome {
     }
     let bytes = match from {
         From::Start => {
-            client
-                .bytes(
-                    &format!("/v1/client/fs/cat/{}", stub.id),
-                    &[("path", &path)],
-                )
-                .await
+            let whole = format!("/v1/client/fs/cat/{}", stub.id);
+            match client.stream(&whole, &[("path", &path)]).await {
+                Ok(file) => file.print(&mut cx.ui).await.map(|()| Vec::new()),
+                Err(error) => Err(error),
+            }
         }
         From::Bytes(count) => tail(&client, &stub.id, &path, &file, count).await,
         From::Lines(count) => {

@@ -6,7 +6,7 @@ use super::follow::Frames;
 use super::{From, from, last_lines};
 use crate::app::{Context, failed};
 use crate::client::views::{Alloc, AllocStub, Task};
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, Stream};
 use crate::commands::lookup::{self, segment};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
@@ -65,12 +65,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
         return follow_all(cx, &logs, from).await;
     }
     for log in &logs {
-        let bytes = log.read(from).await.map_err(|e| log.failed(&e))?;
-        if log.errors {
-            cx.ui.write_error(&bytes);
-        } else {
-            cx.ui.write(&bytes);
-        }
+        log.print(cx, from).await.map_err(|e| log.failed(&e))?;
     }
     Ok(0)
 }
@@ -168,32 +163,45 @@ impl Log<'_> {
         ))
     }
 
-    async fn fetch(&self, end: Option<u64>) -> Result<Vec<u8>, ApiError> {
+    /// What there is, from the start or so many bytes from the end.
+    async fn fetch(&self, end: Option<u64>) -> Result<Stream, ApiError> {
         let offset = end.map(|n| n.to_string());
         let mut query = vec![("task", self.task), ("type", self.kind), ("plain", "true")];
         if let Some(offset) = &offset {
             query.extend([("origin", "end"), ("offset", offset)]);
         }
-        self.client.bytes(&self.path(), &query).await
+        self.client.stream(&self.path(), &query).await
     }
 
-    async fn read(&self, from: From) -> Result<Vec<u8>, ApiError> {
-        match from {
-            From::Start => self.fetch(None).await,
-            From::Bytes(count) => self.fetch(Some(count)).await,
-            From::Lines(0) => Ok(Vec::new()),
+    async fn print(&self, cx: &mut Context, from: From) -> Result<(), ApiError> {
+        let mut stream = match from {
+            From::Start => self.fetch(None).await?,
+            From::Bytes(count) => self.fetch(Some(count)).await?,
+            From::Lines(0) => return Ok(()),
             From::Lines(count) => {
                 let (bytes, _) = self.backlog(count).await?;
-                Ok(last_lines(&bytes, count).to_vec())
+                print(cx, last_lines(&bytes, count), self.errors);
+                return Ok(());
+            }
+        };
+        while let Some(piece) = stream.next().await? {
+            print(cx, &piece, self.errors);
+            if cx.ui.closed() {
+                break;
             }
         }
+        Ok(())
     }
 
     /// Enough of the end to hold `count` lines, and how much was asked for.
     async fn backlog(&self, count: u64) -> Result<(Vec<u8>, u64), ApiError> {
         let mut size = count.saturating_mul(LINE).clamp(LINE, MOST);
         loop {
-            let bytes = self.fetch(Some(size)).await?;
+            let mut bytes = Vec::new();
+            let mut stream = self.fetch(Some(size)).await?;
+            while let Some(piece) = stream.next().await? {
+                bytes.extend(piece);
+            }
             let lines = bytes.iter().filter(|b| **b == b'\n').count() as u64;
             let whole = (bytes.len() as u64) < size;
             if whole || lines > count || size >= MOST {
