@@ -127,6 +127,7 @@ fn register(state: &mut State, job: &Job, n: usize) -> Eval {
             priority: 50,
             create_time: 0,
         },
+        scalings: Vec::new(),
     };
     state
         .put(&Key::Registration(key.clone()), &registration)

@@ -25,6 +25,37 @@ pub struct Registration {
     pub purge: bool,
     /// The evaluation this write asks for.
     pub eval: EvalRequest,
+    /// How its groups were scaled by calls of their own, the newest first: at most [`MAX_SCALINGS`] in all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scalings: Vec<Scaling>,
+}
+
+/// Scalings of a job that are kept: loops read a registration at each of its changes.
+pub const MAX_SCALINGS: usize = 20;
+
+/// One group was set to another count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Scaling {
+    /// The group.
+    pub group: GroupName,
+    /// When.
+    pub time: UnixNanos,
+    /// The count that was asked for.
+    pub count: u64,
+    /// The count before.
+    pub previous: u64,
+    /// Why, in the words of whoever asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// More of that, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The evaluation that it asked for.
+    #[serde(rename = "EvalID")]
+    pub eval: EvalId,
+    /// The job's version that came of it.
+    pub version: u64,
 }
 
 /// The evaluation that a write to a job asks for: its id is fixed here, so that it is minted once.

@@ -65,6 +65,7 @@ impl Client {
                 priority: 50,
                 create_time: now,
             },
+            scalings: Vec::new(),
         };
         let version = Key::JobVersion(VersionKey {
             job: job.key.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
-    ids::{EvalId, JobId, JobKey, JobUid, Namespace, Revision},
+    ids::{EvalId, JobId, JobKey, JobUid, Namespace, Revision, VersionKey},
     job::Job,
 };
 use rove_store::state::{State, Stored, Table};
@@ -22,7 +22,7 @@ use crate::{
     view::{self, deployment::DeploymentView, eval::EvalView},
     write::{
         self, Done,
-        job::{Stamp, admit},
+        job::{NewCount, Stamp, admit},
     },
 };
 
@@ -313,7 +313,7 @@ fn group_counts(state: &State, job: &ShownJob<'_>, index: Revision) -> Value {
             }
             let view = json!({
                 "Desired": group.count(), "Placed": placed, "Running": running, "Healthy": healthy,
-                "Unhealthy": unhealthy, "Events": null,
+                "Unhealthy": unhealthy, "Events": scalings(state, job, &group.name),
             });
             (group.name.clone(), view)
         })
@@ -552,7 +552,12 @@ struct ScaleBody {
     count: Option<i64>,
     target: std::collections::BTreeMap<String, String>,
     error: bool,
+    message: String,
+    meta: Option<serde_json::Map<String, Value>>,
 }
+
+/// The most bytes that the words and the meta of a scaling may have.
+const MAX_REASON: usize = 1024;
 
 async fn scale(
     context: &ApiContext,
@@ -577,12 +582,54 @@ async fn scale(
     if count < 0 {
         return bad("scaling action count can't be negative");
     }
+    let meta = serde_json::to_vec(&body.meta).map_or(0, |bytes| bytes.len());
+    if body.message.len() + meta > MAX_REASON {
+        return bad("scaling action message and meta may have 1 KiB at most");
+    }
+    let wanted = NewCount {
+        group,
+        count,
+        message: body.message,
+        meta: body.meta,
+    };
     let not_found = || ApiError::NotFound(format!("job \"{}\" not found", key.id));
     let done = change(context, server, key, not_found, |state, job, stamp| {
-        write::job::scale(state, job, &group, count, stamp)
+        write::job::scale(state, job, &wanted, stamp)
     })
     .await?;
     written(call, done, "")
+}
+
+/// How a group was scaled, the newest first.
+fn scalings(state: &State, job: &ShownJob<'_>, group: &str) -> Option<Vec<Value>> {
+    let made = |version: u64| {
+        state
+            .job_version(&VersionKey {
+                job: job.key.clone(),
+                uid: job.registration.uid,
+                version,
+            })
+            .map_or(0, |version| version.create)
+    };
+    let list: Vec<Value> = job
+        .registration
+        .scalings
+        .iter()
+        .filter(|scaling| scaling.group.as_str() == group)
+        .map(|scaling| {
+            json!({
+                "Time": scaling.time,
+                "Count": scaling.count,
+                "PreviousCount": scaling.previous,
+                "Message": scaling.message,
+                "Error": false,
+                "Meta": scaling.meta,
+                "EvalID": scaling.eval,
+                "CreateIndex": made(scaling.version),
+            })
+        })
+        .collect();
+    (!list.is_empty()).then_some(list)
 }
 
 /// The versions of a job's current registration, newest first.

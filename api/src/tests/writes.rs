@@ -204,6 +204,36 @@ async fn a_group_is_scaled_within_its_limits_and_not_during_a_roll_out() {
     let shown = world.get("/v1/job/web/scale").await.json();
     assert_eq!(shown["TaskGroups"]["g"]["Desired"], 2);
 
+    let long = json!({"Count": 3, "Target": {"Group": "g"}, "Message": "x".repeat(2_000)});
+    let refused = world.call("PUT", "/v1/job/web/scale", &long).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    let why =
+        json!({"Count": 3, "Target": {"Group": "g"}, "Message": "by hand", "Meta": {"who": "me"}});
+    let done = world.call("PUT", "/v1/job/web/scale", &why).await.json();
+    // What came of the scalings so far stays through another registration.
+    let mut other = small_job("web");
+    other["Priority"] = json!(60);
+    let (_, _) = world.register(&other).await;
+    let shown = world.get("/v1/job/web/scale").await.json();
+    let events = shown["TaskGroups"]["g"]["Events"].as_array().unwrap();
+    assert_eq!(events.len(), 2);
+    for (field, expected) in [
+        ("Count", json!(3)),
+        ("PreviousCount", json!(2)),
+        ("Message", json!("by hand")),
+        ("Meta", json!({"who": "me"})),
+        ("EvalID", done["EvalID"].clone()),
+        ("CreateIndex", done["JobModifyIndex"].clone()),
+        ("Error", json!(false)),
+    ] {
+        assert_eq!(events[0][field], expected, "{field}");
+    }
+    for _ in 0..30 {
+        assert_eq!(scale(4).await.status, 200);
+    }
+    let state = world.state.latest();
+    assert_eq!(state.registration(&web()).unwrap().scalings.len(), 20);
+
     let mut rollout = deployment(&state, &web());
     rollout.status = rove_model::deployment::DeploymentStatus::Running;
     world.put(&Key::Deployment(rollout.id), &rollout).await;

@@ -4,7 +4,7 @@ use rove_model::{
     eval::TriggeredBy,
     ids::{EvalId, JobUid, Revision, UnixNanos, VersionKey},
     job::Job,
-    registration::{EvalRequest, JobVersion, Registration},
+    registration::{EvalRequest, JobVersion, MAX_SCALINGS, Registration, Scaling},
     supported,
     validate::validate,
 };
@@ -150,6 +150,7 @@ fn next_version(
             stop: job.stop,
             purge: false,
             eval: stamp.request(triggered_by, &job),
+            scalings: current.registration.scalings.clone(),
         },
         version: Some(JobVersion { job }),
     }
@@ -226,6 +227,7 @@ pub(crate) fn register(
                 stop: job.stop,
                 purge: false,
                 eval: stamp.request(TriggeredBy::JobRegister, &job),
+                scalings: Vec::new(),
             },
             version: Some(JobVersion { job }),
         });
@@ -261,14 +263,23 @@ pub(crate) fn deregister(
     Some(change)
 }
 
-/// Sets the count of a group.
+/// A count that a group is to have, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct NewCount {
+    pub(crate) group: String,
+    pub(crate) count: i64,
+    pub(crate) message: String,
+    pub(crate) meta: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Sets the count of a group, and remembers that.
 pub(crate) fn scale(
     state: &State,
     current: &ShownJob<'_>,
-    group: &str,
-    count: i64,
+    wanted: &NewCount,
     stamp: Stamp,
 ) -> Result<Change, ApiError> {
+    let (group, count) = (wanted.group.as_str(), wanted.count);
     let mut job = current.version.job.clone();
     let Some(found) = job.group_mut(group) else {
         return Err(ApiError::BadRequest(format!(
@@ -302,11 +313,30 @@ pub(crate) fn scale(
             "job scaling blocked due to active deployment".to_owned(),
         ));
     }
-    if found.count == Some(count) {
-        return Ok(again(current, TriggeredBy::JobScaling, stamp));
-    }
-    found.count = Some(count);
-    Ok(next_version(current, job, TriggeredBy::JobScaling, stamp))
+    let number = |count: i64| u64::try_from(count).unwrap_or_default();
+    let previous = found.count();
+    let mut change = if found.count == Some(count) {
+        again(current, TriggeredBy::JobScaling, stamp)
+    } else {
+        found.count = Some(count);
+        next_version(current, job, TriggeredBy::JobScaling, stamp)
+    };
+    let registration = &mut change.registration;
+    registration.scalings.insert(
+        0,
+        Scaling {
+            group: group.into(),
+            time: stamp.now,
+            count: number(count),
+            previous,
+            message: wanted.message.clone(),
+            meta: wanted.meta.clone(),
+            eval: stamp.eval,
+            version: registration.version,
+        },
+    );
+    registration.scalings.truncate(MAX_SCALINGS);
+    Ok(change)
 }
 
 /// Evaluates the job as it is.

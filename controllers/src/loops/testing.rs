@@ -159,6 +159,7 @@ impl World {
                 priority: 50,
                 create_time: self.now,
             },
+            scalings: Vec::new(),
         };
         change(&mut registration);
         self.state

@@ -284,6 +284,7 @@ impl World {
             stop,
             purge,
             eval: request.clone(),
+            scalings: Vec::new(),
         };
         self.put(&Key::Registration(key.clone()), &registration);
         self.write_eval(&key, uid, job_type, request.id, TriggeredBy::JobRegister)

@@ -40,6 +40,7 @@ pub(super) fn registration(version: u64) -> Registration {
             priority: 50,
             create_time: 0,
         },
+        scalings: Vec::new(),
     }
 }
 
