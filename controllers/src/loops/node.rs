@@ -20,7 +20,7 @@ use rove_model::{
 use rove_store::{keys::Key, state::State};
 
 use crate::{
-    decision::{Decision, Object, Require, Write},
+    decision::{Again, Decision, Object, Require, Write},
     loops::cause::{asks_for_eval, derived_id, is_live, new_eval},
     runtime::{Began, Loop, News, View},
 };
@@ -159,7 +159,7 @@ impl NodeLoop {
             Some(crate::Sabotage::LostAlloc) => jobs.into_iter().take(1).collect(),
             _ => jobs,
         };
-        let evals: Vec<Write> = jobs
+        let mut evals = jobs
             .iter()
             .filter(|job| asks_for_eval(state, job, cause, view.now))
             .filter_map(|job| {
@@ -172,13 +172,17 @@ impl NodeLoop {
                 let mut eval = new_eval(state, job, eval_id, TriggeredBy::NodeUpdate, view.now)?;
                 eval.node_id = Some(id);
                 state.eval(eval_id).is_none().then(|| Write::new_eval(eval))
-            })
-            .take(JOBS_AT_ONCE)
-            .collect();
-        if evals.is_empty() {
+            });
+        let now: Vec<Write> = evals.by_ref().take(JOBS_AT_ONCE).collect();
+        if now.is_empty() {
             return Decision::wait(STAYS_DOWN);
         }
-        Decision::write(AFFECTED, evals)
+        let mut decision = Decision::write(AFFECTED, now);
+        if evals.next().is_some() {
+            // Nothing else would say that there are more.
+            decision.again = Again::WhenSettled;
+        }
+        decision
     }
 
     fn blocked(&self, view: &View<'_, Self>, id: EvalId) -> Decision {
@@ -523,6 +527,36 @@ mod tests {
         for job in [&a, &b] {
             world.complete_evals(job);
         }
+        assert_eq!(
+            look(&world, &memory, NodeLoopKey::Node(id)).branch,
+            STAYS_DOWN
+        );
+    }
+
+    #[test]
+    fn every_job_on_a_lost_node_gets_its_eval_however_many_there_are() {
+        let mut world = World::new();
+        let jobs = 2 * JOBS_AT_ONCE + 50;
+        for number in 0..jobs {
+            world.placed(&format!("job-{number}"), 1);
+        }
+        let id = world.state.nodes().next().unwrap().id;
+        let mut memory = memory(&world);
+        world.state.delete(&Key::NodeAlive(id));
+        news(&world, &mut memory, &[Key::NodeAlive(id)]);
+        let down = look(&world, &memory, NodeLoopKey::Node(id));
+        world.apply(&down);
+        let mut made = Vec::new();
+        loop {
+            let decision = look(&world, &memory, NodeLoopKey::Node(id));
+            assert_eq!(decision.branch, AFFECTED);
+            made.push(decision.commit.writes().count());
+            world.apply(&decision);
+            if decision.again == Again::OnChange {
+                break;
+            }
+        }
+        assert_eq!(made, [JOBS_AT_ONCE, JOBS_AT_ONCE, 50]);
         assert_eq!(
             look(&world, &memory, NodeLoopKey::Node(id)).branch,
             STAYS_DOWN
