@@ -174,6 +174,12 @@ async fn a_group_is_scaled_within_its_limits_and_not_during_a_roll_out() {
             assert_eq!((reply.status.as_u16(), &*reply.text), (400, text));
         }
     }
+    if !limited {
+        let reply = scale(3_000_000_000).await;
+        let text = "scaling action count can't be 3000000000: Task group g has count 3000000000: a count can't be \
+                    above 1000000";
+        assert_eq!((reply.status.as_u16(), &*reply.text), (400, text));
+    }
     for (body, text) in [
         (
             json!({"Count": 1}),

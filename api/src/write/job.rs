@@ -6,7 +6,7 @@ use rove_model::{
     job::Job,
     registration::{EvalRequest, JobVersion, Registration},
     supported,
-    validate::validate,
+    validate::{too_many, validate},
 };
 use rove_store::state::State;
 
@@ -306,6 +306,11 @@ pub(crate) fn scale(
         return Ok(again(current, TriggeredBy::JobScaling, stamp));
     }
     found.count = Some(count);
+    if let Some((_, complaint)) = too_many(&job) {
+        return Err(ApiError::BadRequest(format!(
+            "scaling action count can't be {count}: {complaint}"
+        )));
+    }
     Ok(next_version(current, job, TriggeredBy::JobScaling, stamp))
 }
 
