@@ -386,10 +386,10 @@ impl<L: Loop> Run<'_, L> {
                 .settled(&mut self.memory, &self.state, &memo, settled.written);
             let now = self.runtime.clock.now();
             for key in std::mem::take(&mut self.parked) {
-                self.queue.done(key, Some(now), 0);
+                self.queue.done(key, Some(now));
             }
         }
-        self.queue.done(settled.key, settled.again, 0);
+        self.queue.done(settled.key, settled.again);
     }
 
     fn decide(&mut self, key: L::Key, now: UnixNanos) {
@@ -409,7 +409,7 @@ impl<L: Loop> Run<'_, L> {
             self.runtime.counters.count(L::NAME, PANICKED);
             *self.failures.entry(key.clone()).or_default() += 8;
             let again = self.pause(&key, now);
-            self.queue.done(key, Some(again), 0);
+            self.queue.done(key, Some(again));
             return;
         };
         debug_assert!(
@@ -440,7 +440,7 @@ impl<L: Loop> Run<'_, L> {
                     return;
                 }
             };
-            self.queue.done(key, again, 0);
+            self.queue.done(key, again);
             return;
         }
         self.tickets += 1;
