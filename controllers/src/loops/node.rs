@@ -227,8 +227,9 @@ impl NodeMemory {
                 .node_control(node)
                 .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible);
         match state.node(node).filter(|_| usable) {
+            // As the scheduler names it, which an agent of another version may do otherwise.
             Some(node) => {
-                let newest = self.gains.entry(node.computed_class.clone()).or_default();
+                let newest = self.gains.entry(node.compute_class()).or_default();
                 let grew = revision > *newest;
                 *newest = revision.max(*newest);
                 grew
@@ -582,7 +583,7 @@ mod tests {
         world.apply(&decision);
         assert_eq!(look(&world, &memory, key).branch, NOT_BLOCKED);
 
-        let class = world.state.node(node).unwrap().computed_class.clone();
+        let class = world.state.node(node).unwrap().compute_class();
         let ruled_out = world.block(&job, [(class.as_str(), false)]);
         world.state.put(&Key::NodeStatus(node), &status).unwrap();
         news(&world, &mut memory, &[Key::NodeStatus(node)]);

@@ -280,7 +280,12 @@ impl World {
             datacenter: "dc1".to_owned(),
             node_pool: "default".to_owned(),
             node_class: String::new(),
-            attributes: Default::default(),
+            attributes: [
+                ("unique.hostname", format!("node{number}")),
+                ("nomad.advertise.address", format!("node{number}:4646")),
+            ]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into(),
             meta: Default::default(),
             drivers: [(
                 "mock".to_owned(),
