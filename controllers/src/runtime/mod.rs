@@ -108,13 +108,14 @@ pub trait Loop: Send + Sync + 'static {
     /// A decision is about to be written.
     fn decided(&self, _memory: &mut Self::Memory, _state: &State, _memo: &Self::Memo) {}
 
-    /// A decision was written and `state` shows it, or it came to nothing.
+    /// A decision was written and `state` shows it, or it came to nothing. Calls `wake` as [`Loop::notice`] does.
     fn settled(
         &self,
         _memory: &mut Self::Memory,
         _state: &State,
         _memo: &Self::Memo,
         _written: bool,
+        _wake: &mut dyn FnMut(Self::Key, i32),
     ) {
     }
 
@@ -382,9 +383,15 @@ impl<L: Loop> Run<'_, L> {
     fn let_go(&mut self, settled: Settled<L>) {
         if let Some(memo) = settled.memo {
             self.memos.remove(&settled.ticket);
-            self.looper
-                .settled(&mut self.memory, &self.state, &memo, settled.written);
             let now = self.runtime.clock.now();
+            let queue = &mut self.queue;
+            self.looper.settled(
+                &mut self.memory,
+                &self.state,
+                &memo,
+                settled.written,
+                &mut |key, priority| queue.push(key, now, priority),
+            );
             for key in std::mem::take(&mut self.parked) {
                 self.queue.done(key, Some(now));
             }
@@ -555,4 +562,4 @@ fn hash(name: &str) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
