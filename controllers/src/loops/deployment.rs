@@ -270,6 +270,11 @@ impl Loop for DeploymentLoop {
         }
     }
 
+    fn unreadable<'s>(&self, state: &'s State, id: &DeploymentId) -> Option<&'s Key> {
+        let deployment = state.deployment(*id)?;
+        state.unreadable_of_job(&deployment.job())
+    }
+
     fn decide(&self, view: &View<'_, Self>, id: &DeploymentId, _: &mut StdRng) -> Decision {
         let state = view.state;
         let Some(deployment) = state

@@ -372,6 +372,13 @@ impl Loop for NodeLoop {
         }
     }
 
+    fn unreadable<'s>(&self, state: &'s State, key: &NodeLoopKey) -> Option<&'s Key> {
+        match key {
+            NodeLoopKey::Node(id) => state.unreadable_of_node(*id),
+            NodeLoopKey::Blocked(_) => None,
+        }
+    }
+
     fn decide(&self, view: &View<'_, Self>, key: &NodeLoopKey, _: &mut StdRng) -> Decision {
         match key {
             NodeLoopKey::Node(id) => self.node(view, *id),

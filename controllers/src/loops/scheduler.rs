@@ -184,6 +184,10 @@ impl Loop for SchedulerLoop {
         }
     }
 
+    fn unreadable<'s>(&self, state: &'s State, job: &JobKey) -> Option<&'s Key> {
+        state.unreadable_of_job(job)
+    }
+
     fn decide(
         &self,
         view: &crate::runtime::View<'_, Self>,
@@ -273,7 +277,10 @@ fn plan_for(eval: &Stored<Eval>, plan: Plan) -> Decision<Arc<Plan>> {
 
 #[cfg(test)]
 mod tests {
-    use rove_model::{ids::NodeId, plan::MAX_PLACEMENTS};
+    use std::time::Duration;
+
+    use rove_model::{encoding::encode, ids::NodeId, plan::MAX_PLACEMENTS};
+    use rove_store::store::{Op, Store, Txn};
 
     use super::*;
     use crate::{
@@ -281,7 +288,7 @@ mod tests {
             applier::ApplierLoop,
             testing::{World, decide, decide_with},
         },
-        runtime::tests::Led,
+        runtime::{UNREADABLE, tests::Led},
     };
 
     fn looper() -> SchedulerLoop {
@@ -430,6 +437,97 @@ mod tests {
                 .iter()
                 .any(|span| span.contains(&(30 * SPANS as u64 - 5)))
         );
+    }
+
+    #[test]
+    fn nothing_is_placed_beside_an_alloc_that_can_not_be_read() {
+        let mut world = World::new();
+        let web = world.placed("web", 1);
+        let node = world.node(1);
+        let alloc = world.allocs(&web)[0];
+        let alloc = world
+            .state
+            .alloc(alloc)
+            .expect("it is placed")
+            .value
+            .clone();
+        let key = Key::Alloc(node, alloc.id);
+        let mut memory = memory(&world);
+        let later = serde_json::json!({"Namespace": "default", "JobID": "web"});
+        world.state.put(&key, &later).expect("it can be stored");
+        notice(&world, &mut memory, News::Keys(std::slice::from_ref(&key)));
+        let other = world.register("other", 1);
+        world.ask(&other);
+        assert_eq!(looper().unreadable(&world.state, &web), Some(&key));
+        assert_eq!(looper().unreadable(&world.state, &other), None);
+        let placed = |world: &World, memory: &SchedulerMemory| {
+            let plan = decide_with(&looper(), world, memory, &other).memo;
+            plan.map_or(0, |plan| plan.placements.len())
+        };
+        assert_eq!(placed(&world, &memory), 0);
+        world.state.put(&key, &alloc).expect("it can be stored");
+        notice(&world, &mut memory, News::Keys(std::slice::from_ref(&key)));
+        assert_eq!(looper().unreadable(&world.state, &web), None);
+        assert_eq!(placed(&world, &memory), 1);
+    }
+
+    #[test]
+    fn allocs_on_a_node_whose_fingerprint_can_not_be_read_are_not_lost() {
+        let mut world = World::new();
+        let web = world.placed("web", 1);
+        let node = world.node(1);
+        for (unreadable, stops) in [(true, 0), (false, 1)] {
+            if unreadable {
+                world
+                    .state
+                    .put(&Key::Node(node), &"no node")
+                    .expect("it can be stored");
+            } else {
+                world.state.delete(&Key::Node(node));
+            }
+            world.ask(&web);
+            let decision = decide_with(&looper(), &world, &memory(&world), &web);
+            let stopped = decision.memo.map_or(0, |plan| plan.stops.len());
+            assert_eq!(stopped, stops, "unreadable: {unreadable}");
+            world.complete_evals(&web);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_is_decided_on_when_what_could_not_be_read_is_mended() {
+        let mut world = World::new();
+        world.node(1);
+        let job = world.register("web", 1);
+        world.ask(&job);
+        let version = Key::JobVersion(world.version_key(&job));
+        let good = world
+            .state
+            .current_job(&job)
+            .expect("it is there")
+            .value
+            .clone();
+        let store = Arc::new(world.stored().await);
+        let put = async |value: Vec<u8>| {
+            let txn = Txn {
+                then: vec![Op::put(world.state.keys().encode(&version), value)],
+                ..Txn::default()
+            };
+            store.txn(txn).await.expect("it is written").revision
+        };
+        let revision = put(b"{".to_vec()).await;
+        let mut led = Led::new(store.clone(), looper());
+        led.until(|state| state.revision() >= revision).await;
+        while !led
+            .counters
+            .snapshot()
+            .contains_key(&(SchedulerLoop::NAME, UNREADABLE))
+        {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(led.state.latest().plans().count(), 0);
+        put(encode(&good).expect("it can be stored")).await;
+        led.until(|state| state.plans().count() == 1).await;
+        led.end().await;
     }
 
     #[tokio::test(start_paused = true)]
