@@ -47,6 +47,11 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("count = ^[1]", "group[\"g\"].count", "a number is required"),
     ("count = ^-3", "group[\"g\"].count", "can't be negative"),
     (
+        "count = ^1000001",
+        "group[\"g\"].count",
+        "can't be above 1000000",
+    ),
+    (
         "job: datacenters = ^\"dc1\"",
         "datacenters",
         "list of string required",

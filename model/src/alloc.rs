@@ -335,8 +335,8 @@ pub struct TaskEvent {
     pub details: BTreeMap<String, String>,
 }
 
-/// The kinds of task events, in the words of Nomad's API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The kinds of task events, in the words of Nomad's API. An agent of a later version may know more of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TaskEventKind {
     /// The agent took the task over.
     Received,
@@ -384,6 +384,9 @@ pub enum TaskEventKind {
     /// An artifact could not be fetched.
     #[serde(rename = "Failed Artifact Download")]
     FailedArtifactDownload,
+    /// One that this rove doesn't know, in its own words.
+    #[serde(untagged)]
+    Other(String),
 }
 
 /// `alloc-control/<node>/<id>`: what a user asked of one alloc. Written by the API.
@@ -393,4 +396,27 @@ pub struct AllocControl {
     /// The user asked for it to be stopped and replaced; the evaluation asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<EvalId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_with_an_event_of_a_kind_that_is_not_known_is_read_and_keeps_its_words() {
+        for (word, kind) in [
+            ("Started", TaskEventKind::Started),
+            ("Task Setup", TaskEventKind::TaskSetup),
+            ("Frozen", TaskEventKind::Other("Frozen".to_owned())),
+            ("", TaskEventKind::Other(String::new())),
+        ] {
+            let event = format!(r#"{{"Time":1,"Type":"{word}","DisplayMessage":"m"}}"#);
+            let event: TaskEvent = serde_json::from_str(&event).expect("it is read");
+            assert_eq!(event.kind, kind, "{word}");
+            let again = serde_json::to_value(&event).expect("it is written");
+            assert_eq!(again["Type"], word);
+        }
+        let no_word = r#"{"Time":1,"Type":7}"#;
+        assert!(serde_json::from_str::<TaskEvent>(no_word).is_err());
+    }
 }

@@ -86,6 +86,18 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodingError> {
 /// # Errors
 /// When they are no such value, or one that a newer rove wrote.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingError> {
+    decode_up_to(SCHEMA, bytes)
+}
+
+/// As [`decode`], of whatever schema version: for the few fields that are the same in all.
+///
+/// # Errors
+/// When the bytes hold no such value.
+pub fn decode_any_schema<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingError> {
+    decode_up_to(u32::MAX, bytes)
+}
+
+fn decode_up_to<T: DeserializeOwned>(newest: u32, bytes: &[u8]) -> Result<T, EncodingError> {
     let unfolded;
     let plain = if bytes.starts_with(&ZSTD_MAGIC) {
         unfolded =
@@ -96,7 +108,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EncodingError> {
     };
     let envelope: EnvelopeIn<'_> = serde_json::from_slice(plain).map_err(EncodingError::Json)?;
     match (envelope.schema, envelope.value) {
-        (Some(found), _) if found > SCHEMA => Err(EncodingError::NewerSchema { found }),
+        (Some(found), _) if found > newest => Err(EncodingError::NewerSchema { found }),
         (Some(_), Some(value)) => serde_json::from_str(value.get()).map_err(EncodingError::Json),
         // Schema 0 was the bare object.
         (None, _) | (Some(_), None) => serde_json::from_slice(plain).map_err(EncodingError::Json),
@@ -134,6 +146,8 @@ mod tests {
             newer,
             Err(EncodingError::NewerSchema { found: 2 })
         ));
+        let part = decode_any_schema::<Thing>(br#"{"schema":2,"value":{"name":"new","more":1}}"#);
+        assert_eq!(part.expect("decodes").name, "new");
     }
 
     #[test]

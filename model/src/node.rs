@@ -118,8 +118,15 @@ pub struct NodeReserved {
     pub ports: Vec<u16>,
 }
 
+/// Whether nodes that are otherwise alike differ in an attribute: it has no part in their class, and what asks for it is
+/// asked of each node. By their names those that begin with `unique.`, and the address an agent is reached at.
+#[must_use]
+pub fn is_unique_attribute(name: &str) -> bool {
+    name.starts_with("unique.") || name == "nomad.advertise.address"
+}
+
 impl Node {
-    /// A hash over the attributes that are not `unique.`, the datacenter, pool, class, meta and healthy drivers:
+    /// A hash over the attributes that are not [unique](is_unique_attribute), the datacenter, pool, class, meta and healthy drivers:
     /// nodes with the same are alike to a constraint. In the form `v1:<number>`.
     #[must_use]
     pub fn compute_class(&self) -> String {
@@ -134,10 +141,7 @@ impl Node {
         feed(&self.node_pool);
         feed(&self.node_class);
         for (table, entries) in [("attr", &self.attributes), ("meta", &self.meta)] {
-            for (key, value) in entries
-                .iter()
-                .filter(|(key, _)| !key.starts_with("unique."))
-            {
+            for (key, value) in entries.iter().filter(|(key, _)| !is_unique_attribute(key)) {
                 feed(table);
                 feed(key);
                 feed(value);
@@ -224,4 +228,50 @@ pub enum Eligibility {
 pub struct NodeControl {
     /// Whether new allocs may be placed.
     pub scheduling_eligibility: Eligibility,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> Node {
+        Node {
+            id: NodeId(uuid::Uuid::nil()),
+            name: "n".to_owned(),
+            datacenter: "dc1".to_owned(),
+            node_pool: "default".to_owned(),
+            node_class: String::new(),
+            attributes: BTreeMap::new(),
+            meta: BTreeMap::new(),
+            drivers: BTreeMap::new(),
+            resources: NodeResources::default(),
+            reserved: NodeReserved::default(),
+            http_addr: String::new(),
+            computed_class: String::new(),
+            registered_at: 0,
+            version: String::new(),
+        }
+    }
+
+    #[test]
+    fn nodes_that_differ_only_in_what_is_unique_are_of_one_class() {
+        let plain = node().compute_class();
+        for (table, name, alike) in [
+            ("attr", "unique.hostname", true),
+            ("attr", "unique.network.ip-address", true),
+            ("attr", "nomad.advertise.address", true),
+            ("attr", "nomad.version", false),
+            ("attr", "cpu.arch", false),
+            ("meta", "unique.rack", true),
+            ("meta", "rack", false),
+        ] {
+            let mut other = node();
+            let entries = match table {
+                "attr" => &mut other.attributes,
+                _ => &mut other.meta,
+            };
+            entries.insert(name.to_owned(), "x".to_owned());
+            assert_eq!(other.compute_class() == plain, alike, "{table} {name}");
+        }
+    }
 }

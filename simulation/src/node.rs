@@ -73,7 +73,17 @@ impl Machine {
                 "odd"
             }
             .to_owned(),
-            attributes: Default::default(),
+            // As real nodes have them: they must not make a class of each node.
+            attributes: [
+                ("kernel.name", "linux".to_owned()),
+                ("unique.hostname", format!("node{}", self.number)),
+                (
+                    "nomad.advertise.address",
+                    format!("10.0.0.{}:4646", self.number + 1),
+                ),
+            ]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into(),
             meta: Default::default(),
             drivers: Default::default(),
             resources: NodeResources {

@@ -423,11 +423,7 @@ async fn deregister(
             now: context.sources.now(),
             priority,
         };
-        Ok(write::job::deregister(
-            status::job(state, key),
-            purge,
-            stamp,
-        ))
+        Ok(write::job::deregister(state, key, purge, stamp))
     })
     .await?;
     let (eval, index, job_modify_index) = done.map_or((String::new(), 0, 0), |done| {

@@ -122,6 +122,32 @@ async fn a_purged_job_is_not_found_and_registered_anew_under_another_uid() {
 }
 
 #[tokio::test]
+async fn a_job_whose_specification_can_not_be_read_is_stopped_and_purged_all_the_same() {
+    for purge in [false, true] {
+        let world = World::new().await;
+        world.register(&small_job("web")).await;
+        let state = world.state.latest();
+        let before = state.registration(&web()).unwrap().value.clone();
+        let version = VersionKey {
+            job: web(),
+            uid: before.uid,
+            version: before.version,
+        };
+        world.put(&Key::JobVersion(version), &"no job").await;
+        let path = format!("/v1/job/web?purge={purge}");
+        let reply = world.call("DELETE", &path, &Value::Null).await;
+        assert_eq!(reply.status, 200);
+        let state = world.state.latest();
+        let after = state.registration(&web()).unwrap();
+        assert_eq!(reply.json()["EvalID"], json!(after.eval.id.to_string()));
+        assert_ne!(after.eval.id, before.eval.id);
+        assert_eq!((after.uid, after.version), (before.uid, before.version));
+        assert_eq!((after.stop, after.purge), (true, purge));
+        assert_eq!(state.unreadable_of_job(&web()), None);
+    }
+}
+
+#[tokio::test]
 async fn the_index_is_enforced_when_asked() {
     let world = World::new().await;
     let register = async |index: u64| {
@@ -175,6 +201,12 @@ async fn a_group_is_scaled_within_its_limits_and_not_during_a_roll_out() {
             let reply = scale(count).await;
             assert_eq!((reply.status.as_u16(), &*reply.text), (400, text));
         }
+    }
+    if !limited {
+        let reply = scale(3_000_000_000).await;
+        let text = "scaling action count can't be 3000000000: Task group g has count 3000000000: a count can't be \
+                    above 1000000";
+        assert_eq!((reply.status.as_u16(), &*reply.text), (400, text));
     }
     for (body, text) in [
         (

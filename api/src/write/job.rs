@@ -2,13 +2,13 @@
 
 use rove_model::{
     eval::TriggeredBy,
-    ids::{EvalId, JobUid, Revision, UnixNanos, VersionKey},
+    ids::{EvalId, JobKey, JobUid, Revision, UnixNanos, VersionKey},
     job::Job,
     registration::{EvalRequest, JobVersion, MAX_SCALINGS, Registration, Scaling},
     supported,
-    validate::validate,
+    validate::{too_many, validate},
 };
-use rove_store::state::State;
+use rove_store::{keys::Key, state::State};
 
 use super::Change;
 use crate::{
@@ -124,10 +124,14 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     fn request(self, triggered_by: TriggeredBy, job: &Job) -> EvalRequest {
+        self.request_at(triggered_by, job.priority())
+    }
+
+    fn request_at(self, triggered_by: TriggeredBy, priority: i32) -> EvalRequest {
         EvalRequest {
             id: self.eval,
             triggered_by,
-            priority: self.priority.unwrap_or_else(|| job.priority()),
+            priority: self.priority.unwrap_or(priority),
             create_time: self.now,
         }
     }
@@ -245,13 +249,31 @@ pub(crate) fn register(
     Ok(next_version(&current, job, TriggeredBy::JobRegister, stamp))
 }
 
+/// Stops a job whose specification can't be read, by its registration alone: no version can be made of it.
+fn deregister_unreadable(state: &State, key: &JobKey, purge: bool, stamp: Stamp) -> Option<Change> {
+    let registration = state.registration(key).filter(|held| !held.purge)?;
+    let version = VersionKey {
+        job: key.clone(),
+        uid: registration.uid,
+        version: registration.version,
+    };
+    state.unreadable_key(&Key::JobVersion(version))?;
+    Some(Change {
+        registration: Registration {
+            stop: true,
+            purge,
+            eval: stamp.request_at(TriggeredBy::JobDeregister, registration.eval.priority),
+            ..registration.value.clone()
+        },
+        version: None,
+    })
+}
+
 /// Stops a job; with `purge` for good. `None` when it isn't there.
-pub(crate) fn deregister(
-    current: Option<ShownJob<'_>>,
-    purge: bool,
-    stamp: Stamp,
-) -> Option<Change> {
-    let current = current?;
+pub(crate) fn deregister(state: &State, key: &JobKey, purge: bool, stamp: Stamp) -> Option<Change> {
+    let Some(current) = status::job(state, key) else {
+        return deregister_unreadable(state, key, purge, stamp);
+    };
     let mut change = if current.registration.stop {
         again(&current, TriggeredBy::JobDeregister, stamp)
     } else {
@@ -319,6 +341,11 @@ pub(crate) fn scale(
         again(current, TriggeredBy::JobScaling, stamp)
     } else {
         found.count = Some(count);
+        if let Some((_, complaint)) = too_many(&job) {
+            return Err(ApiError::BadRequest(format!(
+                "scaling action count can't be {count}: {complaint}"
+            )));
+        }
         next_version(current, job, TriggeredBy::JobScaling, stamp)
     };
     let registration = &mut change.registration;

@@ -74,6 +74,10 @@ impl Loop for AllocLoop {
         }
     }
 
+    fn unreadable<'s>(&self, state: &'s State, job: &JobKey) -> Option<&'s Key> {
+        state.unreadable_of_job(job)
+    }
+
     fn decide(&self, view: &View<'_, Self>, job: &JobKey, _: &mut StdRng) -> Decision {
         let state = view.state;
         let mut stops = Vec::new();

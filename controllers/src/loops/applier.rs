@@ -86,6 +86,13 @@ impl Loop for ApplierLoop {
         }
     }
 
+    fn unreadable<'s>(&self, state: &'s State, id: &EvalId) -> Option<&'s Key> {
+        let plan = state.plan(*id)?;
+        state
+            .unreadable_key(&Key::Eval(*id))
+            .or_else(|| state.unreadable_of_job(&plan.job()))
+    }
+
     fn decide(&self, view: &View<'_, Self>, id: &EvalId, _: &mut StdRng) -> Decision<Placements> {
         let state = view.state;
         let Some(plan) = state.plan(*id) else {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
 use rove_model::{
-    alloc::{Alloc, AllocHealth},
+    alloc::{Alloc, AllocHealth, DesiredStatus},
     deployment::{Deployment, DeploymentGroup, DeploymentStatus},
     eval::{EvalStatus, TriggeredBy},
     ids::{DeploymentId, GroupName, Revision, UnixNanos},
@@ -20,6 +20,7 @@ use crate::{
     decision::{Decision, Object, Write},
     loops::cause::{asks_for_eval, derived_id, is_live, new_eval},
     runtime::{Began, Loop, News, View},
+    scheduler::reschedule,
 };
 
 /// See the module.
@@ -49,7 +50,8 @@ pub struct Progress {
     pub unhealthy: u32,
     /// Live allocs of the job's older versions, still to be replaced.
     pub outdated: u32,
-    /// When it has to have got further.
+    /// When it has to have got further: from the first alloc that was placed, and from each that became healthy. One that
+    /// is placed later gives it no more time.
     pub deadline: Option<UnixNanos>,
     /// The newest revision that showed an alloc healthy.
     newest: Revision,
@@ -63,13 +65,14 @@ impl Progress {
         let Some(group) = deployment.task_groups.get(name) else {
             return progress;
         };
-        progress.deadline = group.require_progress_by;
+        let mut times = Times::default();
         for alloc in state
             .allocs_of_deployment(deployment.id)
             .filter(|alloc| alloc.task_group == *name)
         {
-            progress.count(state, deployment, group, alloc);
+            progress.count(state, deployment, alloc, &mut times);
         }
+        progress.deadline = times.deadline(group);
         for alloc in state.allocs_of_job(&deployment.job()) {
             if alloc.task_group == *name
                 && alloc.job_uid == deployment.job_uid
@@ -93,29 +96,24 @@ impl Progress {
         self.placed < group.desired_total || self.outdated > 0
     }
 
-    fn count(
-        &mut self,
-        state: &State,
-        deployment: &Deployment,
-        group: &DeploymentGroup,
-        alloc: &Alloc,
-    ) {
+    fn count(&mut self, state: &State, deployment: &Deployment, alloc: &Alloc, times: &mut Times) {
         let live = is_live(state, alloc);
         let status = state.alloc_status(alloc.id);
         let health = status.and_then(|status| {
             let health = health_in(status.deployment_status.as_ref()?, deployment.id)?;
-            Some((health, status.modify))
+            Some((health, status))
         });
-        // Also of those that are over by now: the deadline runs from the first that was placed, not from the last that
-        // still lives.
-        self.progressed(group, alloc.create_time.max(deployment.create_time));
+        // Also of those that are over by now: the deadline runs from the first that was placed, not from one that still
+        // lives.
+        let placed = alloc.create_time.max(deployment.create_time);
+        times.placed = Some(times.placed.map_or(placed, |first| first.min(placed)));
         if live {
             self.placed += 1;
         }
         match health {
-            Some((health, modify)) if health.healthy => {
-                self.newest = self.newest.max(modify);
-                self.progressed(group, health.timestamp);
+            Some((health, status)) if health.healthy => {
+                self.newest = self.newest.max(status.modify);
+                times.healthy = times.healthy.max(Some(health.timestamp));
                 if live {
                     self.healthy += 1;
                 }
@@ -124,13 +122,44 @@ impl Progress {
             None => {}
         }
     }
+}
 
-    fn progressed(&mut self, group: &DeploymentGroup, at: UnixNanos) {
-        if group.progress_deadline > 0 {
-            let by = at.saturating_add(group.progress_deadline);
-            self.deadline = self.deadline.max(Some(by));
+/// What the deadline of a group runs from.
+#[derive(Default)]
+struct Times {
+    /// The first alloc was placed.
+    placed: Option<UnixNanos>,
+    /// The last that became healthy did.
+    healthy: Option<UnixNanos>,
+}
+
+impl Times {
+    fn deadline(&self, group: &DeploymentGroup) -> Option<UnixNanos> {
+        if group.progress_deadline == 0 {
+            return group.require_progress_by;
         }
+        let by = |at: UnixNanos| at.saturating_add(group.progress_deadline);
+        let from_first = group.require_progress_by.or(self.placed.map(by));
+        from_first.max(self.healthy.map(by))
     }
+}
+
+/// Whether an unhealthy alloc of the group stays as it is: it is wanted, and its reschedule policy gives it no successor.
+fn is_given_up(state: &State, deployment: &Deployment, name: &GroupName, now: UnixNanos) -> bool {
+    let is_given_up = |alloc: &Alloc| {
+        let status = state.alloc_status(alloc.id)?;
+        let health = health_in(status.deployment_status.as_ref()?, deployment.id)?;
+        let version = state.job_version(&alloc.version_key())?;
+        let policy = &version.job.group(name.as_str())?.reschedule_policy;
+        let left = policy
+            .as_ref()
+            .is_some_and(|policy| reschedule::has_attempt_left(alloc, status, policy, now));
+        Some(!health.healthy && !left)
+    };
+    state
+        .allocs_of_deployment(deployment.id)
+        .filter(|alloc| alloc.task_group == *name && alloc.desired_status == DesiredStatus::Run)
+        .any(|alloc| is_given_up(alloc).unwrap_or(false))
 }
 
 fn health_in(health: &AllocHealth, deployment: DeploymentId) -> Option<&AllocHealth> {
@@ -241,6 +270,11 @@ impl Loop for DeploymentLoop {
         }
     }
 
+    fn unreadable<'s>(&self, state: &'s State, id: &DeploymentId) -> Option<&'s Key> {
+        let deployment = state.deployment(*id)?;
+        state.unreadable_of_job(&deployment.job())
+    }
+
     fn decide(&self, view: &View<'_, Self>, id: &DeploymentId, _: &mut StdRng) -> Decision {
         let state = view.state;
         let Some(deployment) = state
@@ -274,7 +308,12 @@ impl Loop for DeploymentLoop {
             }
             complete = false;
             unfinished_step |= progress.needs_step(group);
-            if progress.unhealthy > 0 && (group.auto_revert || group.progress_deadline == 0) {
+            let is_over = || {
+                group.auto_revert
+                    || group.progress_deadline == 0
+                    || is_given_up(state, deployment, name, view.now)
+            };
+            if progress.unhealthy > 0 && is_over() {
                 let why = "Failed due to unhealthy allocations";
                 return end(view, deployment, UNHEALTHY, DeploymentStatus::Failed, why);
             }
@@ -322,7 +361,11 @@ impl Loop for DeploymentLoop {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use rove_model::alloc::ClientStatus;
+    use rove_model::{
+        alloc::{ClientStatus, RescheduleEvent},
+        duration::Nanos,
+        job::ReschedulePolicy,
+    };
 
     use super::*;
     use crate::{
@@ -442,6 +485,117 @@ mod tests {
                 branch,
                 "{deadline} s"
             );
+        }
+    }
+
+    #[test]
+    fn a_replacement_gives_it_no_more_time_and_a_healthy_alloc_does() {
+        for (what, begun, replaced_after, healthy_after, due) in [
+            ("one alloc", false, None, None, 600),
+            ("replaced early", false, Some(100), None, 600),
+            ("replaced late", false, Some(590), None, 600),
+            ("its successor is healthy", false, Some(100), Some(300), 900),
+            (
+                "its time was fixed when it was planned",
+                true,
+                Some(100),
+                None,
+                550,
+            ),
+            (
+                "its time was fixed and one is healthy",
+                true,
+                None,
+                Some(300),
+                900,
+            ),
+        ] {
+            let mut world = World::new();
+            let job = world.placed("web", 1);
+            let id = world.deployment(&job, 2, 600);
+            let started = world.now;
+            if begun {
+                let mut deployment = world.state.deployment(id).unwrap().value.clone();
+                let group = deployment.task_groups.get_mut(&"group".into()).unwrap();
+                group.require_progress_by = Some(started + 550 * SECOND);
+                world.state.put(&Key::Deployment(id), &deployment).unwrap();
+            }
+            let mut last = world.allocs(&job)[0];
+            if let Some(after) = replaced_after {
+                world.now = started + after * SECOND;
+                world.status(last, ClientStatus::Failed);
+                world.desire(last, DesiredStatus::Stop);
+                let node = world.state.alloc(last).unwrap().node_id;
+                let mut next = world.new_alloc(&job, node, 0);
+                next.deployment_id = Some(id);
+                next.previous_allocation = Some(last);
+                world.state.put(&Key::Alloc(node, next.id), &next).unwrap();
+                last = next.id;
+            }
+            if let Some(after) = healthy_after {
+                world.now = started + after * SECOND;
+                world.health(last, id, true);
+            }
+            let deployment = world.state.deployment(id).unwrap();
+            let progress = Progress::of(&world.state, deployment, &"group".into());
+            assert_eq!(progress.deadline, Some(started + due * SECOND), "{what}");
+        }
+    }
+
+    #[test]
+    fn it_fails_at_once_when_an_unhealthy_alloc_is_not_replaced_any_more() {
+        for (what, attempts, former, desired, branch) in [
+            ("unlimited", None, 7, DesiredStatus::Run, UNDER_WAY),
+            (
+                "none to begin with",
+                Some(0),
+                0,
+                DesiredStatus::Run,
+                UNHEALTHY,
+            ),
+            ("one is left", Some(2), 1, DesiredStatus::Run, UNDER_WAY),
+            ("none is left", Some(2), 2, DesiredStatus::Run, UNHEALTHY),
+            (
+                "it was replaced",
+                Some(2),
+                2,
+                DesiredStatus::Stop,
+                UNDER_WAY,
+            ),
+        ] {
+            let mut world = World::new();
+            let job = world.placed("web", 2);
+            let mut version = world.state.current_job(&job).unwrap().value.clone();
+            version.job.task_groups[0].reschedule_policy = Some(ReschedulePolicy {
+                attempts,
+                unlimited: Some(attempts.is_none()),
+                interval: Some(Nanos::secs(3_600)),
+                delay: Some(Nanos::secs(5)),
+                ..ReschedulePolicy::default()
+            });
+            let key = Key::JobVersion(world.version_key(&job));
+            world.state.put(&key, &version).unwrap();
+            let id = world.deployment(&job, 2, 600);
+            let mut alloc = world
+                .state
+                .alloc(world.allocs(&job)[0])
+                .unwrap()
+                .value
+                .clone();
+            for _ in 0..former {
+                alloc.reschedule_events.push(RescheduleEvent {
+                    reschedule_time: world.now,
+                    previous_alloc: alloc.id,
+                    previous_node: alloc.node_id,
+                    delay: 5 * SECOND,
+                });
+            }
+            alloc.desired_status = desired;
+            let key = Key::Alloc(alloc.node_id, alloc.id);
+            world.state.put(&key, &alloc).unwrap();
+            world.health(alloc.id, id, false);
+            let decision = decide(&DeploymentLoop, &world, &id);
+            assert_eq!(decision.branch, branch, "{what}");
         }
     }
 

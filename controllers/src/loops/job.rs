@@ -55,6 +55,10 @@ impl Loop for JobLoop {
         }
     }
 
+    fn unreadable<'s>(&self, state: &'s State, job: &JobKey) -> Option<&'s Key> {
+        state.unreadable_of_job(job)
+    }
+
     fn decide(&self, view: &View<'_, Self>, job: &JobKey, _: &mut StdRng) -> Decision {
         let state = view.state;
         let Some(registration) = state.registration(job) else {

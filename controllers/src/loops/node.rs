@@ -20,7 +20,7 @@ use rove_model::{
 use rove_store::{keys::Key, state::State};
 
 use crate::{
-    decision::{Decision, Object, Require, Write},
+    decision::{Again, Decision, Object, Require, Write},
     loops::cause::{asks_for_eval, derived_id, is_live, new_eval},
     runtime::{Began, Loop, News, View},
 };
@@ -159,7 +159,7 @@ impl NodeLoop {
             Some(crate::Sabotage::LostAlloc) => jobs.into_iter().take(1).collect(),
             _ => jobs,
         };
-        let evals: Vec<Write> = jobs
+        let mut evals = jobs
             .iter()
             .filter(|job| asks_for_eval(state, job, cause, view.now))
             .filter_map(|job| {
@@ -172,13 +172,17 @@ impl NodeLoop {
                 let mut eval = new_eval(state, job, eval_id, TriggeredBy::NodeUpdate, view.now)?;
                 eval.node_id = Some(id);
                 state.eval(eval_id).is_none().then(|| Write::new_eval(eval))
-            })
-            .take(JOBS_AT_ONCE)
-            .collect();
-        if evals.is_empty() {
+            });
+        let now: Vec<Write> = evals.by_ref().take(JOBS_AT_ONCE).collect();
+        if now.is_empty() {
             return Decision::wait(STAYS_DOWN);
         }
-        Decision::write(AFFECTED, evals)
+        let mut decision = Decision::write(AFFECTED, now);
+        if evals.next().is_some() {
+            // Nothing else would say that there are more.
+            decision.again = Again::WhenSettled;
+        }
+        decision
     }
 
     fn blocked(&self, view: &View<'_, Self>, id: EvalId) -> Decision {
@@ -223,8 +227,9 @@ impl NodeMemory {
                 .node_control(node)
                 .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible);
         match state.node(node).filter(|_| usable) {
+            // As the scheduler names it, which an agent of another version may do otherwise.
             Some(node) => {
-                let newest = self.gains.entry(node.computed_class.clone()).or_default();
+                let newest = self.gains.entry(node.compute_class()).or_default();
                 let grew = revision > *newest;
                 *newest = revision.max(*newest);
                 grew
@@ -364,6 +369,13 @@ impl Loop for NodeLoop {
                 let priority = state.eval(*id).map_or(0, |eval| eval.priority);
                 wake(NodeLoopKey::Blocked(*id), now, -100 + priority);
             }
+        }
+    }
+
+    fn unreadable<'s>(&self, state: &'s State, key: &NodeLoopKey) -> Option<&'s Key> {
+        match key {
+            NodeLoopKey::Node(id) => state.unreadable_of_node(*id),
+            NodeLoopKey::Blocked(_) => None,
         }
     }
 
@@ -530,6 +542,36 @@ mod tests {
     }
 
     #[test]
+    fn every_job_on_a_lost_node_gets_its_eval_however_many_there_are() {
+        let mut world = World::new();
+        let jobs = 2 * JOBS_AT_ONCE + 50;
+        for number in 0..jobs {
+            world.placed(&format!("job-{number}"), 1);
+        }
+        let id = world.state.nodes().next().unwrap().id;
+        let mut memory = memory(&world);
+        world.state.delete(&Key::NodeAlive(id));
+        news(&world, &mut memory, &[Key::NodeAlive(id)]);
+        let down = look(&world, &memory, NodeLoopKey::Node(id));
+        world.apply(&down);
+        let mut made = Vec::new();
+        loop {
+            let decision = look(&world, &memory, NodeLoopKey::Node(id));
+            assert_eq!(decision.branch, AFFECTED);
+            made.push(decision.commit.writes().count());
+            world.apply(&decision);
+            if decision.again == Again::OnChange {
+                break;
+            }
+        }
+        assert_eq!(made, [JOBS_AT_ONCE, JOBS_AT_ONCE, 50]);
+        assert_eq!(
+            look(&world, &memory, NodeLoopKey::Node(id)).branch,
+            STAYS_DOWN
+        );
+    }
+
+    #[test]
     fn a_blocked_eval_is_woken_by_newer_room_in_a_class_it_did_not_rule_out() {
         let mut world = World::new();
         let node = world.node(1);
@@ -548,7 +590,7 @@ mod tests {
         world.apply(&decision);
         assert_eq!(look(&world, &memory, key).branch, NOT_BLOCKED);
 
-        let class = world.state.node(node).unwrap().computed_class.clone();
+        let class = world.state.node(node).unwrap().compute_class();
         let ruled_out = world.block(&job, [(class.as_str(), false)]);
         world.state.put(&Key::NodeStatus(node), &status).unwrap();
         news(&world, &mut memory, &[Key::NodeStatus(node)]);

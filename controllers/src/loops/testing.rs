@@ -19,8 +19,9 @@ use rove_model::{
 };
 use rove_store::{
     keys::{Key, Keys},
+    memory::MemoryStore,
     state::State,
-    store::{Event, KeyValue},
+    store::{Event, KeyValue, Op, Store, Txn},
 };
 use uuid::Uuid;
 
@@ -281,7 +282,12 @@ impl World {
             datacenter: "dc1".to_owned(),
             node_pool: "default".to_owned(),
             node_class: String::new(),
-            attributes: Default::default(),
+            attributes: [
+                ("unique.hostname", format!("node{number}")),
+                ("nomad.advertise.address", format!("node{number}:4646")),
+            ]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into(),
             meta: Default::default(),
             drivers: [(
                 "mock".to_owned(),
@@ -479,6 +485,56 @@ impl World {
             self.state.put(&key, &alloc).unwrap();
         }
         id
+    }
+
+    /// A store that holds what decisions look at, at revisions of its own.
+    pub(crate) async fn stored(&self) -> MemoryStore {
+        fn pair<T: serde::Serialize>(key: Key, value: &T) -> (Key, Vec<u8>) {
+            (key, encode(value).unwrap())
+        }
+        let state = &self.state;
+        let mut pairs = Vec::new();
+        for (job, registration) in state.registrations() {
+            pairs.push(pair(Key::Registration(job.clone()), &registration.value));
+        }
+        for (version, spec) in state.all_job_versions() {
+            pairs.push(pair(Key::JobVersion(version.clone()), &spec.value));
+        }
+        for (job, evaluated) in state.all_evaluated() {
+            pairs.push(pair(Key::JobEvaluated(job.clone()), &evaluated.value));
+        }
+        pairs.extend(
+            state
+                .evals()
+                .map(|eval| pair(Key::Eval(eval.id), &eval.value)),
+        );
+        pairs.extend(
+            state
+                .plans()
+                .map(|plan| pair(Key::Plan(plan.eval.id), &plan.value)),
+        );
+        for alloc in state.allocs() {
+            pairs.push(pair(Key::Alloc(alloc.node_id, alloc.id), &alloc.value));
+        }
+        for (node, id, status) in state.alloc_statuses() {
+            pairs.push(pair(Key::AllocStatus(node, id), &status.value));
+        }
+        for node in state.nodes() {
+            pairs.push(pair(Key::Node(node.id), &node.value));
+            if let Some(status) = state.node_status(node.id) {
+                pairs.push(pair(Key::NodeStatus(node.id), &status.value));
+            }
+        }
+        let store = MemoryStore::new();
+        for (key, value) in pairs {
+            let put = Op::put(state.keys().encode(&key), value);
+            let txn = Txn {
+                then: vec![put],
+                ..Txn::default()
+            };
+            store.txn(txn).await.unwrap();
+        }
+        store
     }
 
     /// Writes a decision as the store would, in one revision. Its conditions must hold.

@@ -8,7 +8,13 @@ pub mod commit;
 pub mod counters;
 pub mod queue;
 
-use std::{collections::BTreeMap, fmt::Debug, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -47,6 +53,9 @@ const CHANGES_AT_ONCE: usize = 1_024;
 
 /// The first pause of a key whose decision met a conflict, and the longest of one that can't be committed.
 const PAUSE: (UnixNanos, UnixNanos) = (SECOND / 100, 60 * SECOND);
+
+/// When a key is looked at again that rests on something that can't be read: what mends it need not wake the key.
+const UNREADABLE_PAUSE: UnixNanos = 10 * SECOND;
 
 /// What happened, for a loop to find out which keys it has to look at.
 #[derive(Clone, Copy, Debug)]
@@ -108,14 +117,20 @@ pub trait Loop: Send + Sync + 'static {
     /// A decision is about to be written.
     fn decided(&self, _memory: &mut Self::Memory, _state: &State, _memo: &Self::Memo) {}
 
-    /// A decision was written and `state` shows it, or it came to nothing.
+    /// A decision was written and `state` shows it, or it came to nothing. Calls `wake` as [`Loop::notice`] does.
     fn settled(
         &self,
         _memory: &mut Self::Memory,
         _state: &State,
         _memo: &Self::Memo,
         _written: bool,
+        _wake: &mut dyn FnMut(Self::Key, i32),
     ) {
+    }
+
+    /// A key that can't be read and that a decision on `key` would rest on: none is made while there is one.
+    fn unreadable<'s>(&self, _state: &'s State, _key: &Self::Key) -> Option<&'s Key> {
+        None
     }
 
     /// Decides on one key. The same view and the same randomness give the same decision.
@@ -154,6 +169,9 @@ pub const REFUSED: &str = "refused";
 
 /// The way of a decision that panicked: counted when it happens, and never expected.
 pub const PANICKED: &str = "panicked";
+
+/// The way of a key that is not decided on since something it rests on can't be read: counted when it happens.
+pub const UNREADABLE: &str = "unreadable";
 
 impl Runtime {
     /// Runs a loop whenever this server leads, until `cancel`.
@@ -210,6 +228,7 @@ impl Runtime {
             failures: BTreeMap::new(),
             memos: BTreeMap::new(),
             parked: Vec::new(),
+            held: BTreeSet::new(),
             tickets: 0,
             watcher: Watcher::new(began.at),
             noticed: state.revision(),
@@ -265,6 +284,8 @@ struct Run<'a, L: Loop> {
     memos: BTreeMap<u64, L::Memo>,
     /// Keys that wait until a decision under way is settled.
     parked: Vec<L::Key>,
+    /// Keys that rest on something that can't be read; that was said once of each.
+    held: BTreeSet<L::Key>,
     tickets: u64,
     watcher: Watcher,
     rng: &'a mut StdRng,
@@ -382,17 +403,47 @@ impl<L: Loop> Run<'_, L> {
     fn let_go(&mut self, settled: Settled<L>) {
         if let Some(memo) = settled.memo {
             self.memos.remove(&settled.ticket);
-            self.looper
-                .settled(&mut self.memory, &self.state, &memo, settled.written);
             let now = self.runtime.clock.now();
+            let queue = &mut self.queue;
+            self.looper.settled(
+                &mut self.memory,
+                &self.state,
+                &memo,
+                settled.written,
+                &mut |key, priority| queue.push(key, now, priority),
+            );
             for key in std::mem::take(&mut self.parked) {
-                self.queue.done(key, Some(now), 0);
+                self.queue.done(key, Some(now));
             }
         }
-        self.queue.done(settled.key, settled.again, 0);
+        self.queue.done(settled.key, settled.again);
+    }
+
+    /// Whether nothing is decided on `key` for now, since something it rests on can't be read.
+    fn is_held(&mut self, key: &L::Key, now: UnixNanos) -> bool {
+        let Some(culprit) = self.looper.unreadable(&self.state, key) else {
+            if self.held.remove(key) {
+                info!(name = L::NAME, ?key, "all can be read again");
+            }
+            return false;
+        };
+        self.runtime.counters.count(L::NAME, UNREADABLE);
+        if self.held.insert(key.clone()) {
+            error!(
+                name = L::NAME,
+                ?key,
+                unreadable = %culprit,
+                "nothing is decided: a stored value can't be read. Upgrade this server, or write that key anew or remove it"
+            );
+        }
+        self.queue.done(key.clone(), Some(now + UNREADABLE_PAUSE));
+        true
     }
 
     fn decide(&mut self, key: L::Key, now: UnixNanos) {
+        if self.is_held(&key, now) {
+            return;
+        }
         let in_flight: Vec<L::Memo> = self.memos.values().cloned().collect();
         let view = View {
             state: &self.state,
@@ -409,7 +460,7 @@ impl<L: Loop> Run<'_, L> {
             self.runtime.counters.count(L::NAME, PANICKED);
             *self.failures.entry(key.clone()).or_default() += 8;
             let again = self.pause(&key, now);
-            self.queue.done(key, Some(again), 0);
+            self.queue.done(key, Some(again));
             return;
         };
         debug_assert!(
@@ -440,7 +491,7 @@ impl<L: Loop> Run<'_, L> {
                     return;
                 }
             };
-            self.queue.done(key, again, 0);
+            self.queue.done(key, again);
             return;
         }
         self.tickets += 1;
@@ -555,4 +606,4 @@ fn hash(name: &str) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

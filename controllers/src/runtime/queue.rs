@@ -39,8 +39,8 @@ pub struct WorkQueue<K> {
     queued: BTreeMap<K, (Want, u64, Place)>,
     waiting: BTreeSet<(UnixNanos, u64, K)>,
     ready: BTreeSet<(Reverse<i32>, u64, K)>,
-    /// Keys that are worked on, and what was asked for them meanwhile.
-    running: BTreeMap<K, Option<Want>>,
+    /// Keys that are worked on, each with the priority it was given out at and what was asked for it meanwhile.
+    running: BTreeMap<K, (i32, Option<Want>)>,
     pushed: u64,
     limit: usize,
     overflowed: bool,
@@ -64,7 +64,7 @@ impl<K: Ord + Clone> WorkQueue<K> {
     /// Asks for a look at `key` at `due`, before those of a lower priority.
     pub fn push(&mut self, key: K, due: UnixNanos, priority: i32) {
         let want = Want { due, priority };
-        if let Some(noted) = self.running.get_mut(&key) {
+        if let Some((_, noted)) = self.running.get_mut(&key) {
             *noted = Some(noted.map_or(want, |noted| noted.merged(want)));
             return;
         }
@@ -108,15 +108,16 @@ impl<K: Ord + Clone> WorkQueue<K> {
                 self.ready.insert((Reverse(want.priority), seq, key));
             }
         }
-        let (_, _, key) = self.ready.pop_first()?;
+        let (Reverse(priority), _, key) = self.ready.pop_first()?;
         self.queued.remove(&key);
-        self.running.insert(key.clone(), None);
+        self.running.insert(key.clone(), (priority, None));
         Some(key)
     }
 
-    /// `key` is no longer worked on. It is queued again for `due`, and for what was asked of it meanwhile.
-    pub fn done(&mut self, key: K, due: Option<UnixNanos>, priority: i32) {
-        let noted = self.running.remove(&key).flatten();
+    /// `key` is no longer worked on. It is queued again for `due`, as urgently as it was given out, and for what was
+    /// asked of it meanwhile.
+    pub fn done(&mut self, key: K, due: Option<UnixNanos>) {
+        let (priority, noted) = self.running.remove(&key).unwrap_or_default();
         let due = due.map(|due| Want { due, priority });
         let want = match (noted, due) {
             (Some(noted), Some(due)) => Some(noted.merged(due)),
@@ -200,12 +201,34 @@ mod tests {
         assert_eq!(queue.pop(0), Some("a"));
         queue.push("a", 0, 0);
         assert_eq!(queue.pop(0), None);
-        queue.done("a", None, 0);
+        queue.done("a", None);
         assert_eq!(queue.pop(0), Some("a"));
-        queue.done("a", Some(70), 0);
+        queue.done("a", Some(70));
         assert_eq!((queue.pop(69), queue.pop(70)), (None, Some("a")));
-        queue.done("a", None, 0);
+        queue.done("a", None);
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_key_that_is_put_back_is_as_urgent_as_before_and_behind_those_that_are_as_urgent() {
+        for (noted, due, expected) in [
+            (None, Some(0), ["urgent", "a", "slow"]),
+            (Some(10), Some(0), ["urgent", "a", "slow"]),
+            (Some(90), Some(0), ["urgent", "a", "slow"]),
+            (Some(10), None, ["urgent", "slow", "a"]),
+        ] {
+            let mut queue = WorkQueue::new(10);
+            queue.push("a", 0, 50);
+            assert_eq!(queue.pop(0), Some("a"));
+            for (key, priority) in [("slow", 20), ("urgent", 90)] {
+                queue.push(key, 0, priority);
+            }
+            if let Some(priority) = noted {
+                queue.push("a", 0, priority);
+            }
+            queue.done("a", due);
+            assert_eq!(drain(&mut queue, 0), expected, "{noted:?} {due:?}");
+        }
     }
 
     #[test]

@@ -61,54 +61,94 @@ impl Clock for Moved {
     }
 }
 
+/// One loop that leads over a store in memory.
+pub(crate) struct Led {
+    pub(crate) state: StateHandle,
+    pub(crate) counters: Counters,
+    /// By how much the clock is moved, in ns.
+    pub(crate) moved: Arc<AtomicI64>,
+    cancel: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Led {
+    pub(crate) fn new<L: Loop>(store: Arc<dyn Store>, looper: L) -> Self {
+        let keys = Keys::default();
+        let cancel = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let (feeder, state) =
+            StateFeeder::new(store.clone(), keys.clone(), FeederConfig::default());
+        tasks.spawn(feeder.run(cancel.clone()));
+        let lease = LeaseConfig {
+            ttl: 10,
+            resume: None,
+            revoke_on_stop: true,
+            seed: 1,
+        };
+        let keeper = LeaseKeeper::start(store.clone(), lease, &cancel);
+        let election = Election {
+            store: store.clone(),
+            keys: keys.clone(),
+            loops: vec![L::NAME.to_owned()],
+            server: "one".to_owned(),
+            seed: 1,
+        };
+        let (publish, reign) = watch::channel(None);
+        let lease = keeper.lease();
+        let of_election = cancel.clone();
+        tasks.spawn(async move {
+            let _keeper = keeper;
+            election.run(lease, publish, of_election).await;
+        });
+        let moved = Arc::new(AtomicI64::new(0));
+        let counters = Counters::default();
+        let runtime = Runtime {
+            store,
+            keys,
+            state: state.clone(),
+            clock: Arc::new(Moved {
+                began: Instant::now(),
+                by: moved.clone(),
+            }),
+            counters: counters.clone(),
+            seed: 1,
+        };
+        tasks.spawn(runtime.run(looper, reign, cancel.clone()));
+        Self {
+            state,
+            counters,
+            moved,
+            cancel,
+            tasks,
+        }
+    }
+
+    /// Waits until the state is as wanted.
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&State) -> bool) {
+        while !wanted(&self.state.latest()) {
+            self.state.changed().await.unwrap();
+        }
+    }
+
+    pub(crate) async fn end(mut self) {
+        self.cancel.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_clock_moved_by_an_hour_either_way_holds_nothing_up() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let keys = Keys::default();
-    let cancel = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    let (feeder, state) = StateFeeder::new(store.clone(), keys.clone(), FeederConfig::default());
-    tasks.spawn(feeder.run(cancel.clone()));
-    let lease = LeaseConfig {
-        ttl: 10,
-        resume: None,
-        revoke_on_stop: true,
-        seed: 1,
-    };
-    let keeper = LeaseKeeper::start(store.clone(), lease, &cancel);
-    let election = Election {
-        store: store.clone(),
-        keys: keys.clone(),
-        loops: vec![Ticks::NAME.to_owned()],
-        server: "one".to_owned(),
-        seed: 1,
-    };
-    let (publish, reign) = watch::channel(None);
-    tasks.spawn(election.run(keeper.lease(), publish, cancel.clone()));
-    let by = Arc::new(AtomicI64::new(0));
-    let runtime = Runtime {
-        store,
-        keys,
-        state,
-        clock: Arc::new(Moved {
-            began: Instant::now(),
-            by: by.clone(),
-        }),
-        counters: Counters::default(),
-        seed: 1,
-    };
     let ticks = Ticks::default();
     let count = ticks.0.clone();
-    tasks.spawn(runtime.run(ticks, reign, cancel.clone()));
+    let led = Led::new(Arc::new(MemoryStore::new()), ticks);
     for moved in [0, 3_600, -3_600, 3_600, 0] {
-        by.store(moved * SECOND, Ordering::Relaxed);
+        led.moved.store(moved * SECOND, Ordering::Relaxed);
         let before = count.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_secs(60)).await;
         let ticked = count.load(Ordering::Relaxed) - before;
         assert!((58..=62).contains(&ticked), "{ticked} at {moved}");
     }
-    cancel.cancel();
-    while let Some(ended) = tasks.join_next().await {
-        ended.unwrap();
-    }
+    led.end().await;
 }

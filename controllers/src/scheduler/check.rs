@@ -17,7 +17,7 @@ use rove_store::state::State;
 /// Why a placement is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Its node is gone, or not ready for allocs.
+    /// Its node is gone, or not ready for allocs, or nobody knows how much of it is taken.
     NodeNotReady,
     /// Its node has too little of this.
     Exhausted(Dimension),
@@ -129,7 +129,8 @@ fn node_use(
         .is_some_and(|status| status.status == NodeState::Ready)
         && state
             .node_control(id)
-            .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible);
+            .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible)
+        && state.unreadable_use_of_node(id).is_none();
     if !ready {
         return None;
     }

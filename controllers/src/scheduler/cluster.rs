@@ -4,7 +4,10 @@
 //! brought there makes no difference to a decision. An alloc counts once: as it stands in `State`, else as a plan
 //! places it; it takes no room once it is wanted stopped or lost, or its tasks are over, or a plan stops it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use rove_model::{
     alloc::{AllocResources, DesiredStatus},
@@ -92,6 +95,8 @@ pub struct Cluster {
     pub(super) slots: Vec<Slot>,
     pub(super) hot: Vec<Hot>,
     by_id: HashMap<NodeId, SlotId>,
+    /// Nodes of which something can't be read: nothing is placed there.
+    held: HashSet<NodeId>,
     pub(super) classes: Vec<Class>,
     class_by_name: HashMap<String, ClassId>,
     /// Every size of CPU or memory that a node has or had: 10 to the power of an ask's share is computed once for each.
@@ -151,8 +156,14 @@ impl Cluster {
                     // The applier is done with it: what it placed is in `State`.
                     None => allocs.extend(self.drop_plan(*eval)),
                 },
-                Key::Alloc(_, id) | Key::AllocStatus(_, id) => allocs.push(*id),
-                Key::Node(id) | Key::NodeStatus(id) | Key::NodeControl(id) => {
+                Key::Alloc(node, id) => {
+                    allocs.push(*id);
+                    if self.held.contains(node) || !state.is_all_readable() {
+                        self.refresh_node(state, *node);
+                    }
+                }
+                Key::AllocStatus(_, id) => allocs.push(*id),
+                Key::Node(id) | Key::NodeAlive(id) | Key::NodeStatus(id) | Key::NodeControl(id) => {
                     self.refresh_node(state, *id);
                 }
                 _ => {}
@@ -249,6 +260,14 @@ impl Cluster {
             && state
                 .node_control(id)
                 .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible);
+        // Nobody knows how much of such a node is taken.
+        let held = state.unreadable_use_of_node(id).is_some();
+        if held {
+            self.held.insert(id);
+        } else {
+            self.held.remove(&id);
+        }
+        let ready = ready && !held;
         let class = node
             .as_ref()
             .filter(|_| ready)

@@ -4,7 +4,10 @@
 //! `unique`, which is decided node by node. One that makes no sense (a bad pattern) is met by no node.
 
 use regex::Regex;
-use rove_model::{job::Constraint, node::Node};
+use rove_model::{
+    job::Constraint,
+    node::{Node, is_unique_attribute},
+};
 
 use super::version::VersionConstraint;
 
@@ -63,7 +66,7 @@ impl<'j> Target<'j> {
     fn is_unique(&self) -> bool {
         match self {
             Self::NodeId | Self::NodeName => true,
-            Self::Attribute(key) | Self::Meta(key) => key.starts_with("unique."),
+            Self::Attribute(key) | Self::Meta(key) => is_unique_attribute(key),
             _ => false,
         }
     }
@@ -376,6 +379,7 @@ mod tests {
         };
         assert!(compile("${node.unique.id}", "x"));
         assert!(compile("x", "${attr.unique.hostname}"));
+        assert!(compile("${attr.nomad.advertise.address}", "10.0.0.1:4646"));
         assert!(compile("${meta.unique.x}", "y"));
         assert!(!compile("${node.datacenter}", "${attr.kernel.name}"));
     }

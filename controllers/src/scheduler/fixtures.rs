@@ -46,9 +46,14 @@ pub(super) fn node(n: u32) -> Node {
         datacenter: "dc1".to_owned(),
         node_pool: "default".to_owned(),
         node_class: String::new(),
-        attributes: [("kernel.name", "linux"), ("cpu.arch", "amd64")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into(),
+        attributes: [
+            ("kernel.name", "linux".to_owned()),
+            ("cpu.arch", "amd64".to_owned()),
+            ("unique.hostname", format!("node-{n}")),
+            ("nomad.advertise.address", format!("node-{n}:4646")),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into(),
         meta: Default::default(),
         drivers: [
             ("raw_exec".to_owned(), driver.clone()),

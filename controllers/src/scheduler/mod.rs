@@ -20,7 +20,7 @@ mod ports;
 mod preferences;
 mod rank;
 mod reconcile;
-mod reschedule;
+pub(crate) mod reschedule;
 #[cfg(test)]
 mod tests;
 mod updates;

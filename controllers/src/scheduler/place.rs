@@ -203,14 +203,24 @@ impl Placer<'_> {
                 continue;
             }
             let name = GroupName::from(group.name.as_str());
-            self.queued.insert(name.clone(), wanted.len() as u64);
+            let all = wanted.len() as u64 + work.more.get(&place).copied().unwrap_or_default();
+            self.queued.insert(name.clone(), all);
             let room = MAX_PLACEMENTS.saturating_sub(self.plan.placements.len());
-            if room < wanted.len() {
-                self.left_over = true;
-                wanted.truncate(room);
-            }
+            wanted.truncate(room);
+            let cut = all - wanted.len() as u64;
             let deployment = deployment_of(work, &name);
             self.place_group(spec, group, place, &wanted, asks, draft, deployment, rng);
+            if cut == 0 {
+                continue;
+            }
+            match self.failed.get_mut(&name) {
+                // Where one finds no place, another turn finds none for the rest.
+                Some(failure) => {
+                    failure.coalesced_failures += cut;
+                    note_exhausted(failure, group, cut);
+                }
+                None => self.left_over = true,
+            }
         }
     }
 
@@ -254,7 +264,7 @@ impl Placer<'_> {
         for (placement, wish) in wanted.iter().zip(&wishes) {
             if let Some(failure) = self.failed.get_mut(&name) {
                 failure.coalesced_failures += 1;
-                note_exhausted(failure, group);
+                note_exhausted(failure, group, 1);
                 continue;
             }
             let freed = placement
@@ -295,7 +305,7 @@ impl Placer<'_> {
                     if let Some((slot, alloc)) = freed {
                         search.unfree(draft, slot, alloc.resources.room(), numbers(alloc));
                     }
-                    note_exhausted(&mut failure, group);
+                    note_exhausted(&mut failure, group, 1);
                     self.failed.insert(name.clone(), *failure);
                 }
             }
@@ -540,8 +550,8 @@ fn scope(view: &View<'_>, verdicts: &[ClassVerdict]) -> AllocMetric {
     metric
 }
 
-/// Adds what the group's tasks asked for in the dimensions that were exhausted.
-fn note_exhausted(metric: &mut AllocMetric, group: &TaskGroup) {
+/// Adds what the tasks of `allocs` allocs of the group asked for in the dimensions that were exhausted.
+fn note_exhausted(metric: &mut AllocMetric, group: &TaskGroup, allocs: u64) {
     let lacked = |dimension: Dimension| metric.dimension_exhausted.contains_key(dimension.name());
     let (cpu, memory) = (lacked(Dimension::Cpu), lacked(Dimension::Memory));
     if metric.dimension_exhausted.is_empty() {
@@ -553,10 +563,12 @@ fn note_exhausted(metric: &mut AllocMetric, group: &TaskGroup) {
             .entry(task.name.clone())
             .or_default();
         if cpu {
-            exhausted.cpu += task.cpu();
+            let asked = task.cpu().saturating_mul(allocs);
+            exhausted.cpu = exhausted.cpu.saturating_add(asked);
         }
         if memory {
-            exhausted.memory_mb += task.memory_mb();
+            let asked = task.memory_mb().saturating_mul(allocs);
+            exhausted.memory_mb = exhausted.memory_mb.saturating_add(asked);
         }
     }
 }

@@ -73,6 +73,16 @@ pub(super) fn next_time(
     eligible.then(|| failed_at.saturating_add(delay))
 }
 
+/// Whether an alloc that failed, or would now, may be replaced at some time.
+pub(crate) fn has_attempt_left(
+    alloc: &Alloc,
+    status: &AllocStatus,
+    policy: &ReschedulePolicy,
+    now: UnixNanos,
+) -> bool {
+    next_time(alloc, failed_at(alloc, status, now), policy).is_some()
+}
+
 /// The reschedules that the successor of `previous` remembers.
 pub(super) fn remembered(
     previous: &Alloc,

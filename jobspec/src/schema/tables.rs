@@ -185,7 +185,7 @@ static GROUP: Table = Table {
             "",
             "Count",
             Kind::Integer,
-            "How many allocs of the group run; with scaling and no count, its min.",
+            "How many allocs of the group run (of a job at most 1,000,000); with scaling and no count, its min.",
         )
         .default("1"),
         row(

@@ -9,6 +9,47 @@ const MAX_PORT: i64 = 65_535;
 /// The least disk a group can ask for, in MiB.
 const MIN_DISK_MB: i64 = 10;
 
+/// The most allocs that a job may ask for, all its groups together: what a cluster of rove's size holds.
+pub const MAX_COUNT: u64 = 1_000_000;
+
+/// What is wrong with the counts of a job, taken by itself or together: the group it shows at, by its place in the job,
+/// and the complaint.
+#[must_use]
+pub fn too_many(job: &Job) -> Option<(usize, String)> {
+    let mut sum: u64 = 0;
+    for (place, group) in job.task_groups.iter().enumerate() {
+        let count = group.count();
+        if count > MAX_COUNT {
+            return Some((
+                place,
+                format!(
+                    "Task group {} has count {count}: a count can't be above {MAX_COUNT}",
+                    group.name
+                ),
+            ));
+        }
+        sum = sum.saturating_add(count);
+        if sum > MAX_COUNT {
+            return Some((
+                place,
+                format!(
+                    "The counts of the job's task groups come to {sum} with that of {}: together they can't be above \
+                     {MAX_COUNT}",
+                    group.name
+                ),
+            ));
+        }
+    }
+    None
+}
+
+pub(super) fn counts(job: &Job, path: &FieldPath, errors: &mut Report) {
+    if let Some((place, complaint)) = too_many(job) {
+        let name = &job.task_groups[place].name;
+        errors.add(path.block("group", place, name).field("count"), complaint);
+    }
+}
+
 pub(super) fn group(job: &Job, group: &TaskGroup, path: &FieldPath, errors: &mut Report) {
     let job_type = job.job_type();
     let system = job.type_name == JobType::System.name();
@@ -416,4 +457,52 @@ fn is_host_name(name: &str) -> bool {
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_asks_for_no_more_allocs_than_a_cluster_holds() {
+        for (what, counts, complaint) in [
+            ("none", vec![None, Some(0)], None),
+            ("the most", vec![Some(999_999), None], None),
+            (
+                "one count",
+                vec![Some(1), Some(1_000_001)],
+                Some((1, "has count 1000001")),
+            ),
+            (
+                "the largest",
+                vec![Some(i64::MAX)],
+                Some((0, "can't be above 1000000")),
+            ),
+            (
+                "all counts",
+                vec![Some(600_000), Some(400_000), Some(1)],
+                Some((2, "come to 1000001")),
+            ),
+        ] {
+            let job = Job {
+                task_groups: counts
+                    .into_iter()
+                    .map(|count| TaskGroup {
+                        count,
+                        ..TaskGroup::default()
+                    })
+                    .collect(),
+                ..Job::default()
+            };
+            let found = too_many(&job);
+            assert_eq!(
+                found.as_ref().map(|(place, _)| *place),
+                complaint.map(|(place, _)| place),
+                "{what}"
+            );
+            if let (Some((_, found)), Some((_, text))) = (found, complaint) {
+                assert!(found.contains(text), "{what}: {found}");
+            }
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod task;
 mod version;
 mod warnings;
 
+pub use group::{MAX_COUNT, too_many};
 pub use report::{FieldPath, Problem, Report};
 pub use version::VersionConstraint;
 pub use warnings::{Warning, Warnings};
@@ -141,6 +142,7 @@ fn the_job(job: &Job, path: &FieldPath, errors: &mut Report) {
     constraint::affinities(&job.affinities, system, path, errors);
     constraint::spreads(&job.spreads, system, path, errors);
     the_groups(job, path, errors);
+    group::counts(job, path, errors);
     if let Some(periodic) = &job.periodic
         && periodic.enabled != Some(false)
     {

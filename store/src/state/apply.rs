@@ -22,7 +22,7 @@ use crate::{
 
 /// Why a stored value is not taken in.
 #[derive(Debug, Error)]
-enum Unreadable {
+enum NotTaken {
     #[error(transparent)]
     Encoding(#[from] EncodingError),
     #[error("the value is not that of its key")]
@@ -32,7 +32,7 @@ enum Unreadable {
 impl State {
     /// Takes in the events of whole revisions, of which `revision` is the newest, and gives the keys they touched.
     ///
-    /// A value that can't be read is reported, and its key then counts as absent. Keys of unknown kinds are passed
+    /// A value that can't be read is reported, and its key then counts as absent and as [unreadable](State::unreadable). Keys of unknown kinds are passed
     /// over: a newer server may know them.
     pub fn apply(&mut self, events: &[Event], revision: Revision) -> Vec<Key> {
         let mut touched = Vec::with_capacity(events.len());
@@ -153,21 +153,17 @@ impl State {
 
     fn put_kv(&mut self, key: &Key, kv: &KeyValue) {
         match self.try_put(key, kv) {
-            Ok(()) => {
-                if !self.unreadable.is_empty() {
-                    self.unreadable.remove(key);
-                }
-            }
+            Ok(()) => self.unreadable.remove(key),
             Err(error) => {
                 tracing::error!(%key, revision = kv.mod_revision, error = &error as &dyn std::error::Error,
-                    "a stored value can't be read and is left out");
+                    "a stored value can't be read: nothing is decided that rests on it until it is written anew");
                 self.remove(key);
-                self.unreadable.insert(key.clone(), kv.mod_revision);
+                self.unreadable.insert(key, kv.mod_revision, &kv.value);
             }
         }
     }
 
-    fn try_put(&mut self, key: &Key, kv: &KeyValue) -> Result<(), Unreadable> {
+    fn try_put(&mut self, key: &Key, kv: &KeyValue) -> Result<(), NotTaken> {
         match key {
             Key::Registration(job) => insert(&mut self.registrations, job, kv)?,
             Key::JobVersion(version) => insert(&mut self.job_versions, version, kv)?,
@@ -180,7 +176,7 @@ impl State {
             Key::AllocStatus(node, id) => {
                 let mut status: Stored<AllocStatus> = read(kv)?;
                 if status.id != *id {
-                    return Err(Unreadable::OtherKey);
+                    return Err(NotTaken::OtherKey);
                 }
                 for task in status.value.task_states.values_mut() {
                     task.events = Vec::new();
@@ -191,7 +187,7 @@ impl State {
             Key::Node(id) => {
                 let node: Stored<rove_model::node::Node> = read(kv)?;
                 if node.id != *id {
-                    return Err(Unreadable::OtherKey);
+                    return Err(NotTaken::OtherKey);
                 }
                 self.nodes.insert(*id, Arc::new(node));
             }
@@ -207,9 +203,7 @@ impl State {
     }
 
     fn remove(&mut self, key: &Key) {
-        if !self.unreadable.is_empty() {
-            self.unreadable.remove(key);
-        }
+        self.unreadable.remove(key);
         match key {
             Key::Registration(job) => drop(self.registrations.remove(job)),
             Key::JobVersion(version) => drop(self.job_versions.remove(version)),
@@ -250,10 +244,10 @@ impl State {
         }
     }
 
-    fn put_eval(&mut self, id: EvalId, kv: &KeyValue) -> Result<(), Unreadable> {
+    fn put_eval(&mut self, id: EvalId, kv: &KeyValue) -> Result<(), NotTaken> {
         let mut eval: Stored<Eval> = read(kv)?;
         if eval.id != id {
-            return Err(Unreadable::OtherKey);
+            return Err(NotTaken::OtherKey);
         }
         let job = self.share(&mut eval.value.namespace, &mut eval.value.job_id);
         let eval = Arc::new(eval);
@@ -266,10 +260,10 @@ impl State {
         Ok(())
     }
 
-    fn put_deployment(&mut self, id: DeploymentId, kv: &KeyValue) -> Result<(), Unreadable> {
+    fn put_deployment(&mut self, id: DeploymentId, kv: &KeyValue) -> Result<(), NotTaken> {
         let mut deployment: Stored<rove_model::deployment::Deployment> = read(kv)?;
         if deployment.id != id {
-            return Err(Unreadable::OtherKey);
+            return Err(NotTaken::OtherKey);
         }
         let job = self.share(
             &mut deployment.value.namespace,
@@ -288,10 +282,10 @@ impl State {
         Ok(())
     }
 
-    fn put_alloc(&mut self, node: NodeId, id: AllocId, kv: &KeyValue) -> Result<(), Unreadable> {
+    fn put_alloc(&mut self, node: NodeId, id: AllocId, kv: &KeyValue) -> Result<(), NotTaken> {
         let mut alloc: Stored<Alloc> = read(kv)?;
         if alloc.id != id || alloc.node_id != node {
-            return Err(Unreadable::OtherKey);
+            return Err(NotTaken::OtherKey);
         }
         let job = self.share(&mut alloc.value.namespace, &mut alloc.value.job_id);
         alloc.value.metrics = AllocMetric::default();
@@ -349,7 +343,7 @@ impl State {
     }
 }
 
-fn read<T: DeserializeOwned>(kv: &KeyValue) -> Result<Stored<T>, Unreadable> {
+fn read<T: DeserializeOwned>(kv: &KeyValue) -> Result<Stored<T>, NotTaken> {
     Ok(Stored {
         create: kv.create_revision,
         modify: kv.mod_revision,
@@ -361,7 +355,7 @@ fn insert<K: Ord + Clone, T: DeserializeOwned>(
     map: &mut ById<K, T>,
     key: &K,
     kv: &KeyValue,
-) -> Result<(), Unreadable> {
+) -> Result<(), NotTaken> {
     map.insert(key.clone(), Arc::new(read(kv)?));
     Ok(())
 }

@@ -9,6 +9,7 @@ mod handle;
 mod list;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -25,12 +26,13 @@ use rove_model::{
 };
 use uuid::Uuid;
 
+use self::unreadable::Unreadable;
 pub use self::{
     feeder::{FeederConfig, StateFeeder},
     handle::{ChangeFeed, FeedItem, StateChange, StateHandle, StatePublisher, Stopped},
 };
+use crate::keys::Keys;
 pub use crate::keys::Table;
-use crate::keys::{Key, Keys};
 
 /// A value and the revisions of its key.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +86,7 @@ pub struct State {
     deployments_of_job: OrdMap<JobKey, ById<DeploymentId, Deployment>>,
     servers: ById<String, Server>,
     leaders: ById<String, Leadership>,
-    unreadable: OrdMap<Key, Revision>,
+    unreadable: Unreadable,
 }
 
 impl State {
@@ -118,7 +120,7 @@ impl State {
             deployments_of_job: OrdMap::new(),
             servers: OrdMap::new(),
             leaders: OrdMap::new(),
-            unreadable: OrdMap::new(),
+            unreadable: Unreadable::default(),
         }
     }
 
@@ -433,12 +435,5 @@ impl State {
     /// Every election that is held, by the loop's name.
     pub fn leaders(&self) -> impl Iterator<Item = (&String, &Arc<Stored<Leadership>>)> {
         self.leaders.iter()
-    }
-
-    /// Keys whose value could not be read, and the revision of that value: they are as absent here.
-    pub fn unreadable(&self) -> impl Iterator<Item = (&Key, Revision)> {
-        self.unreadable
-            .iter()
-            .map(|(key, revision)| (key, *revision))
     }
 }

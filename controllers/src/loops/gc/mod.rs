@@ -337,6 +337,15 @@ impl Loop for GcLoop {
         }
     }
 
+    fn unreadable<'s>(&self, state: &'s State, key: &GcKey) -> Option<&'s Key> {
+        match key {
+            GcKey::Job(job) => state.unreadable_of_job(job),
+            // What it says of an alloc that can't be read is not said of nothing.
+            GcKey::Node(id) | GcKey::Status(id, _) => state.unreadable_use_of_node(*id),
+            GcKey::History => None,
+        }
+    }
+
     fn decide(&self, view: &View<'_, Self>, key: &GcKey, _: &mut StdRng) -> Decision {
         match key {
             GcKey::Job(job) => self.job(view, job),

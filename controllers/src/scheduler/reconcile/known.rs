@@ -7,7 +7,7 @@ use rove_model::{
     ids::DeploymentId,
     node::NodeState,
 };
-use rove_store::state::State;
+use rove_store::{keys::Key, state::State};
 
 use super::super::JobView;
 
@@ -77,7 +77,8 @@ pub(super) fn known_allocs<'a>(state: &'a State, job: &JobView<'_>) -> Vec<Known
 }
 
 fn is_gone(state: &State, alloc: &Alloc) -> bool {
-    state.node(alloc.node_id).is_none()
+    let node = Key::Node(alloc.node_id);
+    (state.node(alloc.node_id).is_none() && !state.is_unreadable(&node))
         || state.node_status(alloc.node_id).is_some_and(|status| {
             matches!(status.status, NodeState::Down | NodeState::Disconnected)
         })

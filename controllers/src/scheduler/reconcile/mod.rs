@@ -15,7 +15,7 @@ use rove_model::{
     eval::Eval,
     ids::{DeploymentId, EvalId, GroupName, UnixNanos},
     job::{Job, JobType, TaskGroup},
-    plan::{DeploymentEnd, DesiredUpdates},
+    plan::{DeploymentEnd, DesiredUpdates, MAX_PLACEMENTS},
 };
 use rove_store::state::State;
 
@@ -72,6 +72,8 @@ pub(super) struct Reconciled<'a> {
     pub in_place: Vec<Known<'a>>,
     /// By group; in a group those that replace a running one come first.
     pub place: Vec<Placement<'a>>,
+    /// How many more are to be placed, by the group's place in the job: no plan could hold those of `place` already.
+    pub more: BTreeMap<usize, u64>,
     /// Failed allocs that have to wait, and the evaluation that will replace them.
     pub delayed: Vec<(Known<'a>, EvalId)>,
     pub follow_ups: Vec<Eval>,
@@ -289,7 +291,7 @@ impl<'a> Reconciler<'a, '_> {
         desired.in_place_update += in_place;
 
         let limit = self.limit(group, &live, &destructive, &migrate);
-        let wanted = missing(
+        let (wanted, more) = missing(
             place,
             count,
             &live,
@@ -298,10 +300,15 @@ impl<'a> Reconciler<'a, '_> {
             &lost,
             &mut numbers,
         );
-        let total = destructive.len() as u64 + in_place + wanted.len() as u64;
+        let total = destructive.len() as u64 + in_place + wanted.len() as u64 + more;
 
         let ready = !self.is_paused_or_failed();
-        let limit = self.place(ready, &mut desired, wanted, &failed.now, &lost, limit);
+        let mut limit = self.place(ready, &mut desired, wanted, &failed.now, &lost, limit);
+        if ready && more > 0 {
+            desired.place += more;
+            limit = limit.saturating_sub(more);
+            self.result.more.insert(place, more);
+        }
         let replaced = if ready {
             limit.min(destructive.len() as u64)
         } else {
@@ -529,7 +536,11 @@ impl<'a> Reconciler<'a, '_> {
     }
 }
 
-/// The allocs that a group lacks: successors of failed and lost ones, then new ones.
+/// The most new allocs of a group that are written out: one more than a plan holds, so that it shows that there are
+/// more. What a count asks for beyond that stays a number, so that no count costs memory.
+const FRESH_AT_ONCE: u64 = MAX_PLACEMENTS as u64 + 1;
+
+/// The allocs that a group lacks: successors of failed and lost ones, then new ones; and how many new ones more.
 fn missing<'a>(
     group: usize,
     count: u64,
@@ -538,7 +549,7 @@ fn missing<'a>(
     failed: &[Known<'a>],
     lost: &[Known<'a>],
     numbers: &mut Numbers,
-) -> Vec<Placement<'a>> {
+) -> (Vec<Placement<'a>>, u64) {
     let successor = |known: &Known<'a>, reschedule: bool| Placement {
         group,
         index: known.alloc.index,
@@ -558,7 +569,8 @@ fn missing<'a>(
         existing += 1;
         wanted.push(successor(known, false));
     }
-    let fresh = numbers.next(count.saturating_sub(existing));
+    let lacks = count.saturating_sub(existing);
+    let fresh = numbers.next(lacks.min(FRESH_AT_ONCE));
     wanted.extend(fresh.into_iter().map(|index| Placement {
         group,
         index,
@@ -566,5 +578,5 @@ fn missing<'a>(
         reschedule: false,
         stop_previous: None,
     }));
-    wanted
+    (wanted, lacks.saturating_sub(FRESH_AT_ONCE))
 }

@@ -558,3 +558,41 @@ fn a_large_job_takes_more_than_one_turn() {
     );
     assert_eq!(world.live("j").len(), 1_500);
 }
+
+#[test]
+fn no_count_costs_memory_or_turns_that_lead_nowhere() {
+    for (count, nodes, placed, coalesced) in [
+        (3_000_000_000, 40, 1_000, None),
+        (3_000_000_000, 1, 333, Some(3_000_000_000 - 333 - 1)),
+        (3_000_000_000, 0, 0, Some(3_000_000_000 - 1)),
+        (1_500, 1, 333, Some(1_500 - 333 - 1)),
+    ] {
+        let what = format!("{count} on {nodes} nodes");
+        let mut world = World::new(nodes);
+        let mut large = job("j", count);
+        task(&mut large).resources.as_mut().unwrap().cpu = Some(10);
+        task(&mut large).resources.as_mut().unwrap().memory_mb = Some(10);
+        let outcome = world.run_register(&large);
+        assert_eq!(outcome.desired[&"g".into()].place, count as u64, "{what}");
+        let plan = outcome.plan().unwrap();
+        assert_eq!(plan.placements.len(), placed, "{what}");
+        assert_eq!(
+            plan.eval.queued_allocations[&"g".into()],
+            count as u64 - placed as u64,
+            "{what}"
+        );
+        let failure = plan.eval.failed_groups.get(&"g".into());
+        assert_eq!(
+            failure.map(|failure| failure.coalesced_failures),
+            coalesced,
+            "{what}"
+        );
+        let next = &plan.follow_ups[0];
+        let waits = if coalesced.is_some() {
+            EvalStatus::Blocked
+        } else {
+            EvalStatus::Pending
+        };
+        assert_eq!((plan.follow_ups.len(), next.status), (1, waits), "{what}");
+    }
+}

@@ -11,7 +11,7 @@ use rove_model::{
     },
     encoding::encode,
     eval::{AllocMetric, Eval, EvalStatus, TriggeredBy},
-    ids::{AllocId, DeploymentId, EvalId, JobKey, JobUid, NodeId, Revision},
+    ids::{AllocId, DeploymentId, EvalId, JobKey, JobUid, NodeId, Revision, VersionKey},
     job::JobType,
     registration::{EvalRequest, Registration},
     server::Leadership,
@@ -277,6 +277,112 @@ fn what_cannot_be_read_counts_as_absent_and_is_named() {
         state.apply(&[put(good, at + 2)], at + 2);
         assert!(state.alloc(one.id).is_some(), "{what}");
         assert_eq!(state.unreadable().count(), 0, "{what}");
+    }
+}
+
+#[test]
+fn what_can_not_be_read_holds_the_job_or_the_node_that_it_is_about() {
+    let job = JobKey::new("default", "web");
+    let version = |version| VersionKey {
+        job: job.clone(),
+        uid: JobUid(id(1)),
+        version,
+    };
+    let (node, alloc) = (NodeId(id(2)), alloc(7, 2, "own", 3));
+    let owner = alloc.job();
+    // What a later rove may write: the job is said where it always is.
+    let later = serde_json::json!({"Namespace": owner.namespace, "JobID": owner.id, "More": 1});
+    let none: [bool; 4] = [false; 4];
+    // Whether it holds the job, the job once it is stopped, the node, and placements on the node.
+    for (key, of, holds) in [
+        (
+            Key::Registration(job.clone()),
+            &job,
+            [true, true, false, false],
+        ),
+        (
+            Key::JobVersion(version(3)),
+            &job,
+            [true, false, false, false],
+        ),
+        (Key::JobVersion(version(2)), &job, none),
+        (
+            Key::JobEvaluated(job.clone()),
+            &job,
+            [true, true, false, false],
+        ),
+        (
+            Key::JobStable(job.clone()),
+            &job,
+            [true, false, false, false],
+        ),
+        (Key::Eval(EvalId(id(9))), &owner, [true, true, false, false]),
+        (Key::Plan(EvalId(id(9))), &owner, [true, true, false, false]),
+        (
+            Key::Deployment(DeploymentId(id(9))),
+            &owner,
+            [true, true, false, false],
+        ),
+        (
+            Key::Alloc(node, AllocId(id(8))),
+            &owner,
+            [true, true, false, true],
+        ),
+        (
+            Key::AllocStatus(node, alloc.id),
+            &owner,
+            [true, false, false, false],
+        ),
+        (
+            Key::AllocControl(node, alloc.id),
+            &owner,
+            [true, false, false, false],
+        ),
+        (Key::AllocStatus(node, AllocId(id(8))), &owner, none),
+        (Key::Node(node), &job, [false, false, true, true]),
+        (Key::NodeAlive(node), &job, [false, false, true, true]),
+        (Key::NodeStatus(node), &job, [false, false, true, true]),
+        (Key::NodeControl(node), &job, [false, false, true, true]),
+        (Key::Node(NodeId(id(3))), &job, none),
+        (Key::Server("one".to_owned()), &job, none),
+    ] {
+        let mut state = State::new(Keys::default());
+        let stopped = |stop| Registration {
+            uid: JobUid(id(1)),
+            stop,
+            ..registration(3)
+        };
+        for job in [&job, &owner] {
+            let key = Key::Registration(job.clone());
+            state.put(&key, &stopped(false)).unwrap();
+        }
+        state.put(&Key::Alloc(node, alloc.id), &alloc).unwrap();
+        assert!(state.is_all_readable());
+        match key {
+            Key::Eval(_) | Key::Plan(_) | Key::Deployment(_) | Key::Alloc(..) => {
+                state.put(&key, &later).unwrap();
+            }
+            _ => {
+                state.put(&key, &"nothing of the kind").unwrap();
+            }
+        }
+        assert!(!state.is_all_readable(), "{key}");
+        let holds_job = state.unreadable_of_job(of) == Some(&key);
+        let holds_node = state.unreadable_of_node(node) == Some(&key);
+        let holds_use = state.unreadable_use_of_node(node) == Some(&key);
+        if !matches!(key, Key::Registration(_)) {
+            let key = Key::Registration(of.clone());
+            state.put(&key, &stopped(true)).unwrap();
+        }
+        let holds_stopped = state.unreadable_of_job(of) == Some(&key);
+        assert_eq!(
+            [holds_job, holds_stopped, holds_node, holds_use],
+            holds,
+            "{key}"
+        );
+        state.delete(&key);
+        assert!(state.is_all_readable(), "{key}");
+        assert_eq!(state.unreadable_of_job(of), None, "{key}");
     }
 }
 
