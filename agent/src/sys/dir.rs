@@ -155,7 +155,7 @@ impl Dir {
     /// It can't be read.
     pub fn files<T>(&self, take: impl Fn(&str) -> Option<T>) -> io::Result<Vec<(T, u64)>> {
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(self.own_path())? {
+        for entry in std::fs::read_dir(own_path(self.0.as_fd()))? {
             let entry = entry?;
             let Some(name) = entry.file_name().to_str().and_then(&take) else {
                 continue;
@@ -179,19 +179,12 @@ impl Dir {
         Ok(unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir)?)
     }
 
-    /// Device and inode.
+    /// What has a name in it, be it a link.
     ///
     /// # Errors
-    /// Never on Linux.
-    pub fn identity(&self) -> io::Result<(u64, u64)> {
-        let stat = fstat(&self.0)?;
-        Ok((stat.st_dev, stat.st_ino))
-    }
-
-    /// A path to it for this process, for as long as it is open.
-    #[must_use]
-    pub fn own_path(&self) -> PathBuf {
-        own_path(self.0.as_fd())
+    /// There is nothing.
+    pub fn entry(&self, name: &str) -> io::Result<Entry> {
+        Ok(Entry(self.probe(name)?))
     }
 
     fn probe(&self, name: &str) -> Result<OwnedFd, Errno> {
@@ -215,9 +208,26 @@ impl Dir {
     }
 }
 
-impl AsFd for Dir {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+/// What has a name in a directory, kept open: nothing else is ever taken for it.
+#[derive(Debug)]
+pub struct Entry(OwnedFd);
+
+impl Entry {
+    /// It leads elsewhere.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        fstat(&self.0).is_ok_and(|stat| {
+            SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK
+        })
+    }
+
+    /// Both are one and the same.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (fstat(&self.0), fstat(&other.0)) {
+            (Ok(one), Ok(other)) => (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino),
+            _ => false,
+        }
     }
 }
 

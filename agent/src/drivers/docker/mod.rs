@@ -8,6 +8,7 @@ mod config;
 mod engine;
 mod image;
 mod inspected;
+mod sources;
 
 use std::{
     collections::HashMap,
@@ -35,6 +36,7 @@ use self::{
     engine::{Engine, is_answer, status_of},
     image::Images,
     inspected::Inspected,
+    sources::Sources,
 };
 pub use self::{config::Allowed, engine::DEFAULT_ENDPOINT};
 use super::{
@@ -427,6 +429,7 @@ impl Driver for DockerDriver {
             return Err(already(&task.task, handle));
         }
         self.images.ensure(&self.engine, &config, progress).await?;
+        let sources = Sources::open(task, &config, self.options.allowed)?;
         let handle = self.create(task, &config).await?;
         let TaskHandle::Docker { container_id, .. } = &handle else {
             return Ok(handle);
@@ -435,6 +438,8 @@ impl Driver for DockerDriver {
             // Before it starts, so that no line is missed.
             let log = self.log_of(task, container_id, config.tty);
             self.keep_output(&task.task, &log).await?;
+            // The engine resolves them as it starts the container.
+            sources.check()?;
             self.engine
                 .client()?
                 .start_container(container_id, None::<StartContainerOptions>)
