@@ -171,6 +171,8 @@ pub struct TaskMachine {
     tracker: Tracker,
     saved: Saved,
     phase: Phase,
+    /// It may start, as was said in this life of the agent. Not even a restart that was due before is done without.
+    may_start: bool,
     stop_wanted: bool,
     restart_wanted: bool,
     was_lost: bool,
@@ -204,6 +206,7 @@ impl TaskMachine {
                 ended: false,
             },
             phase: Phase::Waiting,
+            may_start: false,
             stop_wanted: false,
             restart_wanted: false,
             was_lost: false,
@@ -239,6 +242,7 @@ impl TaskMachine {
             policy,
             saved,
             phase,
+            may_start: false,
             stop_wanted: false,
             restart_wanted: false,
             was_lost: false,
@@ -314,8 +318,8 @@ impl TaskMachine {
     pub fn next_tick(&self) -> Option<Duration> {
         match self.phase {
             Phase::Draining { until } => Some(until),
-            // Until what was there is removed there is nothing to do.
-            Phase::Delayed { until } if !self.is_dirty() => Some(until),
+            // Until it may start and what was there is removed there is nothing to do.
+            Phase::Delayed { until } if self.may_start && !self.is_dirty() => Some(until),
             _ => None,
         }
     }
@@ -371,8 +375,10 @@ impl TaskMachine {
     }
 
     fn go(&mut self, now: Now) -> Vec<Effect> {
+        let first = !std::mem::replace(&mut self.may_start, true);
         if self.phase != Phase::Waiting {
-            return Vec::new();
+            // A restart may have been due before it was allowed.
+            return if first { self.tick(now) } else { Vec::new() };
         }
         if self.was_lost {
             self.was_lost = false;
@@ -631,7 +637,9 @@ impl TaskMachine {
     fn tick(&mut self, now: Now) -> Vec<Effect> {
         match self.phase {
             Phase::Draining { until } if until <= now.since_start => self.kill(now),
-            Phase::Delayed { until } if until <= now.since_start && !self.is_dirty() => {
+            Phase::Delayed { until }
+                if self.may_start && until <= now.since_start && !self.is_dirty() =>
+            {
                 self.start()
             }
             _ => Vec::new(),

@@ -352,7 +352,54 @@ fn what_is_found_of_a_task_after_the_agent_was_away() {
                     "pending",
                 ),
                 (1, Input::Destroyed, "", "pending"),
+                // Whether it is still wanted is not known yet.
+                (15, Input::Tick, "", "pending"),
+                (20, Input::Go, "start", "pending"),
+            ],
+        ),
+        (
+            "ended meanwhile, and known to be wanted before its restart is due",
+            running.clone(),
+            "recover true",
+            vec![
+                (0, Input::Go, "", "running"),
+                (
+                    0,
+                    found(Found::Exited(handle(1), failed_exit())),
+                    "destroy",
+                    "pending",
+                ),
+                (1, Input::Destroyed, "", "pending"),
+                (14, Input::Tick, "", "pending"),
                 (15, Input::Tick, "start", "pending"),
+            ],
+        ),
+        (
+            "ended meanwhile, and not wanted any more",
+            running.clone(),
+            "recover true",
+            vec![
+                (
+                    0,
+                    found(Found::Exited(handle(1), failed_exit())),
+                    "destroy",
+                    "pending",
+                ),
+                (1, Input::Destroyed, "", "pending"),
+                (15, Input::Tick, "", "pending"),
+                (20, STOP, "", "dead"),
+            ],
+        ),
+        (
+            "runs on, and ends before it is known to be wanted",
+            running.clone(),
+            "recover true",
+            vec![
+                (0, found(Found::Running(handle(1))), "wait", "running"),
+                (1, Input::Exited(failed_exit()), "destroy", "pending"),
+                (1, Input::Destroyed, "", "pending"),
+                (30, Input::Tick, "", "pending"),
+                (31, Input::Go, "start", "pending"),
             ],
         ),
         (
@@ -391,10 +438,21 @@ fn what_is_found_of_a_task_after_the_agent_was_away() {
         ),
         (
             "ended, and not yet removed",
-            ended,
+            ended.clone(),
             "destroy",
             vec![
                 (0, Input::Tick, "", "pending"),
+                (0, Input::Destroyed, "", "pending"),
+                (1, Input::Tick, "", "pending"),
+                (1, Input::Go, "start", "pending"),
+            ],
+        ),
+        (
+            "ended, not yet removed, and known to be wanted before it is",
+            ended,
+            "destroy",
+            vec![
+                (0, Input::Go, "", "pending"),
                 (0, Input::Destroyed, "start", "pending"),
             ],
         ),
