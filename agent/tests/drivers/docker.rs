@@ -357,20 +357,29 @@ async fn no_line_is_lost_or_doubled_when_the_agent_dies_or_the_keeper_of_the_out
     drop(first);
     let lines = || read_log(&config, LogKind::Stdout).lines().count();
     until("output without an agent", || (lines() > 10).then_some(())).await;
-    let next = DockerDriver::new(options(None));
+    let next = Arc::new(DockerDriver::new(options(None)));
     assert_eq!(next.recover(&handle).await.unwrap(), Recovered::Running);
     let seen = lines();
     until("more output", || (lines() > seen + 3).then_some(())).await;
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(keeper(&config)),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    let kill_keeper = || {
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(keeper(&config)),
+            nix::sys::signal::Signal::SIGKILL,
+        )
+        .unwrap();
+    };
+    kill_keeper();
     let seen = lines();
     assert_eq!(next.recover(&handle).await.unwrap(), Recovered::Running);
     until("output again", || (lines() > seen + 3).then_some(())).await;
+    // Who waits for the container's end replaces it without being asked.
+    let (waiting, of) = (Arc::clone(&next), handle.clone());
+    let waiting = tokio::spawn(async move { waiting.wait(&of).await });
+    kill_keeper();
+    let seen = lines();
+    until("output once more", || (lines() > seen + 3).then_some(())).await;
     fs::write(shared.join("stop"), b"").unwrap();
-    assert!(next.wait(&handle).await.unwrap().successful());
+    assert!(waiting.await.unwrap().unwrap().successful());
     let log = read_log(&config, LogKind::Stdout);
     let last = log.lines().count() - 1;
     let expected: String = (1..=last).map(|number| format!("{number}\n")).collect();

@@ -56,6 +56,9 @@ pub const NAME: &str = "docker";
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is looked at meanwhile.
 const DRAIN_TICK: Duration = Duration::from_millis(2);
+/// How often it is looked whether the output of a container that runs is still kept. The engine holds what was printed
+/// meanwhile, up to the limit of its own log.
+const KEEP_CHECK: Duration = Duration::from_secs(2);
 /// How much longer than its timeout a stop may take.
 const STOP_SLACK: Duration = Duration::from_secs(30);
 /// The wait for an engine that is away, at first and at most.
@@ -215,6 +218,65 @@ impl DockerDriver {
                 problem: "could not be launched",
                 source: Some(source),
             }),
+        }
+    }
+
+    /// Has the output of a container that runs kept from where its files leave off, if no process keeps it.
+    async fn go_on_keeping(&self, handle: &TaskHandle) -> Result<(), DriverError> {
+        let (task, _) = open(handle)?;
+        let state = StateDir::new(task.dir());
+        if is_kept(task, &state)? {
+            return Ok(());
+        }
+        match state
+            .read::<ContainerLog>(LOG)
+            .map_err(|source| file("read", task, source))?
+        {
+            Some(mut log) => {
+                let since = last_written(&log.log_dir, &task.task);
+                log.since = Some(since.unwrap_or_else(|| handle.started_at()));
+                self.keep_output(task, &log).await
+            }
+            None => {
+                tracing::debug!(
+                    task = task.task,
+                    "where the task's output goes is not recorded"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until the engine says that the container has ended, and meanwhile sees to it that its output is kept: who
+    /// does that may be killed, or give up on an engine that is away for long.
+    async fn ended_and_kept(&self, handle: &TaskHandle, id: &str) -> Result<(), DriverError> {
+        let mut ended = std::pin::pin!(self.ended(id));
+        let mut said = false;
+        loop {
+            tokio::select! {
+                ended = &mut ended => return ended,
+                () = tokio::time::sleep(KEEP_CHECK) => {}
+            }
+            let kept = async {
+                let (task, _) = open(handle)?;
+                // It ends with the container, which may just have ended.
+                if !is_kept(task, &StateDir::new(task.dir()))?
+                    && self.inspect(id).await?.is_some_and(|found| found.running)
+                {
+                    self.go_on_keeping(handle).await?;
+                }
+                Ok::<_, DriverError>(())
+            };
+            match kept.await {
+                Ok(()) => said = false,
+                // Once, as it is tried again and again.
+                Err(error) if !std::mem::replace(&mut said, true) => tracing::warn!(
+                    id,
+                    error = error.full_message(),
+                    "the container's output is not kept at present"
+                ),
+                Err(_) => {}
+            }
         }
     }
 
@@ -479,21 +541,7 @@ impl Driver for DockerDriver {
             self.drain(task).await?;
             return Ok(Recovered::Exited(found.exit));
         }
-        let state = StateDir::new(task.dir());
-        match state
-            .read::<ContainerLog>(LOG)
-            .map_err(|source| file("read", task, source))?
-        {
-            Some(mut log) => {
-                let since = last_written(&log.log_dir, &task.task);
-                log.since = Some(since.unwrap_or_else(|| handle.started_at()));
-                self.keep_output(task, &log).await?;
-            }
-            None => tracing::warn!(
-                task = task.task,
-                "where the task's output goes is not recorded"
-            ),
-        }
+        self.go_on_keeping(handle).await?;
         Ok(Recovered::Running)
     }
 
@@ -536,7 +584,7 @@ impl Driver for DockerDriver {
         let (task, id) = open(handle)?;
         let mut away = AWAY_FIRST;
         loop {
-            let ended = self.ended(id).await;
+            let ended = self.ended_and_kept(handle, id).await;
             let found = match ended {
                 Ok(()) => self.inspect(id).await,
                 Err(error) => Err(error),
@@ -552,8 +600,16 @@ impl Driver for DockerDriver {
                     self.drain(task).await?;
                     return Ok(found.exit);
                 }
-                // The engine ended the wait, not the container.
-                Ok(Some(_)) => {}
+                // The engine ended the wait, not the container; it may have been away for long.
+                Ok(Some(_)) => {
+                    if let Err(error) = self.go_on_keeping(handle).await {
+                        tracing::warn!(
+                            id,
+                            error = error.full_message(),
+                            "the container's output is not kept at present"
+                        );
+                    }
+                }
                 Err(error) if is_answer(&error) => return Err(error),
                 Err(error) => {
                     tracing::debug!(
