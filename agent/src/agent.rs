@@ -20,7 +20,10 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub use crate::manager::GarbagePolicy;
 use crate::{
-    alloc::dir::{self, DirError},
+    alloc::{
+        dir::{self, DirError},
+        machine::Rules,
+    },
     board::Board,
     clock::Clock,
     context::{Context, Specs},
@@ -42,6 +45,9 @@ use crate::{
 /// Seconds that a node counts as alive after its last sign of life.
 pub const LEASE_TTL: i64 = 15;
 
+/// The longest time that a task gets between its stop signal and its end, when the operator sets none.
+pub const MAX_KILL_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How often drivers are asked for their health; six times as often while one is ill.
 pub const DRIVER_CHECKS: Duration = Duration::from_secs(30);
 
@@ -52,6 +58,8 @@ pub enum Storage {
     Disk {
         /// The agent's `data_dir`.
         data_dir: PathBuf,
+        /// Where its own state is, if not in `data_dir/client`.
+        state_dir: Option<PathBuf>,
         /// Where allocs' directories are, if not in `data_dir/alloc`.
         alloc_dir: Option<PathBuf>,
     },
@@ -100,6 +108,8 @@ pub struct AgentConfig {
     pub lease_ttl: i64,
     /// How often drivers are asked for their health; never again if none.
     pub driver_checks: Option<Duration>,
+    /// The longest time that a task gets between its stop signal and its end, whatever its job asks for.
+    pub max_kill_timeout: Duration,
     /// When directories of ended allocs are removed.
     pub garbage: GarbagePolicy,
     /// Seed of all jitter.
@@ -151,6 +161,7 @@ impl Agent {
             dev,
             lease_ttl,
             driver_checks,
+            max_kill_timeout,
             garbage,
             seed,
         } = config;
@@ -185,6 +196,9 @@ impl Agent {
             specs: Specs::default(),
             alloc_dir: disk.alloc_dir,
             task_state_dir: disk.task_state_dir,
+            rules: Rules {
+                max_kill_timeout: max_kill_timeout.into(),
+            },
             region,
             host_env,
             seed,
@@ -271,7 +285,7 @@ struct Disk {
 
 impl Disk {
     async fn prepare(storage: Storage) -> Result<Self, AgentError> {
-        let (data_dir, alloc_dir) = match storage {
+        let (data_dir, state_dir, alloc_dir) = match storage {
             Storage::Memory(state) => {
                 return Ok(Self {
                     alloc_dir: None,
@@ -282,11 +296,12 @@ impl Disk {
             }
             Storage::Disk {
                 data_dir,
+                state_dir,
                 alloc_dir,
-            } => (data_dir, alloc_dir),
+            } => (data_dir, state_dir, alloc_dir),
         };
         let prepared = tokio::task::spawn_blocking(move || {
-            let client = data_dir.join("client");
+            let client = state_dir.unwrap_or_else(|| data_dir.join("client"));
             dir::make_private(&client)?;
             let lock = DataDirLock::acquire(&client)?;
             let alloc_dir = alloc_dir.unwrap_or_else(|| data_dir.join("alloc"));

@@ -66,6 +66,9 @@ pub enum HandleError {
     /// The alloc has no such task, in the words of a question about logs.
     #[error("unknown task name \"{0}\"")]
     UnknownTask(String),
+    /// The job switches the task's logs off.
+    #[error("logs of task \"{0}\" are disabled: its job says logs {{ disabled = true }}")]
+    LogsDisabled(String),
     /// The alloc has no such task, in the words of a restart or a signal.
     #[error("Could not find task runner for task: {0}")]
     NoTaskRunner(String),

@@ -25,7 +25,7 @@ use crate::{
     garbage,
     handle::HandleError,
     room::Room,
-    shared::{AllocView, Command, Reply, TaskView},
+    shared::{AllocView, Command, Reply, TaskView, keeps_logs},
     sync::desired::Desired,
 };
 
@@ -164,7 +164,8 @@ impl Manager {
     fn show_ended(&self, saved: SavedAlloc) {
         let now = self.context.now();
         let id = saved.alloc.id;
-        let (machine, _) = crate::alloc::machine::AllocMachine::recover(saved, now);
+        let (machine, _) =
+            crate::alloc::machine::AllocMachine::recover(saved, self.context.rules, now);
         let view: AllocView = machine
             .tasks()
             .iter()
@@ -173,6 +174,11 @@ impl Manager {
                     driver: None,
                     handle: None,
                     over: true,
+                    logs: keeps_logs(
+                        machine.job().map(|job| &**job),
+                        machine.alloc().task_group.as_str(),
+                        task.name(),
+                    ),
                 };
                 (task.name().to_owned(), view)
             })

@@ -28,7 +28,7 @@ use crate::{
         TaskRef,
     },
     handle::HandleError,
-    shared::{AllocView, Reply, TaskView},
+    shared::{AllocView, Reply, TaskView, keeps_logs},
     task::machine::{Effect, Found, Input, StartFailure},
 };
 
@@ -99,8 +99,8 @@ pub(crate) fn runner(
     };
     let now = context.now();
     let (machine, effects) = match begin {
-        Begin::New(alloc, revision) => AllocMachine::new(alloc, revision, now),
-        Begin::Recovered(saved) => AllocMachine::recover(*saved, now),
+        Begin::New(alloc, revision) => AllocMachine::new(alloc, revision, context.rules, now),
+        Begin::Recovered(saved) => AllocMachine::recover(*saved, context.rules, now),
     };
     let rng = StdRng::seed_from_u64(context.seed_of(machine.id()));
     let (progress_sender, progress) = mpsc::channel(PROGRESS);
@@ -350,6 +350,11 @@ impl Runner {
                     driver,
                     handle: task.running_handle().cloned(),
                     over: task.is_dead(),
+                    logs: keeps_logs(
+                        self.machine.job().map(|job| &**job),
+                        self.machine.alloc().task_group.as_str(),
+                        task.name(),
+                    ),
                 };
                 (task.name().to_owned(), view)
             })

@@ -49,8 +49,8 @@ pub struct Spec {
     pub cgroup: String,
     /// Where the log files go.
     pub log_dir: PathBuf,
-    /// How much of them is kept.
-    pub logs: LogLimits,
+    /// How much of them is kept; the output goes nowhere if none.
+    pub logs: Option<LogLimits>,
 }
 
 /// Who runs a task.
@@ -299,7 +299,7 @@ mod tests {
             identity: None,
             cgroup: "x".to_owned(),
             log_dir: "/".into(),
-            logs: LogLimits::default(),
+            logs: Some(LogLimits::default()),
         }
     }
 

@@ -393,3 +393,47 @@ async fn a_development_agent_stops_its_tasks_when_it_ends() {
     assert_eq!(status.client_status, ClientStatus::Complete);
     assert!(world.get(&Key::NodeAlive(world.node)).await.is_none());
 }
+
+#[tokio::test]
+async fn logs_that_the_job_switches_off_are_refused_and_state_is_kept_where_the_operator_wants_it()
+{
+    let world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = world.on_disk(dir.path());
+    let own = dir.path().join("own");
+    if let rove_agent::Storage::Disk { state_dir, .. } = &mut config.storage {
+        *state_dir = Some(own.clone());
+    }
+    let agent = start(config).await;
+    let mut job = service(&[
+        ("quiet", json!({"run_for": "10000h", "stdout_string": "x"})),
+        ("loud", json!({"run_for": "10000h", "stdout_string": "x"})),
+    ]);
+    job.task_groups[0].tasks[0].log_config = Some(rove_model::job::LogConfig {
+        disabled: Some(true),
+        ..rove_model::job::LogConfig::default()
+    });
+    let alloc = world.place(&job, 1).await;
+    world.want(&alloc).await;
+    world.until_status(&alloc, ClientStatus::Running).await;
+    let logs = dir.path().join(format!("alloc/{}/alloc/logs", alloc.id));
+    eventually("the other task's log", || {
+        logs.join("loud.stdout.0").exists()
+    })
+    .await;
+    assert!(!logs.join("quiet.stdout.0").exists());
+    let handle = agent.handle();
+    let read = |task: &'static str| {
+        let options = rove_agent::handle::ReadOptions::default();
+        handle.logs(alloc.id, task, rove_agent::logs::LogKind::Stdout, options)
+    };
+    assert!(read("loud").await.is_ok());
+    assert_eq!(
+        read("quiet").await.err().unwrap().to_string(),
+        "logs of task \"quiet\" are disabled: its job says logs { disabled = true }"
+    );
+    assert!(own.join(format!("allocs/{}.json", alloc.id)).exists());
+    assert!(own.join("tasks").join(alloc.id.to_string()).exists());
+    assert!(!dir.path().join("client").exists());
+    agent.stop().await;
+}

@@ -388,6 +388,19 @@ async fn no_line_is_lost_or_doubled_when_the_agent_dies_or_the_keeper_of_the_out
 }
 
 #[tokio::test]
+async fn a_container_without_logs_has_no_keeper_and_no_files() {
+    let Some(driver) = engine().await else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut config = shell(root.path(), "echo out; exit 3");
+    config.logs = None;
+    let handle = start(&driver, &config).await;
+    assert_eq!(driver.wait(&handle).await.unwrap().exit_code, 3);
+    assert_eq!(fs::read_dir(&config.log_dir).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(config.task.dir()).unwrap().count(), 0);
+    driver.destroy(&handle).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_flood_of_output_leaves_full_files_within_the_limit_and_little_memory() {
     let Some(driver) = engine().await else { return };
     let root = tempfile::tempdir().unwrap();
@@ -396,10 +409,10 @@ async fn a_flood_of_output_leaves_full_files_within_the_limit_and_little_memory(
         "busybox=/bin/busybox; $busybox yes 0123456789012345678901234567890123456789 | $busybox head -c 268435455; \
          echo end; sleep 1000",
     );
-    config.logs = LogLimits {
+    config.logs = Some(LogLimits {
         max_files: 3,
         max_file_mb: 5,
-    };
+    });
     let handle = start(&driver, &config).await;
     let files = || list(&config.log_dir, "t", LogKind::Stdout).unwrap();
     until("the end", || {

@@ -252,10 +252,10 @@ async fn a_gigabyte_of_output_leaves_full_files_within_the_limit_and_a_small_sup
         root.path(),
         "yes 0123456789012345678901234567890123456789 | head -c 1073741823; echo end; sleep 1000",
     );
-    config.logs = LogLimits {
+    config.logs = Some(LogLimits {
         max_files: 3,
         max_file_mb: 5,
-    };
+    });
     let driver = driver();
     let handle = start(&driver, &config).await;
     let files = || list(&config.log_dir, "t", LogKind::Stdout).unwrap();
@@ -463,6 +463,22 @@ async fn a_record_that_was_lost_with_the_power_is_of_a_task_that_is_gone() {
             driver.destroy(&next).await.unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn a_task_without_logs_writes_none_and_runs_all_the_same() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = shell(root.path(), "echo out && echo err >&2 && echo done > said");
+    config.logs = None;
+    let driver = driver();
+    let handle = start(&driver, &config).await;
+    assert!(driver.wait(&handle).await.unwrap().successful());
+    assert_eq!(
+        fs::read_to_string(config.task_dir.join("said")).unwrap(),
+        "done\n"
+    );
+    assert_eq!(fs::read_dir(&config.log_dir).unwrap().count(), 0);
+    driver.destroy(&handle).await.unwrap();
 }
 
 #[tokio::test]

@@ -185,7 +185,7 @@ fn refusal(error: HandleError) -> ApiError {
         HandleError::UnknownAlloc(_) | HandleError::File(FileError::NotFound { .. }) => {
             ApiError::NotFound(text)
         }
-        HandleError::UnknownTask(_) => ApiError::BadRequest(text),
+        HandleError::UnknownTask(_) | HandleError::LogsDisabled(_) => ApiError::BadRequest(text),
         HandleError::File(FileError::IsDirectory(_) | FileError::NotDirectory(_)) => {
             ApiError::BadRequest(text)
         }

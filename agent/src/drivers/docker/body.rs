@@ -312,7 +312,7 @@ mod tests {
                 read_only: false,
             }],
             log_dir: "/logs".into(),
-            logs: LogLimits::default(),
+            logs: Some(LogLimits::default()),
             kill_signal: None,
         };
         (task, read)

@@ -237,13 +237,8 @@ impl DockerDriver {
                 log.since = Some(since.unwrap_or_else(|| handle.started_at()));
                 self.keep_output(task, &log).await
             }
-            None => {
-                tracing::debug!(
-                    task = task.task,
-                    "where the task's output goes is not recorded"
-                );
-                Ok(())
-            }
+            // Its job switches logs off.
+            None => Ok(()),
         }
     }
 
@@ -382,16 +377,17 @@ impl DockerDriver {
             .remove(id);
     }
 
-    fn log_of(&self, task: &TaskConfig, id: &str, tty: bool) -> ContainerLog {
-        ContainerLog {
+    /// Where the output goes; None when the job switches logs off.
+    fn log_of(&self, task: &TaskConfig, id: &str, tty: bool) -> Option<ContainerLog> {
+        Some(ContainerLog {
             endpoint: self.engine.endpoint().to_owned(),
             container: id.to_owned(),
             tty,
             task: task.task.task.clone(),
             log_dir: task.log_dir.clone(),
-            logs: task.logs,
+            logs: task.logs?,
             since: None,
-        }
+        })
     }
 }
 
@@ -497,9 +493,14 @@ impl Driver for DockerDriver {
             return Ok(handle);
         };
         let started = async {
-            // Before it starts, so that no line is missed.
-            let log = self.log_of(task, container_id, config.tty);
-            self.keep_output(&task.task, &log).await?;
+            match self.log_of(task, container_id, config.tty) {
+                // Before it starts, so that no line is missed.
+                Some(log) => self.keep_output(&task.task, &log).await?,
+                // What an earlier start left there is of that one.
+                None => StateDir::new(task.task.dir())
+                    .clear()
+                    .map_err(|source| file("clear", &task.task, source))?,
+            }
             // The engine resolves them as it starts the container.
             sources.check()?;
             self.engine
