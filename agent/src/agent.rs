@@ -51,6 +51,9 @@ pub const MAX_KILL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often drivers are asked for their health; six times as often while one is ill.
 pub const DRIVER_CHECKS: Duration = Duration::from_secs(30);
 
+/// How long the first registration of the node waits for its drivers; the slow ones follow.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
 /// Where an agent keeps what is its own.
 #[derive(Clone, Debug)]
 pub enum Storage {
@@ -172,7 +175,8 @@ impl Agent {
             NodeSource::Told(_) => Roots::default().proc,
         };
         let found = find_node(node, &identity, &disk, &*clock).await?;
-        let found = fingerprint::with_drivers(&found, &drivers, clock.wall()).await;
+        let (found, all_answered) =
+            fingerprint::with_quick_drivers(&found, &drivers, FIRST_LOOK, clock.wall()).await;
         let core_mhz = found.resources.cpu / u64::from(found.resources.cores.max(1));
         #[expect(clippy::cast_precision_loss, reason = "a frequency in MHz")]
         let meter = HostMeter::new(proc, disk.alloc_dir.clone(), core_mhz as f64);
@@ -240,6 +244,7 @@ impl Agent {
             },
             checks: DriverChecks {
                 every: driver_checks,
+                all_answered,
                 publish: publish_node,
                 context,
             },
@@ -363,12 +368,17 @@ async fn find_node(
 /// Looks at the drivers again and again; what changed is registered.
 struct DriverChecks {
     every: Option<Duration>,
+    /// None was slow before the node was registered.
+    all_answered: bool,
     publish: watch::Sender<Arc<Node>>,
     context: Arc<Context>,
 }
 
 impl DriverChecks {
     async fn run(self) {
+        if !self.all_answered {
+            self.look().await;
+        }
         let Some(every) = self.every else {
             return std::future::pending().await;
         };
@@ -382,14 +392,18 @@ impl DriverChecks {
                 .values()
                 .any(|driver| driver.detected && !driver.healthy);
             tokio::time::sleep(if ill { every / 6 } else { every }).await;
-            let now = self.context.clock.wall();
-            let before = self.context.shared.node();
-            let node = fingerprint::with_drivers(&before, &self.context.drivers, now).await;
-            if node != *before {
-                let node = Arc::new(node);
-                self.context.shared.set_node(Arc::clone(&node));
-                self.publish.send_replace(node);
-            }
+            self.look().await;
+        }
+    }
+
+    async fn look(&self) {
+        let now = self.context.clock.wall();
+        let before = self.context.shared.node();
+        let node = fingerprint::with_drivers(&before, &self.context.drivers, now).await;
+        if node != *before {
+            let node = Arc::new(node);
+            self.context.shared.set_node(Arc::clone(&node));
+            self.publish.send_replace(node);
         }
     }
 }

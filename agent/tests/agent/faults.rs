@@ -417,3 +417,37 @@ async fn a_directory_that_is_long_in_going_holds_up_nothing_else() {
     .await;
     agent.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_does_not_answer_holds_up_neither_the_start_nor_the_registration() {
+    let world = World::new();
+    let driver = Flaky::new(world.driver.clone());
+    driver.mute.store(true, Ordering::SeqCst);
+    let agent = start(rove_agent::AgentConfig {
+        drivers: DriverRegistry::new().with(driver.clone()),
+        ..world.config()
+    })
+    .await;
+    let node = async || -> Option<rove_model::node::Node> {
+        let value = world.get(&Key::Node(world.node)).await?;
+        Some(rove_model::encoding::decode(&value).unwrap())
+    };
+    let first = loop {
+        match node().await {
+            Some(node) => break node,
+            None => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    assert!(!first.drivers["mock_driver"].detected);
+    assert!(!first.attributes.contains_key("driver.mock_driver"));
+    driver.mute.store(false, Ordering::SeqCst);
+    let then = loop {
+        match node().await {
+            Some(node) if node.drivers["mock_driver"].healthy => break node,
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    assert_eq!(then.attributes["driver.mock_driver"], "1");
+    assert_ne!(then.computed_class, first.computed_class);
+    agent.stop().await;
+}
