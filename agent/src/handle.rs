@@ -18,7 +18,7 @@ use crate::{
     drivers::{DriverError, Signal},
     files::{self, AllocRoot, FileError, FileInfo},
     logs::{LogError, LogKind},
-    shared::{Command, Shared},
+    shared::{Command, Shared, Which},
     usage::{AllocUsage, HostStats, TaskUsage},
 };
 
@@ -226,9 +226,26 @@ impl AgentHandle {
     /// # Errors
     /// When the alloc or the task is unknown, or nothing of it runs.
     pub async fn restart(&self, alloc: AllocId, task: Option<&str>) -> Result<(), HandleError> {
-        let task = task.map(str::to_owned);
-        self.ask(|reply| Command::Restart { alloc, task, reply })
-            .await
+        let which = task.map_or(Which::Running, |task| Which::One(task.to_owned()));
+        self.ask(|reply| Command::Restart {
+            alloc,
+            which,
+            reply,
+        })
+        .await
+    }
+
+    /// Restarts all tasks of an alloc that isn't over, those that have ended too.
+    ///
+    /// # Errors
+    /// When the alloc is unknown, or it is over.
+    pub async fn restart_all(&self, alloc: AllocId) -> Result<(), HandleError> {
+        self.ask(|reply| Command::Restart {
+            alloc,
+            which: Which::All,
+            reply,
+        })
+        .await
     }
 
     /// Sends a signal to a task, or to all that run.

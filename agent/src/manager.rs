@@ -430,9 +430,11 @@ impl Manager {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Restart { alloc, task, reply } => {
-                self.pass_on(alloc, Wish::Restart { task, reply });
-            }
+            Command::Restart {
+                alloc,
+                which,
+                reply,
+            } => self.pass_on(alloc, Wish::Restart { which, reply }),
             Command::Signal {
                 alloc,
                 task,

@@ -30,12 +30,23 @@ pub(crate) const COMMANDS: usize = 64;
 
 pub(crate) type Reply = oneshot::Sender<Result<(), HandleError>>;
 
+/// Which tasks of an alloc a user wants started anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that run.
+    Running,
+    /// Those that have ended, too.
+    All,
+    /// This one, if it runs.
+    One(String),
+}
+
 /// What a user asked of the agent.
 #[derive(Debug)]
 pub(crate) enum Command {
     Restart {
         alloc: AllocId,
-        task: Option<String>,
+        which: Which,
         reply: Reply,
     },
     Signal {

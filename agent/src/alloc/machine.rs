@@ -290,6 +290,28 @@ impl AllocMachine {
         self.ask_running(task, now, &Input::Restart)
     }
 
+    /// Starts all tasks anew, those that have ended too; false when there is none, as the alloc is about to end.
+    pub fn restart_all(&mut self, now: Now) -> (bool, Vec<AllocEffect>) {
+        let ends = !self.is_wanted()
+            || self
+                .tasks
+                .iter()
+                .any(|task| task.state().failed || (task.policy().leader && task.is_dead()));
+        if ends {
+            return self.restart(None, now);
+        }
+        let mut effects = Vec::new();
+        let mut any = false;
+        for index in 0..self.tasks.len() {
+            if self.tasks[index].is_running() || self.tasks[index].is_dead() {
+                any = true;
+                effects.extend(self.task(index, Input::RestartEvenEnded, now, 0.0));
+            }
+        }
+        effects.extend(self.reconcile(now));
+        (any, effects)
+    }
+
     /// Sends a signal to all tasks that run; false when there is none.
     pub fn signal(
         &mut self,

@@ -59,8 +59,10 @@ pub enum Input {
     Destroyed,
     /// It shall end for good.
     Stop(StopCause),
-    /// A user wants it started anew.
+    /// A user wants it started anew, if it runs.
     Restart,
+    /// A user wants it started anew, also when it has ended.
+    RestartEvenEnded,
     /// A user wants a signal sent.
     Signal(Signal),
     /// What became of it while the agent was away.
@@ -358,6 +360,8 @@ impl TaskMachine {
             }
             Input::Stop(cause) => self.stop(&cause, now),
             Input::Restart => self.restart(now),
+            Input::RestartEvenEnded if self.is_dead() => self.revive(now, random),
+            Input::RestartEvenEnded => self.restart(now),
             Input::Signal(signal) => match self.running_handle().cloned() {
                 Some(handle) => {
                     self.note(events::signaling(now.wall, signal));
@@ -588,6 +592,19 @@ impl TaskMachine {
         self.note(events::restart_requested(now.wall));
         self.restart_wanted = true;
         self.kill(now)
+    }
+
+    /// Starts a task that has ended, but for one that was to end.
+    fn revive(&mut self, now: Now, random: f64) -> Vec<Effect> {
+        if self.stop_wanted {
+            return Vec::new();
+        }
+        self.note(events::restart_requested(now.wall));
+        self.saved.state.failed = false;
+        self.saved.state.finished_at = None;
+        self.after(Ending::Asked, now, random);
+        // What is left of it is removed first.
+        self.tick(now)
     }
 
     fn recovered(&mut self, found: Found, now: Now, random: f64) -> Vec<Effect> {

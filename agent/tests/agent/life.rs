@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rove_model::{
-    alloc::{Alloc, ClientStatus, TaskLifeState},
+    alloc::{Alloc, AllocStatus, ClientStatus, TaskLifeState},
     encoding,
     node::Node,
 };
@@ -373,6 +373,47 @@ async fn a_user_restarts_and_signals_a_task() {
         unknown.to_string(),
         "Could not find task runner for task: zz"
     );
+    agent.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_restarts_all_tasks_and_those_that_have_ended_only_when_asked_to() {
+    let world = World::new();
+    let agent = world.start().await;
+    let job = batch(&[("once", json!({"run_for": "1s"})), ("on", runs_on())]);
+    let alloc = world.place(&job, 1).await;
+    world.want(&alloc).await;
+    let restarts = |status: &AllocStatus, task: &str| status.task_states[task].restarts;
+    let once_is = |status: &AllocStatus, state| status.task_states["once"].state == state;
+    world
+        .until(&alloc, "the one to end", |status| {
+            once_is(status, TaskLifeState::Dead)
+        })
+        .await;
+    let handle = agent.handle();
+    handle.restart(alloc.id, None).await.unwrap();
+    let status = world
+        .until(&alloc, "a restart", |status| restarts(status, "on") == 1)
+        .await;
+    assert_eq!(restarts(&status, "once"), 0);
+    world
+        .until(&alloc, "its start", |status| {
+            status.task_states["on"].state == TaskLifeState::Running
+        })
+        .await;
+    handle.restart_all(alloc.id).await.unwrap();
+    world
+        .until(&alloc, "all to be restarted", |status| {
+            restarts(status, "on") == 2
+                && restarts(status, "once") == 1
+                && once_is(status, TaskLifeState::Dead)
+        })
+        .await;
+    assert_eq!(world.driver.started(), 5);
+    // An alloc that is over stays over.
+    world.stop(&alloc).await;
+    world.until_status(&alloc, ClientStatus::Complete).await;
+    assert!(handle.restart_all(alloc.id).await.is_err());
     agent.stop().await;
 }
 

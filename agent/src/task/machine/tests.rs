@@ -288,6 +288,66 @@ fn a_shutdown_delay_lets_it_go_on_before_it_is_asked_to_end() {
 }
 
 #[test]
+fn a_user_restarts_a_task_that_has_ended() {
+    let policy = Policy {
+        restart_on_success: false,
+        ..policy()
+    };
+    let well = || Input::Exited(ExitResult::default());
+    let begin = || -> Vec<Step> {
+        vec![
+            (0, Input::Go, "build", "pending"),
+            (0, Input::Built(Ok(())), "start", "pending"),
+            (0, started(), "wait", "running"),
+        ]
+    };
+    for (what, steps) in [
+        (
+            "after it was removed, and again",
+            vec![
+                (1, well(), "destroy", "dead"),
+                (1, Input::Destroyed, "", "dead"),
+                (2, Input::Restart, "", "dead"),
+                (3, Input::RestartEvenEnded, "start", "pending"),
+                (3, Input::RestartEvenEnded, "", "pending"),
+                (4, Input::Started(Ok(handle(2))), "wait", "running"),
+                (5, well(), "destroy", "dead"),
+            ],
+        ),
+        (
+            "before it was removed",
+            vec![
+                (1, well(), "destroy", "dead"),
+                (1, Input::RestartEvenEnded, "", "pending"),
+                (1, Input::Destroyed, "start", "pending"),
+            ],
+        ),
+        (
+            "while it runs",
+            vec![
+                (1, Input::RestartEvenEnded, "stop", "running"),
+                (2, Input::Exited(failed_exit()), "destroy", "pending"),
+                (2, Input::Destroyed, "start", "pending"),
+            ],
+        ),
+        (
+            "but not when it was to end",
+            vec![
+                (1, STOP, "stop", "running"),
+                (2, Input::Exited(failed_exit()), "destroy", "dead"),
+                (2, Input::Destroyed, "", "dead"),
+                (3, Input::RestartEvenEnded, "", "dead"),
+            ],
+        ),
+    ] {
+        let mut machine = TaskMachine::new("t", policy.clone(), now(0));
+        let mut all = begin();
+        all.extend(steps);
+        play(what, &mut machine, all);
+    }
+}
+
+#[test]
 fn what_is_found_of_a_task_after_the_agent_was_away() {
     let pending = TaskMachine::new("t", policy(), now(0)).saved().clone();
     let running = {
