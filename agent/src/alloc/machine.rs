@@ -399,7 +399,12 @@ impl AllocMachine {
         if self.is_wanted() {
             effects.extend(self.fetch_wanted_version());
         } else {
-            effects.extend(self.stop_all(&StopCause::Wanted, now));
+            let cause = if self.alloc.no_shutdown_delay {
+                StopCause::WantedAtOnce
+            } else {
+                StopCause::Wanted
+            };
+            effects.extend(self.stop_all(&cause, now));
         }
         let failed = self
             .tasks
@@ -444,7 +449,7 @@ impl AllocMachine {
     fn stop_all(&mut self, cause: &StopCause, now: Now) -> Vec<AllocEffect> {
         let mut effects = Vec::new();
         // The leader goes first, so that the others may still serve it.
-        let leader_lives = *cause == StopCause::Wanted
+        let leader_lives = matches!(cause, StopCause::Wanted | StopCause::WantedAtOnce)
             && self
                 .tasks
                 .iter()

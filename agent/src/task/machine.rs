@@ -87,6 +87,8 @@ pub struct StartFailure {
 pub enum StopCause {
     /// The alloc is to stop, or the agent with its tasks.
     Wanted,
+    /// The same, without its shutdown delay.
+    WantedAtOnce,
     /// A sibling failed; its name.
     SiblingFailed(String),
     /// The leader ended.
@@ -176,6 +178,8 @@ pub struct TaskMachine {
     /// It may start, as was said in this life of the agent. Not even a restart that was due before is done without.
     may_start: bool,
     stop_wanted: bool,
+    /// Its shutdown delay is skipped.
+    without_delay: bool,
     restart_wanted: bool,
     was_lost: bool,
 }
@@ -210,6 +214,7 @@ impl TaskMachine {
             phase: Phase::Waiting,
             may_start: false,
             stop_wanted: false,
+            without_delay: false,
             restart_wanted: false,
             was_lost: false,
         }
@@ -246,6 +251,7 @@ impl TaskMachine {
             phase,
             may_start: false,
             stop_wanted: false,
+            without_delay: false,
             restart_wanted: false,
             was_lost: false,
         };
@@ -526,12 +532,18 @@ impl TaskMachine {
     }
 
     fn stop(&mut self, cause: &StopCause, now: Now) -> Vec<Effect> {
+        if *cause == StopCause::WantedAtOnce {
+            self.without_delay = true;
+            if matches!(self.phase, Phase::Draining { .. }) {
+                return self.kill(now);
+            }
+        }
         if self.stop_wanted || self.is_dead() {
             return Vec::new();
         }
         self.stop_wanted = true;
         match cause {
-            StopCause::Wanted => {}
+            StopCause::Wanted | StopCause::WantedAtOnce => {}
             StopCause::SiblingFailed(sibling) => {
                 self.note(events::sibling_failed(now.wall, sibling));
             }
@@ -561,7 +573,7 @@ impl TaskMachine {
     }
 
     fn drain(&mut self, now: Now) -> Vec<Effect> {
-        if self.policy.shutdown_delay.is_zero() {
+        if self.without_delay || self.policy.shutdown_delay.is_zero() {
             return self.kill(now);
         }
         self.phase = Phase::Draining {

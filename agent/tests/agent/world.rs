@@ -205,6 +205,7 @@ impl World {
             canary: false,
             previous_allocation: None,
             follow_up_eval: None,
+            no_shutdown_delay: false,
             reschedule_events: Vec::new(),
             metrics: Default::default(),
             create_time: EPOCH + i64::from(number),

@@ -261,6 +261,10 @@ pub(super) async fn stop(
     }
     let eval = EvalId::from_random(context.sources.random());
     let key = Key::AllocControl(alloc.node_id, id);
-    let index = write::update(server, &key, |_| Ok(AllocControl { stop: Some(eval) })).await?;
+    let control = AllocControl {
+        stop: Some(eval),
+        no_shutdown_delay: call.params.flag("no_shutdown_delay")?.unwrap_or(false),
+    };
+    let index = write::update(server, &key, |_| Ok(control.clone())).await?;
     Ok(Answer::json(call, &json!({"EvalID": eval, "Index": index}))?.with_index(index))
 }

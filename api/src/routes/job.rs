@@ -412,6 +412,7 @@ async fn deregister(
     key: &JobKey,
 ) -> Result<Answer, ApiError> {
     let purge = call.params.flag("purge")?.unwrap_or(false);
+    let no_shutdown_delay = call.params.flag("no_shutdown_delay")?.unwrap_or(false);
     let priority = call
         .params
         .number("eval_priority")
@@ -426,6 +427,7 @@ async fn deregister(
         Ok(write::job::deregister(
             status::job(state, key),
             purge,
+            no_shutdown_delay,
             stamp,
         ))
     })

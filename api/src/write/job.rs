@@ -149,6 +149,7 @@ fn next_version(
             version,
             stop: job.stop,
             purge: false,
+            no_shutdown_delay: false,
             eval: stamp.request(triggered_by, &job),
         },
         version: Some(JobVersion { job }),
@@ -225,6 +226,7 @@ pub(crate) fn register(
                 version: 0,
                 stop: job.stop,
                 purge: false,
+                no_shutdown_delay: false,
                 eval: stamp.request(TriggeredBy::JobRegister, &job),
             },
             version: Some(JobVersion { job }),
@@ -243,10 +245,11 @@ pub(crate) fn register(
     Ok(next_version(&current, job, TriggeredBy::JobRegister, stamp))
 }
 
-/// Stops a job; with `purge` for good. `None` when it isn't there.
+/// Stops a job; with `purge` for good, with `no_shutdown_delay` at once. `None` when it isn't there.
 pub(crate) fn deregister(
     current: Option<ShownJob<'_>>,
     purge: bool,
+    no_shutdown_delay: bool,
     stamp: Stamp,
 ) -> Option<Change> {
     let current = current?;
@@ -258,6 +261,7 @@ pub(crate) fn deregister(
         next_version(&current, job, TriggeredBy::JobDeregister, stamp)
     };
     change.registration.purge = purge;
+    change.registration.no_shutdown_delay = no_shutdown_delay;
     Some(change)
 }
 

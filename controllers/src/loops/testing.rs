@@ -153,6 +153,7 @@ impl World {
             version,
             stop: false,
             purge: false,
+            no_shutdown_delay: false,
             eval: EvalRequest {
                 id: EvalId(self.id()),
                 triggered_by,
@@ -361,6 +362,7 @@ impl World {
             canary: false,
             previous_allocation: None,
             follow_up_eval: None,
+            no_shutdown_delay: false,
             reschedule_events: Vec::new(),
             metrics: Default::default(),
             create_time: self.now,

@@ -64,6 +64,7 @@ fn alloc(desired_status: DesiredStatus, job_version: u64, deployment: Option<u8>
         canary: false,
         previous_allocation: None,
         follow_up_eval: None,
+        no_shutdown_delay: false,
         reschedule_events: Vec::new(),
         metrics: Default::default(),
         create_time: 0,

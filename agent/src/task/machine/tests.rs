@@ -271,7 +271,7 @@ fn a_shutdown_delay_lets_it_go_on_before_it_is_asked_to_end() {
         shutdown_delay: Duration::from_secs(3),
         ..policy()
     };
-    let mut machine = TaskMachine::new("t", policy, now(0));
+    let mut machine = TaskMachine::new("t", policy.clone(), now(0));
     play(
         "a delay",
         &mut machine,
@@ -285,6 +285,31 @@ fn a_shutdown_delay_lets_it_go_on_before_it_is_asked_to_end() {
             (8, Input::Exited(failed_exit()), "destroy", "dead"),
         ],
     );
+    let at_once = || Input::Stop(StopCause::WantedAtOnce);
+    for (what, steps) in [
+        (
+            "asked to skip it",
+            vec![
+                (5, at_once(), "stop", "running"),
+                (5, at_once(), "", "running"),
+            ],
+        ),
+        (
+            "asked to skip what is left of it",
+            vec![
+                (5, STOP, "", "running"),
+                (6, at_once(), "stop", "running"),
+                (6, STOP, "", "running"),
+                (8, Input::Tick, "", "running"),
+            ],
+        ),
+    ] {
+        let mut machine = TaskMachine::new("t", policy.clone(), now(0));
+        for input in [Input::Go, Input::Built(Ok(())), started()] {
+            let _ = machine.handle(input, now(0), 0.0);
+        }
+        play(what, &mut machine, steps);
+    }
 }
 
 #[test]
