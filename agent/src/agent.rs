@@ -20,7 +20,10 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub use crate::manager::GarbagePolicy;
 use crate::{
-    alloc::dir::{self, DirError},
+    alloc::{
+        dir::{self, DirError},
+        machine::Rules,
+    },
     board::Board,
     clock::Clock,
     context::{Context, Specs},
@@ -42,8 +45,14 @@ use crate::{
 /// Seconds that a node counts as alive after its last sign of life.
 pub const LEASE_TTL: i64 = 15;
 
+/// The longest time that a task gets between its stop signal and its end, when the operator sets none.
+pub const MAX_KILL_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How often drivers are asked for their health; six times as often while one is ill.
 pub const DRIVER_CHECKS: Duration = Duration::from_secs(30);
+
+/// How long the first registration of the node waits for its drivers; the slow ones follow.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Where an agent keeps what is its own.
 #[derive(Clone, Debug)]
@@ -52,6 +61,8 @@ pub enum Storage {
     Disk {
         /// The agent's `data_dir`.
         data_dir: PathBuf,
+        /// Where its own state is, if not in `data_dir/client`.
+        state_dir: Option<PathBuf>,
         /// Where allocs' directories are, if not in `data_dir/alloc`.
         alloc_dir: Option<PathBuf>,
     },
@@ -100,6 +111,8 @@ pub struct AgentConfig {
     pub lease_ttl: i64,
     /// How often drivers are asked for their health; never again if none.
     pub driver_checks: Option<Duration>,
+    /// The longest time that a task gets between its stop signal and its end, whatever its job asks for.
+    pub max_kill_timeout: Duration,
     /// When directories of ended allocs are removed.
     pub garbage: GarbagePolicy,
     /// Seed of all jitter.
@@ -151,6 +164,7 @@ impl Agent {
             dev,
             lease_ttl,
             driver_checks,
+            max_kill_timeout,
             garbage,
             seed,
         } = config;
@@ -161,7 +175,8 @@ impl Agent {
             NodeSource::Told(_) => Roots::default().proc,
         };
         let found = find_node(node, &identity, &disk, &*clock).await?;
-        let found = fingerprint::with_drivers(&found, &drivers, clock.wall()).await;
+        let (found, all_answered) =
+            fingerprint::with_quick_drivers(&found, &drivers, FIRST_LOOK, clock.wall()).await;
         let core_mhz = found.resources.cpu / u64::from(found.resources.cores.max(1));
         #[expect(clippy::cast_precision_loss, reason = "a frequency in MHz")]
         let meter = HostMeter::new(proc, disk.alloc_dir.clone(), core_mhz as f64);
@@ -185,6 +200,9 @@ impl Agent {
             specs: Specs::default(),
             alloc_dir: disk.alloc_dir,
             task_state_dir: disk.task_state_dir,
+            rules: Rules {
+                max_kill_timeout: max_kill_timeout.into(),
+            },
             region,
             host_env,
             seed,
@@ -226,6 +244,7 @@ impl Agent {
             },
             checks: DriverChecks {
                 every: driver_checks,
+                all_answered,
                 publish: publish_node,
                 context,
             },
@@ -271,7 +290,7 @@ struct Disk {
 
 impl Disk {
     async fn prepare(storage: Storage) -> Result<Self, AgentError> {
-        let (data_dir, alloc_dir) = match storage {
+        let (data_dir, state_dir, alloc_dir) = match storage {
             Storage::Memory(state) => {
                 return Ok(Self {
                     alloc_dir: None,
@@ -282,11 +301,12 @@ impl Disk {
             }
             Storage::Disk {
                 data_dir,
+                state_dir,
                 alloc_dir,
-            } => (data_dir, alloc_dir),
+            } => (data_dir, state_dir, alloc_dir),
         };
         let prepared = tokio::task::spawn_blocking(move || {
-            let client = data_dir.join("client");
+            let client = state_dir.unwrap_or_else(|| data_dir.join("client"));
             dir::make_private(&client)?;
             let lock = DataDirLock::acquire(&client)?;
             let alloc_dir = alloc_dir.unwrap_or_else(|| data_dir.join("alloc"));
@@ -348,12 +368,17 @@ async fn find_node(
 /// Looks at the drivers again and again; what changed is registered.
 struct DriverChecks {
     every: Option<Duration>,
+    /// None was slow before the node was registered.
+    all_answered: bool,
     publish: watch::Sender<Arc<Node>>,
     context: Arc<Context>,
 }
 
 impl DriverChecks {
     async fn run(self) {
+        if !self.all_answered {
+            self.look().await;
+        }
         let Some(every) = self.every else {
             return std::future::pending().await;
         };
@@ -367,14 +392,18 @@ impl DriverChecks {
                 .values()
                 .any(|driver| driver.detected && !driver.healthy);
             tokio::time::sleep(if ill { every / 6 } else { every }).await;
-            let now = self.context.clock.wall();
-            let before = self.context.shared.node();
-            let node = fingerprint::with_drivers(&before, &self.context.drivers, now).await;
-            if node != *before {
-                let node = Arc::new(node);
-                self.context.shared.set_node(Arc::clone(&node));
-                self.publish.send_replace(node);
-            }
+            self.look().await;
+        }
+    }
+
+    async fn look(&self) {
+        let now = self.context.clock.wall();
+        let before = self.context.shared.node();
+        let node = fingerprint::with_drivers(&before, &self.context.drivers, now).await;
+        if node != *before {
+            let node = Arc::new(node);
+            self.context.shared.set_node(Arc::clone(&node));
+            self.publish.send_replace(node);
         }
     }
 }

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    alloc::dir::AllocDir,
+    alloc::{dir::AllocDir, machine::Rules},
     board::Board,
     clock::{Clock, Now},
     drivers::{Driver, TaskRef},
@@ -55,6 +55,7 @@ pub(crate) struct Context {
     pub alloc_dir: Option<PathBuf>,
     /// Where drivers keep what is theirs.
     pub task_state_dir: PathBuf,
+    pub rules: Rules,
     pub region: String,
     pub host_env: BTreeMap<String, String>,
     pub seed: u64,

@@ -18,7 +18,7 @@ use crate::{
     drivers::{DriverError, Signal},
     files::{self, AllocRoot, FileError, FileInfo},
     logs::{LogError, LogKind},
-    shared::{Command, Shared},
+    shared::{Command, Shared, Which},
     usage::{AllocUsage, HostStats, TaskUsage},
 };
 
@@ -66,6 +66,9 @@ pub enum HandleError {
     /// The alloc has no such task, in the words of a question about logs.
     #[error("unknown task name \"{0}\"")]
     UnknownTask(String),
+    /// The job switches the task's logs off.
+    #[error("logs of task \"{0}\" are disabled: its job says logs {{ disabled = true }}")]
+    LogsDisabled(String),
     /// The alloc has no such task, in the words of a restart or a signal.
     #[error("Could not find task runner for task: {0}")]
     NoTaskRunner(String),
@@ -223,9 +226,26 @@ impl AgentHandle {
     /// # Errors
     /// When the alloc or the task is unknown, or nothing of it runs.
     pub async fn restart(&self, alloc: AllocId, task: Option<&str>) -> Result<(), HandleError> {
-        let task = task.map(str::to_owned);
-        self.ask(|reply| Command::Restart { alloc, task, reply })
-            .await
+        let which = task.map_or(Which::Running, |task| Which::One(task.to_owned()));
+        self.ask(|reply| Command::Restart {
+            alloc,
+            which,
+            reply,
+        })
+        .await
+    }
+
+    /// Restarts all tasks of an alloc that isn't over, those that have ended too.
+    ///
+    /// # Errors
+    /// When the alloc is unknown, or it is over.
+    pub async fn restart_all(&self, alloc: AllocId) -> Result<(), HandleError> {
+        self.ask(|reply| Command::Restart {
+            alloc,
+            which: Which::All,
+            reply,
+        })
+        .await
     }
 
     /// Sends a signal to a task, or to all that run.

@@ -122,20 +122,19 @@ impl Identity {
         }
     }
 
-    /// The identity kept in `<data_dir>/client`, made on first start. Both files have mode 0600.
+    /// The identity kept in `directory`, where the agent's own state is, made on first start. Both files have mode 0600.
     ///
     /// # Errors
     /// When it can't be read or written, or is damaged: another identity would leave the old node's allocs behind.
-    pub fn load_or_create(data_dir: &Path) -> Result<Self, IdentityError> {
-        let directory = data_dir.join("client");
-        dir::make_private(&directory).map_err(|error| match error {
+    pub fn load_or_create(directory: &Path) -> Result<Self, IdentityError> {
+        dir::make_private(directory).map_err(|error| match error {
             dir::DirError::Io {
                 operation,
                 path,
                 source,
             } => failed(operation, &path, source),
             dir::DirError::UnknownUser(_) | dir::DirError::BadName(_) => {
-                failed("create", &directory, io::ErrorKind::InvalidInput.into())
+                failed("create", directory, io::ErrorKind::InvalidInput.into())
             }
         })?;
         let id_path = directory.join("client-id");
@@ -208,7 +207,7 @@ mod tests {
         let first = Identity::load_or_create(dir.path()).unwrap();
         assert_eq!(Identity::load_or_create(dir.path()).unwrap(), first);
         for name in ["client-id", "secret-id"] {
-            let path = dir.path().join("client").join(name);
+            let path = dir.path().join(name);
             assert_eq!(
                 fs::metadata(path).unwrap().permissions().mode() & 0o777,
                 0o600,
@@ -223,7 +222,7 @@ mod tests {
         for (name, content) in [("client-id", "x"), ("secret-id", "abc"), ("secret-id", "")] {
             let dir = tempfile::tempdir().unwrap();
             Identity::load_or_create(dir.path()).unwrap();
-            fs::write(dir.path().join("client").join(name), content).unwrap();
+            fs::write(dir.path().join(name), content).unwrap();
             let error = Identity::load_or_create(dir.path()).unwrap_err();
             assert!(
                 matches!(error, IdentityError::Damaged { .. }),

@@ -26,6 +26,7 @@ pub mod task;
 pub mod usage;
 
 pub use agent::{
-    Agent, AgentConfig, AgentError, DRIVER_CHECKS, GarbagePolicy, LEASE_TTL, NodeSource, Storage,
+    Agent, AgentConfig, AgentError, DRIVER_CHECKS, GarbagePolicy, LEASE_TTL, MAX_KILL_TIMEOUT,
+    NodeSource, Storage,
 };
 pub use local_state::MemoryState;

@@ -31,8 +31,8 @@ pub(crate) async fn open(
     kind: LogKind,
     options: ReadOptions,
 ) -> Result<FrameStream, HandleError> {
-    if !shared.task_names(alloc)?.iter().any(|name| name == task) {
-        return Err(HandleError::UnknownTask(task.to_owned()));
+    if !shared.has_logs(alloc, task)? {
+        return Err(HandleError::LogsDisabled(task.to_owned()));
     }
     let log = Log {
         root: shared.alloc_path(alloc)?,

@@ -10,7 +10,10 @@ use rove_model::{
     alloc::{Alloc, DesiredStatus, TaskLifeState},
     ids::{AllocId, Revision},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::JoinMap};
 
 use crate::{
@@ -22,7 +25,7 @@ use crate::{
     garbage,
     handle::HandleError,
     room::Room,
-    shared::{AllocView, Command, Reply, TaskView},
+    shared::{AllocView, Command, Reply, TaskView, keeps_logs},
     sync::desired::Desired,
 };
 
@@ -38,6 +41,8 @@ pub struct GarbagePolicy {
     pub disk_usage_percent: f64,
     /// How often it is looked at.
     pub every: Duration,
+    /// Directories that are removed at the same time; further ones wait.
+    pub at_once: usize,
 }
 
 impl Default for GarbagePolicy {
@@ -47,6 +52,8 @@ impl Default for GarbagePolicy {
             max_ended: 50,
             disk_usage_percent: 80.0,
             every: Duration::from_secs(60),
+            // So that a disk is left for the tasks.
+            at_once: 4,
         }
     }
 }
@@ -69,7 +76,18 @@ struct Entry {
     runner: Option<RunnerHandle>,
     /// Over, since then (in the order of ends).
     ended: Option<u64>,
+    /// Removed, or on its way.
     directory_gone: bool,
+    /// What of it is being removed.
+    going: Option<Going>,
+}
+
+/// What is being removed of an alloc that is over: the one after the other, so that a crash leaves nothing that isn't
+/// known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    Directory,
+    State,
 }
 
 pub(crate) struct Manager {
@@ -78,6 +96,10 @@ pub(crate) struct Manager {
     ending: Ending,
     entries: BTreeMap<AllocId, Entry>,
     runners: JoinMap<AllocId, Ended>,
+    removals: JoinMap<AllocId, ()>,
+    removing: Arc<Semaphore>,
+    /// Who is told when the directories of these allocs are gone.
+    asked: Vec<(BTreeSet<AllocId>, Reply)>,
     room: Room,
     ends: u64,
     broken: BTreeMap<AllocId, Instant>,
@@ -89,8 +111,11 @@ impl Manager {
     pub fn new(context: Arc<Context>, garbage: GarbagePolicy, ending: Ending) -> Self {
         Self {
             context,
+            removing: Arc::new(Semaphore::new(garbage.at_once)),
             garbage,
             ending,
+            removals: JoinMap::new(),
+            asked: Vec::new(),
             entries: BTreeMap::new(),
             runners: JoinMap::new(),
             room: Room::default(),
@@ -122,6 +147,7 @@ impl Manager {
                     runner: None,
                     ended: None,
                     directory_gone: false,
+                    going: None,
                 },
             );
             if over {
@@ -138,7 +164,8 @@ impl Manager {
     fn show_ended(&self, saved: SavedAlloc) {
         let now = self.context.now();
         let id = saved.alloc.id;
-        let (machine, _) = crate::alloc::machine::AllocMachine::recover(saved, now);
+        let (machine, _) =
+            crate::alloc::machine::AllocMachine::recover(saved, self.context.rules, now);
         let view: AllocView = machine
             .tasks()
             .iter()
@@ -147,6 +174,11 @@ impl Manager {
                     driver: None,
                     handle: None,
                     over: true,
+                    logs: keeps_logs(
+                        machine.job().map(|job| &**job),
+                        machine.alloc().task_group.as_str(),
+                        task.name(),
+                    ),
                 };
                 (task.name().to_owned(), view)
             })
@@ -184,10 +216,16 @@ impl Manager {
                     self.stop_tasks();
                 }
                 Some((alloc, result)) = self.runners.join_next(), if !self.runners.is_empty() => {
-                    self.runner_ended(alloc, result).await;
+                    self.runner_ended(alloc, result);
                 }
-                Some(change) = desired.recv(), if !self.stopping => self.take(change).await,
-                Some(command) = commands.recv() => self.command(command).await,
+                Some((alloc, result)) = self.removals.join_next(), if !self.removals.is_empty() => {
+                    if let Err(error) = result {
+                        tracing::error!(%alloc, %error, "removing what is left of the alloc broke");
+                    }
+                    self.removal_ended(alloc);
+                }
+                Some(change) = desired.recv(), if !self.stopping => self.take(change),
+                Some(command) = commands.recv() => self.command(command),
                 () = mend => self.mend().await,
                 _ = collect.tick() => self.collect_old().await,
             }
@@ -197,6 +235,9 @@ impl Manager {
         }
         self.stop_runners.cancel();
         while self.runners.join_next().await.is_some() {}
+        // Those that wait are left to the next life; what is being removed now is removed.
+        self.removing.close();
+        while self.removals.join_next().await.is_some() {}
     }
 
     fn stop_tasks(&mut self) {
@@ -207,7 +248,7 @@ impl Manager {
         }
     }
 
-    async fn take(&mut self, change: Desired) {
+    fn take(&mut self, change: Desired) {
         match change {
             Desired::Listed { allocs, present } => {
                 let gone: Vec<AllocId> = match present {
@@ -223,11 +264,11 @@ impl Manager {
                     self.want(alloc, revision);
                 }
                 for alloc in gone {
-                    self.forget(alloc).await;
+                    self.forget(alloc);
                 }
             }
             Desired::Put(alloc, revision) => self.want(alloc, revision),
-            Desired::Deleted(alloc) => self.forget(alloc).await,
+            Desired::Deleted(alloc) => self.forget(alloc),
         }
     }
 
@@ -245,6 +286,7 @@ impl Manager {
                     runner: None,
                     ended: None,
                     directory_gone: false,
+                    going: None,
                 },
             );
             self.room.add(&alloc, false);
@@ -264,7 +306,7 @@ impl Manager {
         }
     }
 
-    async fn forget(&mut self, alloc: AllocId) {
+    fn forget(&mut self, alloc: AllocId) {
         let Some(entry) = self.entries.get_mut(&alloc) else {
             return;
         };
@@ -272,7 +314,7 @@ impl Manager {
         self.room.set_ending(alloc, true);
         match &entry.runner {
             Some(runner) => runner.wanted.send_modify(|wanted| wanted.alloc = None),
-            None if !self.broken.contains_key(&alloc) => self.remove(alloc).await,
+            None if !self.broken.contains_key(&alloc) => self.remove(alloc),
             None => {}
         }
     }
@@ -297,11 +339,7 @@ impl Manager {
         self.runners.spawn(id, run);
     }
 
-    async fn runner_ended(
-        &mut self,
-        alloc: AllocId,
-        result: Result<Ended, tokio::task::JoinError>,
-    ) {
+    fn runner_ended(&mut self, alloc: AllocId, result: Result<Ended, tokio::task::JoinError>) {
         let Some(entry) = self.entries.get_mut(&alloc) else {
             return;
         };
@@ -315,7 +353,7 @@ impl Manager {
                     .get(&alloc)
                     .is_some_and(|entry| entry.forgotten)
                 {
-                    self.remove(alloc).await;
+                    self.remove(alloc);
                 }
             }
             Ok(Ended::Left) => {}
@@ -390,11 +428,13 @@ impl Manager {
         }
     }
 
-    async fn command(&mut self, command: Command) {
+    fn command(&mut self, command: Command) {
         match command {
-            Command::Restart { alloc, task, reply } => {
-                self.pass_on(alloc, Wish::Restart { task, reply });
-            }
+            Command::Restart {
+                alloc,
+                which,
+                reply,
+            } => self.pass_on(alloc, Wish::Restart { which, reply }),
             Command::Signal {
                 alloc,
                 task,
@@ -409,8 +449,7 @@ impl Manager {
                 },
             ),
             Command::CollectGarbage { alloc, reply } => {
-                let answer = self.collect_asked(alloc).await;
-                answer_to(reply, answer);
+                self.collect_asked(alloc, reply);
             }
         }
     }
@@ -431,18 +470,31 @@ impl Manager {
         answer_to(reply, Err(error));
     }
 
-    async fn collect_asked(&mut self, alloc: Option<AllocId>) -> Result<(), HandleError> {
+    fn collect_asked(&mut self, alloc: Option<AllocId>, reply: Reply) {
         let asked: Vec<AllocId> = match alloc {
             Some(alloc) if !self.entries.contains_key(&alloc) => {
-                return Err(HandleError::UnknownAlloc(alloc));
+                answer_to(reply, Err(HandleError::UnknownAlloc(alloc)));
+                return;
             }
             Some(alloc) => vec![alloc],
             None => self.entries.keys().copied().collect(),
         };
-        for alloc in asked {
-            self.remove_directory(alloc).await;
+        for alloc in &asked {
+            self.remove_directory(*alloc);
         }
-        Ok(())
+        let going: BTreeSet<AllocId> = asked
+            .into_iter()
+            .filter(|alloc| {
+                self.entries
+                    .get(alloc)
+                    .is_some_and(|entry| entry.going == Some(Going::Directory))
+            })
+            .collect();
+        if going.is_empty() {
+            answer_to(reply, Ok(()));
+        } else {
+            self.asked.push((going, reply));
+        }
     }
 
     /// Removes the directories of those that ended first, when there are too many or the disk is nearly full.
@@ -463,11 +515,12 @@ impl Manager {
         let keep = if full { 0 } else { self.garbage.max_ended };
         let surplus = ended.len().saturating_sub(keep);
         for (_, alloc) in ended.into_iter().take(surplus) {
-            self.remove_directory(alloc).await;
+            self.remove_directory(alloc);
         }
     }
 
-    async fn remove_directory(&mut self, alloc: AllocId) {
+    /// Has the directory of an alloc that is over removed.
+    fn remove_directory(&mut self, alloc: AllocId) {
         let Some(entry) = self.entries.get_mut(&alloc) else {
             return;
         };
@@ -476,23 +529,84 @@ impl Manager {
         }
         entry.directory_gone = true;
         self.context.shared.forget(alloc);
-        let (alloc_dir, state_dir) = (self.context.dir(alloc), self.context.task_state_dir(alloc));
-        if self.context.alloc_dir.is_none() {
-            return;
+        if self.context.alloc_dir.is_some() {
+            self.begin_removal(alloc, Going::Directory);
         }
-        garbage::remove(alloc, vec![alloc_dir.root().to_owned(), state_dir]).await;
     }
 
-    /// Forgets an alloc that is over and that the store has forgotten.
-    async fn remove(&mut self, alloc: AllocId) {
-        self.remove_directory(alloc).await;
-        if let Err(error) = self.context.state.remove(alloc).await {
-            tracing::warn!(%alloc, %error, "can't remove the alloc's state");
+    /// Forgets an alloc that is over and that the store has forgotten, once all that is left of it is removed.
+    fn remove(&mut self, alloc: AllocId) {
+        self.remove_directory(alloc);
+        // What is going is followed by the rest.
+        if self
+            .entries
+            .get(&alloc)
+            .is_some_and(|entry| entry.going.is_none())
+        {
+            self.begin_removal(alloc, Going::State);
         }
-        self.context.shared.forget(alloc);
-        self.context.board.remove(alloc);
-        self.room.remove(alloc);
-        self.entries.remove(&alloc);
+    }
+
+    fn begin_removal(&mut self, alloc: AllocId, what: Going) {
+        let Some(entry) = self.entries.get_mut(&alloc) else {
+            return;
+        };
+        entry.going = Some(what);
+        let context = Arc::clone(&self.context);
+        let removing = Arc::clone(&self.removing);
+        self.removals.spawn(alloc, async move {
+            match what {
+                Going::Directory => {
+                    // Closed when the agent ends.
+                    let Ok(_permit) = removing.acquire_owned().await else {
+                        return;
+                    };
+                    let paths = vec![
+                        context.dir(alloc).root().to_owned(),
+                        context.task_state_dir(alloc),
+                    ];
+                    garbage::remove(alloc, paths).await;
+                }
+                Going::State => {
+                    if let Err(error) = context.state.remove(alloc).await {
+                        tracing::warn!(%alloc, %error, "can't remove the alloc's state");
+                    }
+                }
+            }
+        });
+    }
+
+    fn removal_ended(&mut self, alloc: AllocId) {
+        let Some(entry) = self.entries.get_mut(&alloc) else {
+            return;
+        };
+        let (done, forgotten) = (entry.going.take(), entry.forgotten);
+        match done {
+            Some(Going::Directory) => {
+                let (done, waiting) = std::mem::take(&mut self.asked)
+                    .into_iter()
+                    .map(|(mut allocs, reply)| {
+                        allocs.remove(&alloc);
+                        (allocs, reply)
+                    })
+                    .partition::<Vec<_>, _>(|(allocs, _)| allocs.is_empty());
+                self.asked = waiting;
+                for (_, reply) in done {
+                    answer_to(reply, Ok(()));
+                }
+                if forgotten {
+                    self.begin_removal(alloc, Going::State);
+                }
+            }
+            Some(Going::State) if forgotten => {
+                self.context.shared.forget(alloc);
+                self.context.board.remove(alloc);
+                self.room.remove(alloc);
+                self.entries.remove(&alloc);
+            }
+            // The store wants it again after all; what is over stays over.
+            Some(Going::State) | None => {}
+        }
     }
 }
 

@@ -166,6 +166,7 @@ mod tests {
             canary: false,
             previous_allocation: previous.map(id),
             follow_up_eval: None,
+            no_shutdown_delay: false,
             reschedule_events: Vec::new(),
             metrics: Default::default(),
             create_time: i64::from(number),

@@ -12,6 +12,7 @@ use std::{
 
 use rove_model::{
     ids::{AllocId, NodeId, UnixNanos},
+    job::Job,
     node::Node,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -29,12 +30,23 @@ pub(crate) const COMMANDS: usize = 64;
 
 pub(crate) type Reply = oneshot::Sender<Result<(), HandleError>>;
 
+/// Which tasks of an alloc a user wants started anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that run.
+    Running,
+    /// Those that have ended, too.
+    All,
+    /// This one, if it runs.
+    One(String),
+}
+
 /// What a user asked of the agent.
 #[derive(Debug)]
 pub(crate) enum Command {
     Restart {
         alloc: AllocId,
-        task: Option<String>,
+        which: Which,
         reply: Reply,
     },
     Signal {
@@ -57,6 +69,14 @@ pub(crate) struct TaskView {
     pub handle: Option<TaskHandle>,
     /// It will not start again.
     pub over: bool,
+    /// Its output is kept.
+    pub logs: bool,
+}
+
+/// Whether the output of a task is kept, as its job says.
+pub(crate) fn keeps_logs(job: Option<&Job>, group: &str, task: &str) -> bool {
+    job.and_then(|job| job.group(group)?.task(task)?.log_config.as_ref())
+        .is_none_or(|logs| !logs.is_disabled())
 }
 
 /// A task that runs: its name, its driver, and how that finds it.
@@ -158,6 +178,14 @@ impl Shared {
             .ok()
             .and_then(|view| view.get(task).map(|task| task.over))
             .unwrap_or(true)
+    }
+
+    /// Whether the output of a task is kept.
+    pub(crate) fn has_logs(&self, alloc: AllocId, task: &str) -> Result<bool, HandleError> {
+        self.view(alloc)?
+            .get(task)
+            .map(|task| task.logs)
+            .ok_or_else(|| HandleError::UnknownTask(task.to_owned()))
     }
 
     pub(crate) fn running_tasks(&self, alloc: AllocId) -> Result<Vec<RunningTask>, HandleError> {

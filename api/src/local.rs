@@ -49,6 +49,7 @@ pub trait LocalAgent: Send + Sync + 'static {
     ) -> Result<AllocUsage, HandleError>;
     async fn host_stats(&self) -> Result<HostStats, HandleError>;
     async fn restart(&self, alloc: AllocId, task: Option<&str>) -> Result<(), HandleError>;
+    async fn restart_all(&self, alloc: AllocId) -> Result<(), HandleError>;
     async fn signal(
         &self,
         alloc: AllocId,
@@ -122,6 +123,10 @@ impl LocalAgent for AgentHandle {
 
     async fn restart(&self, alloc: AllocId, task: Option<&str>) -> Result<(), HandleError> {
         self.restart(alloc, task).await
+    }
+
+    async fn restart_all(&self, alloc: AllocId) -> Result<(), HandleError> {
+        self.restart_all(alloc).await
     }
 
     async fn signal(

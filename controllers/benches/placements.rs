@@ -121,6 +121,7 @@ fn register(state: &mut State, job: &Job, n: usize) -> Eval {
         version: 0,
         stop: false,
         purge: false,
+        no_shutdown_delay: false,
         eval: EvalRequest {
             id,
             triggered_by: TriggeredBy::JobRegister,

@@ -87,6 +87,9 @@ pub struct Alloc {
     /// Why it is stopped or lost.
     #[serde(default)]
     pub desired_description: String,
+    /// It is stopped without the shutdown delay that its job asks for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_shutdown_delay: bool,
     /// The deployment it was placed in or updated by.
     #[serde(
         rename = "DeploymentID",
@@ -390,12 +393,15 @@ pub enum TaskEventKind {
 }
 
 /// `alloc-control/<node>/<id>`: what a user asked of one alloc. Written by the API.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AllocControl {
     /// The user asked for it to be stopped and replaced; the evaluation asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<EvalId>,
+    /// Without the shutdown delay that its job asks for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_shutdown_delay: bool,
 }
 
 #[cfg(test)]

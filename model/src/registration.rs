@@ -23,6 +23,9 @@ pub struct Registration {
     pub stop: bool,
     /// Purged: as stopped, no longer shown, and collected as soon as nothing refers to it.
     pub purge: bool,
+    /// Its allocs are stopped without the shutdown delay that it asks for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_shutdown_delay: bool,
     /// The evaluation this write asks for.
     pub eval: EvalRequest,
     /// How its groups were scaled by calls of their own, the newest first: at most [`MAX_SCALINGS`] in all.

@@ -55,6 +55,7 @@ impl Client {
             version,
             stop,
             purge: job.wanted == Wanted::Purged,
+            no_shutdown_delay: false,
             eval: EvalRequest {
                 id: EvalId::from_random(rng.random()),
                 triggered_by: if stop {
@@ -100,6 +101,7 @@ impl Client {
     pub(crate) async fn stop_alloc(&self, node: NodeId, alloc: AllocId, rng: &mut StdRng) -> bool {
         let control = AllocControl {
             stop: Some(EvalId::from_random(rng.random())),
+            ..AllocControl::default()
         };
         let Ok(value) = encode(&control) else {
             return false;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rove_agent::{
-    Agent, AgentConfig, GarbagePolicy, MemoryState, NodeSource, Storage,
+    Agent, AgentConfig, GarbagePolicy, MAX_KILL_TIMEOUT, MemoryState, NodeSource, Storage,
     clock::TokioClock,
     drivers::{ExitResult, TaskRef, mock::MockDriver},
     identity::Identity,
@@ -127,6 +127,7 @@ impl Machine {
             dev: false,
             lease_ttl: LEASE,
             driver_checks: None,
+            max_kill_timeout: MAX_KILL_TIMEOUT,
             garbage: GarbagePolicy {
                 every: Duration::from_secs(600),
                 ..GarbagePolicy::default()

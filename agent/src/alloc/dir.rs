@@ -6,8 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Uid, User, chown};
+use nix::unistd::{Uid, User};
 use thiserror::Error;
+
+use crate::sys::dir::Dir;
 
 /// A directory could not be made or removed.
 #[derive(Debug, Error)]
@@ -74,23 +76,35 @@ impl AllocDir {
             return Err(DirError::BadName(task.to_owned()));
         }
         make(&self.0, 0o755)?;
-        make(&self.shared(), 0o777)?;
-        for name in ["data", "logs", "tmp"] {
-            make(&self.shared().join(name), 0o777)?;
+        let root = Dir::open(&self.0).map_err(|source| failed("open", &self.0, source))?;
+        let made = |inside: &str| {
+            let path = self.0.join(inside);
+            move |source| failed("create", &path, source)
+        };
+        // From here on tasks have a say in what is there: no link is followed.
+        let shared = root.make("alloc", 0o777).map_err(made("alloc"))?;
+        for name in ["data", "tmp"] {
+            shared
+                .make(name, 0o777)
+                .map_err(made(&format!("alloc/{name}")))?;
         }
-        let own = self.task(task);
-        make(&own, 0o777)?;
-        make(&own.join("local"), 0o777)?;
-        make(&own.join("tmp"), 0o1777)?;
-        let secrets = own.join("secrets");
-        make(&secrets, 0o700)?;
+        shared.ensure("logs", 0o777).map_err(made("alloc/logs"))?;
+        let own = root.make(task, 0o777).map_err(made(task))?;
+        let within = |name: &str, mode| {
+            own.make(name, mode)
+                .map_err(made(&format!("{task}/{name}")))
+        };
+        within("local", 0o777)?;
+        within("tmp", 0o1777)?;
+        let secrets = within("secrets", 0o700)?;
         if let Some(name) = user.filter(|_| Uid::effective().is_root()) {
             let found = User::from_name(name)
                 .ok()
                 .flatten()
                 .ok_or_else(|| DirError::UnknownUser(name.to_owned()))?;
-            chown(&secrets, Some(found.uid), Some(found.gid))
-                .map_err(|errno| failed("chown", &secrets, errno.into()))?;
+            secrets
+                .give_to(found.uid, found.gid)
+                .map_err(|source| failed("chown", &self.task(task).join("secrets"), source))?;
         }
         Ok(())
     }
@@ -207,5 +221,30 @@ mod tests {
             let unknown = dir.build("other", Some("no-such-user"));
             assert!(matches!(unknown, Err(DirError::UnknownUser(_))));
         }
+    }
+
+    #[test]
+    fn what_tasks_put_in_the_place_of_directories_leads_nowhere() {
+        use std::os::unix::fs::symlink;
+
+        let base = tempfile::tempdir().unwrap();
+        let host = base.path().join("host");
+        fs::create_dir(&host).unwrap();
+        fs::set_permissions(&host, fs::Permissions::from_mode(0o700)).unwrap();
+        let dir = AllocDir::new(base.path().join("1"));
+        dir.build("web", None).unwrap();
+        fs::remove_dir(dir.logs()).unwrap();
+        symlink(&host, dir.logs()).unwrap();
+        dir.build("web", None).unwrap();
+        assert!(fs::symlink_metadata(dir.logs()).unwrap().is_dir());
+        for inside in ["alloc/data", "web/secrets", "web/local"] {
+            let path = dir.root().join(inside);
+            fs::remove_dir(&path).unwrap();
+            symlink(&host, &path).unwrap();
+            assert!(dir.build("web", None).is_err(), "{inside}");
+            fs::remove_file(&path).unwrap();
+        }
+        let mode = fs::metadata(&host).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700);
     }
 }

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rove_model::{
     alloc::{Alloc, AllocHealth, AllocStatus, ClientStatus, DesiredStatus, TaskState},
+    duration::Nanos,
     ids::{AllocId, Revision, VersionKey},
     job::{Job, JobType, Task, TaskGroup},
 };
@@ -64,7 +65,15 @@ pub(crate) struct SavedAlloc {
     pub failure: Option<String>,
 }
 
+/// What the operator of the node sets over what job files say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// The longest time between a task's stop signal and its end.
+    pub max_kill_timeout: Nanos,
+}
+
 pub(crate) struct AllocMachine {
+    rules: Rules,
     alloc: Arc<Alloc>,
     revision: Revision,
     unwanted: bool,
@@ -83,8 +92,14 @@ pub(crate) struct AllocMachine {
 
 impl AllocMachine {
     /// An alloc that is new to this agent.
-    pub fn new(alloc: Arc<Alloc>, revision: Revision, now: Now) -> (Self, Vec<AllocEffect>) {
+    pub fn new(
+        alloc: Arc<Alloc>,
+        revision: Revision,
+        rules: Rules,
+        now: Now,
+    ) -> (Self, Vec<AllocEffect>) {
         let mut machine = Self {
+            rules,
             alloc,
             revision,
             unwanted: false,
@@ -103,8 +118,9 @@ impl AllocMachine {
     }
 
     /// An alloc of an earlier life of the agent.
-    pub fn recover(saved: SavedAlloc, now: Now) -> (Self, Vec<AllocEffect>) {
+    pub fn recover(saved: SavedAlloc, rules: Rules, now: Now) -> (Self, Vec<AllocEffect>) {
         let mut machine = Self {
+            rules,
             alloc: Arc::new(saved.alloc),
             revision: saved.revision,
             unwanted: false,
@@ -126,7 +142,7 @@ impl AllocMachine {
             .and_then(|job| Some((job, job.group(machine.alloc.task_group.as_str())?)));
         if let Some((job, group)) = group {
             for task in &group.tasks {
-                let (name, policy) = (task.name.clone(), policy(job, group, task));
+                let (name, policy) = (task.name.clone(), policy(job, group, task, rules));
                 let index = machine.tasks.len();
                 let task = match kept.remove(&name) {
                     Some(saved) => {
@@ -274,6 +290,28 @@ impl AllocMachine {
         self.ask_running(task, now, &Input::Restart)
     }
 
+    /// Starts all tasks anew, those that have ended too; false when there is none, as the alloc is about to end.
+    pub fn restart_all(&mut self, now: Now) -> (bool, Vec<AllocEffect>) {
+        let ends = !self.is_wanted()
+            || self
+                .tasks
+                .iter()
+                .any(|task| task.state().failed || (task.policy().leader && task.is_dead()));
+        if ends {
+            return self.restart(None, now);
+        }
+        let mut effects = Vec::new();
+        let mut any = false;
+        for index in 0..self.tasks.len() {
+            if self.tasks[index].is_running() || self.tasks[index].is_dead() {
+                any = true;
+                effects.extend(self.task(index, Input::RestartEvenEnded, now, 0.0));
+            }
+        }
+        effects.extend(self.reconcile(now));
+        (any, effects)
+    }
+
     /// Sends a signal to all tasks that run; false when there is none.
     pub fn signal(
         &mut self,
@@ -340,7 +378,7 @@ impl AllocMachine {
             Ok((group, job)) => {
                 let fresh = self.job.is_none();
                 for task in &group.tasks {
-                    let policy = policy(&job, &group, task);
+                    let policy = policy(&job, &group, task, self.rules);
                     match self.task_index(&task.name) {
                         Some(index) => self.tasks[index].set_policy(policy),
                         None if fresh => {
@@ -361,7 +399,12 @@ impl AllocMachine {
         if self.is_wanted() {
             effects.extend(self.fetch_wanted_version());
         } else {
-            effects.extend(self.stop_all(&StopCause::Wanted, now));
+            let cause = if self.alloc.no_shutdown_delay {
+                StopCause::WantedAtOnce
+            } else {
+                StopCause::Wanted
+            };
+            effects.extend(self.stop_all(&cause, now));
         }
         let failed = self
             .tasks
@@ -406,7 +449,7 @@ impl AllocMachine {
     fn stop_all(&mut self, cause: &StopCause, now: Now) -> Vec<AllocEffect> {
         let mut effects = Vec::new();
         // The leader goes first, so that the others may still serve it.
-        let leader_lives = *cause == StopCause::Wanted
+        let leader_lives = matches!(cause, StopCause::Wanted | StopCause::WantedAtOnce)
             && self
                 .tasks
                 .iter()
@@ -488,7 +531,7 @@ fn health(healthy: bool, deployment: rove_model::ids::DeploymentId, now: Now) ->
     }
 }
 
-fn policy(job: &Job, group: &TaskGroup, task: &Task) -> Policy {
+fn policy(job: &Job, group: &TaskGroup, task: &Task, rules: Rules) -> Policy {
     Policy {
         restart: task
             .restart_policy
@@ -496,7 +539,7 @@ fn policy(job: &Job, group: &TaskGroup, task: &Task) -> Policy {
             .or_else(|| group.restart_policy.clone())
             .unwrap_or_default(),
         restart_on_success: matches!(job.job_type(), JobType::Service | JobType::System),
-        kill_timeout: task.kill_timeout(),
+        kill_timeout: task.kill_timeout().min(rules.max_kill_timeout),
         kill_signal: task.kill_signal.parse().ok(),
         shutdown_delay: task.shutdown_delay.duration(),
         leader: task.leader,

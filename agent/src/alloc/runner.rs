@@ -28,7 +28,7 @@ use crate::{
         TaskRef,
     },
     handle::HandleError,
-    shared::{AllocView, Reply, TaskView},
+    shared::{AllocView, Reply, TaskView, Which, keeps_logs},
     task::machine::{Effect, Found, Input, StartFailure},
 };
 
@@ -52,7 +52,7 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) enum Wish {
     Restart {
-        task: Option<String>,
+        which: Which,
         reply: Reply,
     },
     Signal {
@@ -99,8 +99,8 @@ pub(crate) fn runner(
     };
     let now = context.now();
     let (machine, effects) = match begin {
-        Begin::New(alloc, revision) => AllocMachine::new(alloc, revision, now),
-        Begin::Recovered(saved) => AllocMachine::recover(*saved, now),
+        Begin::New(alloc, revision) => AllocMachine::new(alloc, revision, context.rules, now),
+        Begin::Recovered(saved) => AllocMachine::recover(*saved, context.rules, now),
     };
     let rng = StdRng::seed_from_u64(context.seed_of(machine.id()));
     let (progress_sender, progress) = mpsc::channel(PROGRESS);
@@ -257,11 +257,18 @@ impl Runner {
 
     async fn wish(&mut self, wish: Wish) {
         let now = self.context.now();
-        let (task, reply) = match &wish {
-            Wish::Restart { task, .. } | Wish::Signal { task, .. } => (task.clone(), ()),
+        let task = match &wish {
+            Wish::Restart {
+                which: Which::One(task),
+                ..
+            } => Some(task.as_str()),
+            Wish::Restart {
+                which: Which::Running | Which::All,
+                ..
+            } => None,
+            Wish::Signal { task, .. } => task.as_deref(),
         };
-        let () = reply;
-        let index = match task.as_deref() {
+        let index = match task {
             None => Ok(None),
             Some(name) => match self.machine.task_index(name) {
                 Some(index) => Ok(Some(index)),
@@ -270,6 +277,12 @@ impl Runner {
         };
         let (answer, effects) = match (index, &wish) {
             (Err(error), _) => (Err(error), Vec::new()),
+            (
+                Ok(_),
+                Wish::Restart {
+                    which: Which::All, ..
+                },
+            ) => running(self.machine.restart_all(now)),
             (Ok(index), Wish::Restart { .. }) => running(self.machine.restart(index, now)),
             (Ok(index), Wish::Signal { signal, .. }) => {
                 running(self.machine.signal(index, *signal, now))
@@ -350,6 +363,11 @@ impl Runner {
                     driver,
                     handle: task.running_handle().cloned(),
                     over: task.is_dead(),
+                    logs: keeps_logs(
+                        self.machine.job().map(|job| &**job),
+                        self.machine.alloc().task_group.as_str(),
+                        task.name(),
+                    ),
                 };
                 (task.name().to_owned(), view)
             })

@@ -148,9 +148,30 @@ fn port(port: &AllocatedPort, of_task: bool) -> TaskPort {
     }
 }
 
-fn log_limits(config: Option<&LogConfig>) -> LogLimits {
-    config.map_or_else(LogLimits::default, |config| LogLimits {
+/// None when the job switches logs off.
+fn log_limits(config: Option<&LogConfig>) -> Option<LogLimits> {
+    let Some(config) = config else {
+        return Some(LogLimits::default());
+    };
+    (!config.is_disabled()).then(|| LogLimits {
         max_files: u32::try_from(config.max_files()).unwrap_or(u32::MAX).max(1),
         max_file_mb: config.max_file_size_mb().max(1),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_are_kept_unless_the_job_switches_them_off() {
+        let config = |disabled| LogConfig {
+            disabled,
+            ..LogConfig::default()
+        };
+        assert_eq!(log_limits(None), Some(LogLimits::default()));
+        assert!(log_limits(Some(&config(None))).is_some());
+        assert!(log_limits(Some(&config(Some(false)))).is_some());
+        assert_eq!(log_limits(Some(&config(Some(true)))), None);
+    }
 }

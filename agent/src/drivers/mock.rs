@@ -289,6 +289,9 @@ impl Driver for MockDriver {
             driver: NAME,
             problem,
         })?;
+        if config.logs.is_none() {
+            script.stdout.text = None;
+        }
         script.stdout.path = crate::logs::file_path(
             &config.log_dir,
             &config.task.task,

@@ -25,7 +25,7 @@ use crate::{
     supervisor::{
         LaunchProblem, Launcher, Outcome, Program,
         client::{Answer, Connection, Work},
-        spec::{Spec, Started, StateDir},
+        spec::{Spec, Started, StateDir, is_damaged},
     },
     sys::{boot_id, fork::Identity},
 };
@@ -132,10 +132,27 @@ impl RawExecDriver {
         state: &StateDir,
         handle: &TaskHandle,
     ) -> Result<bool, DriverError> {
-        let started = state
-            .started()
-            .map_err(|source| file("read", task, source))?;
+        let started = self.started(task, state, handle)?;
         Ok(started.is_some_and(|started| to_handle(task, &started) == *handle))
+    }
+
+    /// Who runs the task. A record that can't be understood is none, when there can be nobody: the host was rebooted
+    /// since `handle`, or no supervisor holds the lock.
+    fn started(
+        &self,
+        task: &TaskRef,
+        state: &StateDir,
+        handle: &TaskHandle,
+    ) -> Result<Option<Started>, DriverError> {
+        match state.started() {
+            Err(error)
+                if is_damaged(&error) && (is_of_former_boot(handle)? || !is_held(task, state)?) =>
+            {
+                tracing::warn!(%error, task = task.task, "the record of who runs the task is damaged and nobody does");
+                Ok(None)
+            }
+            other => other.map_err(|source| file("read", task, source)),
+        }
     }
 
     /// How it ended, if it has. A supervisor that was killed before it could record the exit leaves that to us: its
@@ -145,12 +162,15 @@ impl RawExecDriver {
         task: &TaskRef,
         state: &StateDir,
     ) -> Result<Option<ExitResult>, DriverError> {
-        let supervised = state
-            .is_supervised()
-            .map_err(|source| file("lock", task, source))?;
+        let supervised = is_held(task, state)?;
         // In this order: the exit is recorded before the lock is free.
-        if let Some(exit) = state.exit().map_err(|source| file("read", task, source))? {
-            return Ok(Some(exit));
+        match state.exit() {
+            Ok(Some(exit)) => return Ok(Some(exit)),
+            Ok(None) => {}
+            Err(error) if is_damaged(&error) && !supervised => {
+                tracing::warn!(%error, task = task.task, "the record of the task's exit is damaged");
+            }
+            Err(source) => return Err(file("read", task, source)),
         }
         if supervised {
             return Ok(None);
@@ -183,10 +203,7 @@ impl RawExecDriver {
     /// Waits until the supervisor's lock is free.
     async fn settle(&self, task: &TaskRef, state: &StateDir) -> Result<(), DriverError> {
         let deadline = Instant::now() + SETTLE_LIMIT;
-        while state
-            .is_supervised()
-            .map_err(|source| file("lock", task, source))?
-        {
+        while is_held(task, state)? {
             if Instant::now() > deadline {
                 return Err(supervisor(task, "does not end", None));
             }
@@ -281,19 +298,14 @@ impl Driver for RawExecDriver {
         if !self.is_current(task, &state, handle)? {
             return Ok(Recovered::Gone);
         }
-        if let Some(exit) = state.exit().map_err(|source| file("read", task, source))? {
-            return Ok(Recovered::Exited(exit));
-        }
-        let TaskHandle::RawExec { supervisor, .. } = handle else {
-            return Ok(Recovered::Gone);
-        };
-        let boot = boot_id().map_err(|source| DriverError::File {
-            operation: "read",
-            path: "/proc/sys/kernel/random/boot_id".into(),
-            source,
-        })?;
-        if boot != supervisor.boot_id {
-            return Ok(Recovered::Gone);
+        if is_of_former_boot(handle)? {
+            // An exit that can't be read is not known any more.
+            return Ok(match state.exit() {
+                Ok(Some(exit)) => Recovered::Exited(exit),
+                Ok(None) => Recovered::Gone,
+                Err(error) if is_damaged(&error) => Recovered::Gone,
+                Err(source) => return Err(file("read", task, source)),
+            });
         }
         Ok(match self.exit(task, &state).await? {
             Some(exit) => Recovered::Exited(exit),
@@ -310,14 +322,14 @@ impl Driver for RawExecDriver {
         let deadline = Instant::now() + SETTLE_LIMIT;
         loop {
             // In this order: it is recorded before the lock is free.
-            let supervised = state
-                .is_supervised()
-                .map_err(|source| file("lock", task, source))?;
-            if let Some(started) = state
-                .started()
-                .map_err(|source| file("read", task, source))?
-            {
-                return Ok(Some(to_handle(task, &started)));
+            let supervised = is_held(task, &state)?;
+            match state.started() {
+                Ok(Some(started)) => return Ok(Some(to_handle(task, &started))),
+                Ok(None) => {}
+                Err(error) if is_damaged(&error) && !supervised => {
+                    tracing::warn!(%error, task = task.task, "the record of who runs the task is damaged and nobody does");
+                }
+                Err(source) => return Err(file("read", task, source)),
             }
             if !claimed || !supervised {
                 return Ok(None);
@@ -391,9 +403,8 @@ impl Driver for RawExecDriver {
         let not_running = || DriverError::NotRunning {
             task: task.task.clone(),
         };
-        let started = state
-            .started()
-            .map_err(|source| file("read", task, source))?
+        let started = self
+            .started(task, &state, handle)?
             .filter(|started| to_handle(task, started) == *handle)
             .ok_or_else(not_running)?;
         if self.exit(task, &state).await?.is_some() {
@@ -439,6 +450,26 @@ fn to_handle(task: &TaskRef, started: &Started) -> TaskHandle {
         supervisor: started.supervisor.clone(),
         started_at: started.started_at,
     }
+}
+
+/// Whether the task was started before the host was booted: then nothing of it runs.
+fn is_of_former_boot(handle: &TaskHandle) -> Result<bool, DriverError> {
+    let TaskHandle::RawExec { supervisor, .. } = handle else {
+        return Ok(false);
+    };
+    let boot = boot_id().map_err(|source| DriverError::File {
+        operation: "read",
+        path: "/proc/sys/kernel/random/boot_id".into(),
+        source,
+    })?;
+    Ok(boot != supervisor.boot_id)
+}
+
+/// Whether a supervisor lives.
+fn is_held(task: &TaskRef, state: &StateDir) -> Result<bool, DriverError> {
+    state
+        .is_supervised()
+        .map_err(|source| file("lock", task, source))
 }
 
 async fn connect(task: &TaskRef, state: &StateDir) -> Result<Option<Connection>, DriverError> {

@@ -55,8 +55,8 @@ pub struct TaskConfig {
     pub mounts: Vec<TaskMount>,
     /// Where `<task>.stdout.N` and `<task>.stderr.N` go.
     pub log_dir: PathBuf,
-    /// How much of them is kept.
-    pub logs: LogLimits,
+    /// How much of them is kept; nothing is collected if none.
+    pub logs: Option<LogLimits>,
     /// What ends the task politely; the driver's default if none.
     pub kill_signal: Option<Signal>,
 }

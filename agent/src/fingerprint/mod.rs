@@ -7,7 +7,7 @@ mod network;
 mod os;
 mod storage;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 pub use network::{InterfaceAddress, host_interfaces};
 use rove_model::{
@@ -170,6 +170,33 @@ pub async fn with_drivers(node: &Node, drivers: &DriverRegistry, now: UnixNanos)
     }
     node.computed_class = node.compute_class();
     node
+}
+
+/// As [`with_drivers`], but a driver that has not answered after `limit` is taken for one that isn't there. False when
+/// there is such a one: it has to be asked again.
+pub async fn with_quick_drivers(
+    node: &Node,
+    drivers: &DriverRegistry,
+    limit: Duration,
+    now: UnixNanos,
+) -> (Node, bool) {
+    let mut node = node.clone();
+    let asked = futures::future::join_all(drivers.iter().map(|(name, driver)| async move {
+        let answer = tokio::time::timeout(limit, driver.fingerprint()).await;
+        (name, answer.ok())
+    }))
+    .await;
+    let mut all = true;
+    for (name, fingerprint) in asked {
+        all &= fingerprint.is_some();
+        let fingerprint = fingerprint.unwrap_or_else(|| Fingerprint {
+            description: "has not answered yet".to_owned(),
+            ..Fingerprint::default()
+        });
+        add_driver(&mut node, name, fingerprint, now);
+    }
+    node.computed_class = node.compute_class();
+    (node, all)
 }
 
 fn add_driver(node: &mut Node, name: &str, fingerprint: Fingerprint, now: UnixNanos) {

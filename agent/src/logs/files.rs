@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::sys::dir::Dir;
+
 /// One of the two streams of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LogKind {
@@ -54,10 +56,19 @@ pub struct LogFile {
     pub size: u64,
 }
 
+/// The highest number that is taken for one of ours; a task may make files of any name.
+const MAX_INDEX: u64 = u64::MAX / 2;
+
+/// What file `index` of a stream is called.
+#[must_use]
+pub fn file_name(task: &str, kind: LogKind, index: u64) -> String {
+    format!("{task}.{kind}.{index}")
+}
+
 /// Where file `index` of a stream is.
 #[must_use]
 pub fn file_path(dir: &Path, task: &str, kind: LogKind, index: u64) -> PathBuf {
-    dir.join(format!("{task}.{kind}.{index}"))
+    dir.join(file_name(task, kind, index))
 }
 
 /// The files of a stream, oldest first. None when there is no directory.
@@ -70,35 +81,36 @@ pub fn list(dir: &Path, task: &str, kind: LogKind) -> Result<Vec<LogFile>, LogEr
         path: dir.to_owned(),
         source,
     };
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let prefix = format!("{task}.{kind}.");
-    let mut files = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some(index) = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(&prefix))
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
-            .and_then(|digits| digits.parse().ok())
-        else {
-            continue;
-        };
-        match entry.metadata() {
-            Ok(metadata) if metadata.is_file() => files.push(LogFile {
-                index,
-                size: metadata.len(),
-            }),
-            Ok(_) => {}
-            // Rotated away just now.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error)),
+    match Dir::open_last(dir) {
+        Ok(dir) => list_in(&dir, task, kind).map_err(failed),
+        // Also when the task has put something else there.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(Vec::new())
         }
+        Err(error) => Err(failed(error)),
     }
+}
+
+/// As [`list`], in a directory that is open.
+pub(super) fn list_in(dir: &Dir, task: &str, kind: LogKind) -> io::Result<Vec<LogFile>> {
+    let prefix = format!("{task}.{kind}.");
+    let mut files: Vec<LogFile> = dir
+        .files(|name| {
+            let digits = name.strip_prefix(&prefix)?;
+            digits
+                .bytes()
+                .all(|digit| digit.is_ascii_digit())
+                .then(|| digits.parse().ok())?
+                .filter(|index| *index <= MAX_INDEX)
+        })?
+        .into_iter()
+        .map(|(index, size)| LogFile { index, size })
+        .collect();
     files.sort_unstable_by_key(|file| file.index);
     Ok(files)
 }
@@ -137,6 +149,7 @@ mod tests {
             "say.stdout.+1",
             "say.stdout.",
             "say2.stdout.1",
+            "say.stdout.18446744073709551615",
             ".say.stdout.fifo",
         ] {
             fs::write(dir.path().join(name), name).unwrap();

@@ -7,5 +7,5 @@ pub(crate) mod container;
 mod files;
 mod rotate;
 
-pub use files::{LogError, LogFile, LogKind, append, file_path, list};
+pub use files::{LogError, LogFile, LogKind, append, file_name, file_path, list};
 pub use rotate::Rotator;

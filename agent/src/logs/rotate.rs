@@ -1,18 +1,25 @@
 //! Writing a log that starts a new file when one is full and removes the oldest.
+//!
+//! The task can write to the directory as well: whatever it puts there, nothing outside of the directory is written
+//! and the log goes on.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use super::{LogError, LogKind, file_path, list};
-use crate::drivers::LogLimits;
+use super::{LogError, LogKind, file_name, file_path, files::list_in};
+use crate::{drivers::LogLimits, sys::dir::Dir};
+
+/// The mode of the directory when it has to be made anew: a task that runs as anyone may write there.
+const DIR_MODE: u32 = 0o777;
 
 /// Writes one stream of a task. Keeps no data in memory.
 #[derive(Debug)]
 pub struct Rotator {
-    dir: PathBuf,
+    dir: Dir,
+    path: PathBuf,
     task: String,
     kind: LogKind,
     max_files: u64,
@@ -33,11 +40,20 @@ impl Rotator {
         kind: LogKind,
         limits: LogLimits,
     ) -> Result<Self, LogError> {
-        let files = list(dir, task, kind)?;
+        let failed = |operation, path: &Path, source| LogError {
+            operation,
+            path: path.to_owned(),
+            source,
+        };
+        let open_dir =
+            Dir::ensure_last(dir, DIR_MODE).map_err(|error| failed("open", dir, error))?;
+        let files = list_in(&open_dir, task, kind).map_err(|error| failed("list", dir, error))?;
         let newest = files.last().map_or(0, |file| file.index);
-        let (file, size) = open(&file_path(dir, task, kind, newest))?;
+        let (file, size) = open(&open_dir, &file_name(task, kind, newest))
+            .map_err(|error| failed("open", &file_path(dir, task, kind, newest), error))?;
         let rotator = Self {
-            dir: dir.to_owned(),
+            dir: open_dir,
+            path: dir.to_owned(),
             task: task.to_owned(),
             kind,
             max_files: u64::from(limits.max_files.max(1)),
@@ -92,7 +108,8 @@ impl Rotator {
 
     fn rotate(&mut self) -> Result<(), LogError> {
         let next = self.index + 1;
-        let (file, size) = open(&file_path(&self.dir, &self.task, self.kind, next))?;
+        let (file, size) = open(&self.dir, &file_name(&self.task, self.kind, next))
+            .map_err(|source| self.failed("open", source))?;
         self.file = file;
         self.size = size;
         self.index = next;
@@ -104,39 +121,31 @@ impl Rotator {
 
     /// Not removed is not fatal: the next start looks for it again.
     fn remove(&self, index: u64) {
-        let _ = fs::remove_file(file_path(&self.dir, &self.task, self.kind, index));
+        let _ = self.dir.unlink(&file_name(&self.task, self.kind, index));
     }
 
     fn failed(&self, operation: &'static str, source: io::Error) -> LogError {
         LogError {
             operation,
-            path: file_path(&self.dir, &self.task, self.kind, self.index),
+            path: file_path(&self.path, &self.task, self.kind, self.index),
             source,
         }
     }
 }
 
-fn open(path: &Path) -> Result<(File, u64), LogError> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .and_then(|file| {
-            let size = file.metadata()?.len();
-            Ok((file, size))
-        })
-        .map_err(|source| LogError {
-            operation: "open",
-            path: path.to_owned(),
-            source,
-        })
+fn open(dir: &Dir, name: &str) -> io::Result<(File, u64)> {
+    let file = dir.append(name)?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::*;
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::{super::list, *};
 
     fn limits(max_files: u32) -> LogLimits {
         LogLimits {
@@ -205,5 +214,46 @@ mod tests {
                 super::super::LogFile { index: 7, size: 8 }
             ]
         );
+    }
+
+    #[test]
+    fn links_that_a_task_puts_there_are_not_followed_at_the_start_nor_at_the_next_file() {
+        let base = tempfile::tempdir().unwrap();
+        let (logs, outside) = (base.path().join("logs"), base.path().join("outside"));
+        fs::create_dir(&logs).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("host"), "untouched").unwrap();
+        symlink(
+            outside.join("host"),
+            file_path(&logs, "say", LogKind::Stdout, 0),
+        )
+        .unwrap();
+        let mut log = open_in(&logs, 3);
+        log.write(b"first\n").unwrap();
+        symlink(
+            outside.join("new"),
+            file_path(&logs, "say", LogKind::Stdout, 1),
+        )
+        .unwrap();
+        log.write(&vec![b'x'; 1 << 20]).unwrap();
+        log.write(b"second\n").unwrap();
+        // The whole directory is exchanged for a link.
+        drop(log);
+        fs::rename(&logs, base.path().join("moved")).unwrap();
+        symlink(&outside, &logs).unwrap();
+        assert_eq!(list(&logs, "say", LogKind::Stdout).unwrap(), []);
+        open_in(&logs, 3).write(b"third\n").unwrap();
+
+        let names: Vec<_> = fs::read_dir(&outside)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["host"]);
+        assert_eq!(
+            fs::read_to_string(outside.join("host")).unwrap(),
+            "untouched"
+        );
+        let third = fs::read(file_path(&logs, "say", LogKind::Stdout, 0)).unwrap();
+        assert_eq!(third, b"third\n");
     }
 }

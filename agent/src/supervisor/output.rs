@@ -9,7 +9,10 @@ use std::{
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::spec::Spec;
-use crate::logs::{LogError, LogKind, Rotator};
+use crate::{
+    drivers::LogLimits,
+    logs::{LogKind, Rotator},
+};
 
 /// As much as a pipe holds.
 pub(super) const CHUNK: usize = 64 << 10;
@@ -19,7 +22,7 @@ pub(super) const CHUNK: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Output {
     pipe: Option<File>,
-    log: Sink,
+    log: Option<Sink>,
 }
 
 /// A log that says what it lost.
@@ -31,13 +34,28 @@ pub(crate) struct Sink {
 
 impl Output {
     /// Reads from `pipe` without waiting.
-    pub(super) fn open(pipe: OwnedFd, kind: LogKind, spec: &Spec) -> io::Result<Self> {
+    pub(super) fn open(
+        pipe: OwnedFd,
+        kind: LogKind,
+        spec: &Spec,
+        limits: LogLimits,
+    ) -> io::Result<Self> {
         let flags = OFlag::from_bits_retain(fcntl(&pipe, FcntlArg::F_GETFL)?);
         fcntl(&pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        let log =
+            Rotator::open(&spec.log_dir, &spec.task, kind, limits).map_err(|error| error.source)?;
         Ok(Self {
             pipe: Some(File::from(pipe)),
-            log: Sink::new(open_log(kind, spec).map_err(|error| error.source)?),
+            log: Some(Sink::new(log)),
         })
+    }
+
+    /// One that is at its end from the beginning.
+    pub(super) fn nothing() -> Self {
+        Self {
+            pipe: None,
+            log: None,
+        }
     }
 
     /// What to wait on; None at its end.
@@ -50,7 +68,11 @@ impl Output {
         let Some(pipe) = &mut self.pipe else { return };
         match pipe.read(buffer) {
             Ok(0) => self.pipe = None,
-            Ok(length) => self.log.write(&buffer[..length]),
+            Ok(length) => {
+                if let Some(log) = &mut self.log {
+                    log.write(&buffer[..length]);
+                }
+            }
             Err(error)
                 if matches!(
                     error.kind(),
@@ -59,11 +81,6 @@ impl Output {
             Err(_) => self.pipe = None,
         }
     }
-}
-
-/// The log of one stream of a task.
-pub(super) fn open_log(kind: LogKind, spec: &Spec) -> Result<Rotator, LogError> {
-    Rotator::open(&spec.log_dir, &spec.task, kind, spec.logs)
 }
 
 impl Sink {

@@ -170,20 +170,18 @@ impl Run {
             .map(TaskCgroup::procs_file)
             .transpose()
             .map_err(|error| setup("open the control group", &error))?;
-        let (stdout_read, stdout_write) =
-            io::pipe().map_err(|error| setup("make a pipe", &error))?;
-        let (stderr_read, stderr_write) =
-            io::pipe().map_err(|error| setup("make a pipe", &error))?;
         // Before the start: a task whose output can't be kept isn't started.
-        let outputs = [
-            Output::open(stdout_read.into(), LogKind::Stdout, spec),
-            Output::open(stderr_read.into(), LogKind::Stderr, spec),
-        ];
-        let [stdout, stderr] = outputs;
-        let outputs = [
-            stdout.map_err(|error| setup("open the log", &error))?,
-            stderr.map_err(|error| setup("open the log", &error))?,
-        ];
+        let stream = |kind| {
+            let Some(limits) = spec.logs else {
+                return Ok((Output::nothing(), Stdio::null()));
+            };
+            let (read, write) = io::pipe().map_err(|error| setup("make a pipe", &error))?;
+            let output = Output::open(read.into(), kind, spec, limits)
+                .map_err(|error| setup("open the log", &error))?;
+            Ok::<_, LaunchProblem>((output, write.into()))
+        };
+        let (stdout, stdout_write) = stream(LogKind::Stdout)?;
+        let (stderr, stderr_write) = stream(LogKind::Stderr)?;
         let mut command = Command::new(&spec.program);
         command
             .arg0(&spec.called)
@@ -213,7 +211,7 @@ impl Run {
             },
             _ => setup("start the command", &error),
         })?;
-        Ok((child, outputs))
+        Ok((child, [stdout, stderr]))
     }
 
     /// Serves the task until its end is recorded.

@@ -3,7 +3,7 @@
 //! - `spec.json`: what to run. Written by the driver before it asks for a supervisor. Whoever renames it away decides:
 //!   the supervisor claims it, the driver revokes it. So a supervisor that comes late starts nothing.
 //! - `lock`: held (flock) by the supervisor while it lives. A free lock means that there is none, whatever numbers say.
-//! - `supervisor.json`: who runs. Written by the supervisor once the task was started.
+//! - `supervisor.json`: who runs. Written by the supervisor once the task was started, durably.
 //! - `exit.json`: how it ended. Written once, durably.
 //! - `control`: the supervisor's socket.
 
@@ -49,8 +49,8 @@ pub struct Spec {
     pub cgroup: String,
     /// Where the log files go.
     pub log_dir: PathBuf,
-    /// How much of them is kept.
-    pub logs: LogLimits,
+    /// How much of them is kept; the output goes nowhere if none.
+    pub logs: Option<LogLimits>,
 }
 
 /// Who runs a task.
@@ -64,6 +64,16 @@ pub struct Started {
     pub started_at: UnixNanos,
     /// What holds its processes.
     pub cgroup: Option<TaskCgroup>,
+}
+
+/// Whether a record is there but can't be understood: a file system that lost its newest data with its power may leave
+/// it empty or full of zeros.
+#[must_use]
+pub fn is_damaged(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
 }
 
 /// The state directory of one task.
@@ -191,12 +201,12 @@ impl StateDir {
         self.read(STARTED)
     }
 
-    /// Says who runs the task.
+    /// Says who runs the task; on disk when it returns, so that a loss of power leaves no empty record.
     ///
     /// # Errors
     /// It can't be written.
     pub fn record_started(&self, started: &Started) -> io::Result<()> {
-        self.write(STARTED, started, false)
+        self.write(STARTED, started, true)
     }
 
     /// How the task ended.
@@ -289,7 +299,7 @@ mod tests {
             identity: None,
             cgroup: "x".to_owned(),
             log_dir: "/".into(),
-            logs: LogLimits::default(),
+            logs: Some(LogLimits::default()),
         }
     }
 
@@ -324,7 +334,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::new(dir.path());
         assert_eq!(state.exit().unwrap(), None);
-        fs::write(state.file(EXIT), b"{").unwrap();
-        assert!(state.exit().is_err());
+        for damaged in [&b"{"[..], b"", &[0; 64], b"{}"] {
+            fs::write(state.file(STARTED), damaged).unwrap();
+            assert!(is_damaged(&state.started().unwrap_err()));
+        }
+        fs::write(state.file(EXIT), b"").unwrap();
+        assert!(is_damaged(&state.exit().unwrap_err()));
     }
 }

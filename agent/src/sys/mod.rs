@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod container;
+pub mod dir;
 pub mod fork;
 pub mod process;
 pub mod usage;

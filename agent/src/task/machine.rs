@@ -59,8 +59,10 @@ pub enum Input {
     Destroyed,
     /// It shall end for good.
     Stop(StopCause),
-    /// A user wants it started anew.
+    /// A user wants it started anew, if it runs.
     Restart,
+    /// A user wants it started anew, also when it has ended.
+    RestartEvenEnded,
     /// A user wants a signal sent.
     Signal(Signal),
     /// What became of it while the agent was away.
@@ -85,6 +87,8 @@ pub struct StartFailure {
 pub enum StopCause {
     /// The alloc is to stop, or the agent with its tasks.
     Wanted,
+    /// The same, without its shutdown delay.
+    WantedAtOnce,
     /// A sibling failed; its name.
     SiblingFailed(String),
     /// The leader ended.
@@ -171,7 +175,11 @@ pub struct TaskMachine {
     tracker: Tracker,
     saved: Saved,
     phase: Phase,
+    /// It may start, as was said in this life of the agent. Not even a restart that was due before is done without.
+    may_start: bool,
     stop_wanted: bool,
+    /// Its shutdown delay is skipped.
+    without_delay: bool,
     restart_wanted: bool,
     was_lost: bool,
 }
@@ -204,7 +212,9 @@ impl TaskMachine {
                 ended: false,
             },
             phase: Phase::Waiting,
+            may_start: false,
             stop_wanted: false,
+            without_delay: false,
             restart_wanted: false,
             was_lost: false,
         }
@@ -239,7 +249,9 @@ impl TaskMachine {
             policy,
             saved,
             phase,
+            may_start: false,
             stop_wanted: false,
+            without_delay: false,
             restart_wanted: false,
             was_lost: false,
         };
@@ -314,8 +326,8 @@ impl TaskMachine {
     pub fn next_tick(&self) -> Option<Duration> {
         match self.phase {
             Phase::Draining { until } => Some(until),
-            // Until what was there is removed there is nothing to do.
-            Phase::Delayed { until } if !self.is_dirty() => Some(until),
+            // Until it may start and what was there is removed there is nothing to do.
+            Phase::Delayed { until } if self.may_start && !self.is_dirty() => Some(until),
             _ => None,
         }
     }
@@ -354,6 +366,8 @@ impl TaskMachine {
             }
             Input::Stop(cause) => self.stop(&cause, now),
             Input::Restart => self.restart(now),
+            Input::RestartEvenEnded if self.is_dead() => self.revive(now, random),
+            Input::RestartEvenEnded => self.restart(now),
             Input::Signal(signal) => match self.running_handle().cloned() {
                 Some(handle) => {
                     self.note(events::signaling(now.wall, signal));
@@ -371,8 +385,10 @@ impl TaskMachine {
     }
 
     fn go(&mut self, now: Now) -> Vec<Effect> {
+        let first = !std::mem::replace(&mut self.may_start, true);
         if self.phase != Phase::Waiting {
-            return Vec::new();
+            // A restart may have been due before it was allowed.
+            return if first { self.tick(now) } else { Vec::new() };
         }
         if self.was_lost {
             self.was_lost = false;
@@ -516,12 +532,18 @@ impl TaskMachine {
     }
 
     fn stop(&mut self, cause: &StopCause, now: Now) -> Vec<Effect> {
+        if *cause == StopCause::WantedAtOnce {
+            self.without_delay = true;
+            if matches!(self.phase, Phase::Draining { .. }) {
+                return self.kill(now);
+            }
+        }
         if self.stop_wanted || self.is_dead() {
             return Vec::new();
         }
         self.stop_wanted = true;
         match cause {
-            StopCause::Wanted => {}
+            StopCause::Wanted | StopCause::WantedAtOnce => {}
             StopCause::SiblingFailed(sibling) => {
                 self.note(events::sibling_failed(now.wall, sibling));
             }
@@ -551,7 +573,7 @@ impl TaskMachine {
     }
 
     fn drain(&mut self, now: Now) -> Vec<Effect> {
-        if self.policy.shutdown_delay.is_zero() {
+        if self.without_delay || self.policy.shutdown_delay.is_zero() {
             return self.kill(now);
         }
         self.phase = Phase::Draining {
@@ -582,6 +604,19 @@ impl TaskMachine {
         self.note(events::restart_requested(now.wall));
         self.restart_wanted = true;
         self.kill(now)
+    }
+
+    /// Starts a task that has ended, but for one that was to end.
+    fn revive(&mut self, now: Now, random: f64) -> Vec<Effect> {
+        if self.stop_wanted {
+            return Vec::new();
+        }
+        self.note(events::restart_requested(now.wall));
+        self.saved.state.failed = false;
+        self.saved.state.finished_at = None;
+        self.after(Ending::Asked, now, random);
+        // What is left of it is removed first.
+        self.tick(now)
     }
 
     fn recovered(&mut self, found: Found, now: Now, random: f64) -> Vec<Effect> {
@@ -631,7 +666,9 @@ impl TaskMachine {
     fn tick(&mut self, now: Now) -> Vec<Effect> {
         match self.phase {
             Phase::Draining { until } if until <= now.since_start => self.kill(now),
-            Phase::Delayed { until } if until <= now.since_start && !self.is_dirty() => {
+            Phase::Delayed { until }
+                if self.may_start && until <= now.since_start && !self.is_dirty() =>
+            {
                 self.start()
             }
             _ => Vec::new(),

@@ -351,6 +351,7 @@ async fn directories_of_ended_allocs_are_collected_oldest_first() {
             max_ended: 1,
             disk_usage_percent: 100.0,
             every: Duration::from_secs(1),
+            ..rove_agent::GarbagePolicy::default()
         },
         ..world.on_disk(dir.path())
     })
@@ -375,5 +376,78 @@ async fn directories_of_ended_allocs_are_collected_oldest_first() {
     handle.collect_garbage(None).await.unwrap();
     assert!(!there(&allocs[2]));
     assert_eq!(world.driver.started(), 3);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_directory_that_is_long_in_going_holds_up_nothing_else() {
+    let world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let agent = start(rove_agent::AgentConfig {
+        garbage: rove_agent::GarbagePolicy {
+            // Every removal waits for ever.
+            at_once: 0,
+            ..rove_agent::GarbagePolicy::default()
+        },
+        ..world.on_disk(dir.path())
+    })
+    .await;
+    let job = batch(&[("t", json!({}))]);
+    let (ended, forgotten) = (world.place(&job, 1).await, world.place(&job, 2).await);
+    for alloc in [&ended, &forgotten] {
+        world.want(alloc).await;
+        world.until_status(alloc, ClientStatus::Complete).await;
+    }
+    world.forget(&forgotten).await;
+    let handle = agent.handle();
+    let asked = tokio::spawn(async move { handle.collect_garbage(Some(ended.id)).await });
+    let next = world.place(&job, 3).await;
+    world.want(&next).await;
+    world.until_status(&next, ClientStatus::Complete).await;
+    assert!(!asked.is_finished());
+    let directory =
+        |alloc: &rove_model::alloc::Alloc| dir.path().join("alloc").join(alloc.id.to_string());
+    assert!(directory(&forgotten).exists());
+    // It ends all the same, and the next life of the agent removes them.
+    agent.stop().await;
+    let agent = start(world.on_disk(dir.path())).await;
+    eventually("the forgotten one to be removed", || {
+        !directory(&forgotten).exists()
+    })
+    .await;
+    agent.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_does_not_answer_holds_up_neither_the_start_nor_the_registration() {
+    let world = World::new();
+    let driver = Flaky::new(world.driver.clone());
+    driver.mute.store(true, Ordering::SeqCst);
+    let agent = start(rove_agent::AgentConfig {
+        drivers: DriverRegistry::new().with(driver.clone()),
+        ..world.config()
+    })
+    .await;
+    let node = async || -> Option<rove_model::node::Node> {
+        let value = world.get(&Key::Node(world.node)).await?;
+        Some(rove_model::encoding::decode(&value).unwrap())
+    };
+    let first = loop {
+        match node().await {
+            Some(node) => break node,
+            None => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    assert!(!first.drivers["mock_driver"].detected);
+    assert!(!first.attributes.contains_key("driver.mock_driver"));
+    driver.mute.store(false, Ordering::SeqCst);
+    let then = loop {
+        match node().await {
+            Some(node) if node.drivers["mock_driver"].healthy => break node,
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    assert_eq!(then.attributes["driver.mock_driver"], "1");
+    assert_ne!(then.computed_class, first.computed_class);
     agent.stop().await;
 }

@@ -27,6 +27,8 @@ pub struct Flaky {
     pub inner: MockDriver,
     pub away: AtomicBool,
     pub panic_once: AtomicBool,
+    /// It takes a connection and says nothing.
+    pub mute: AtomicBool,
 }
 
 impl Flaky {
@@ -35,6 +37,7 @@ impl Flaky {
             inner,
             away: AtomicBool::new(false),
             panic_once: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
         })
     }
 
@@ -60,6 +63,9 @@ impl Driver for Flaky {
     }
 
     async fn fingerprint(&self) -> Fingerprint {
+        while self.mute.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         if self.away.load(Ordering::SeqCst) {
             return Fingerprint::default();
         }

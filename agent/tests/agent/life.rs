@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rove_model::{
-    alloc::{Alloc, ClientStatus, TaskLifeState},
+    alloc::{Alloc, AllocStatus, ClientStatus, TaskLifeState},
     encoding,
     node::Node,
 };
@@ -377,6 +377,47 @@ async fn a_user_restarts_and_signals_a_task() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_user_restarts_all_tasks_and_those_that_have_ended_only_when_asked_to() {
+    let world = World::new();
+    let agent = world.start().await;
+    let job = batch(&[("once", json!({"run_for": "1s"})), ("on", runs_on())]);
+    let alloc = world.place(&job, 1).await;
+    world.want(&alloc).await;
+    let restarts = |status: &AllocStatus, task: &str| status.task_states[task].restarts;
+    let once_is = |status: &AllocStatus, state| status.task_states["once"].state == state;
+    world
+        .until(&alloc, "the one to end", |status| {
+            once_is(status, TaskLifeState::Dead)
+        })
+        .await;
+    let handle = agent.handle();
+    handle.restart(alloc.id, None).await.unwrap();
+    let status = world
+        .until(&alloc, "a restart", |status| restarts(status, "on") == 1)
+        .await;
+    assert_eq!(restarts(&status, "once"), 0);
+    world
+        .until(&alloc, "its start", |status| {
+            status.task_states["on"].state == TaskLifeState::Running
+        })
+        .await;
+    handle.restart_all(alloc.id).await.unwrap();
+    world
+        .until(&alloc, "all to be restarted", |status| {
+            restarts(status, "on") == 2
+                && restarts(status, "once") == 1
+                && once_is(status, TaskLifeState::Dead)
+        })
+        .await;
+    assert_eq!(world.driver.started(), 5);
+    // An alloc that is over stays over.
+    world.stop(&alloc).await;
+    world.until_status(&alloc, ClientStatus::Complete).await;
+    assert!(handle.restart_all(alloc.id).await.is_err());
+    agent.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_development_agent_stops_its_tasks_when_it_ends() {
     let world = World::new();
     let agent = start(rove_agent::AgentConfig {
@@ -392,4 +433,48 @@ async fn a_development_agent_stops_its_tasks_when_it_ends() {
     let status = world.status(&alloc).await.unwrap();
     assert_eq!(status.client_status, ClientStatus::Complete);
     assert!(world.get(&Key::NodeAlive(world.node)).await.is_none());
+}
+
+#[tokio::test]
+async fn logs_that_the_job_switches_off_are_refused_and_state_is_kept_where_the_operator_wants_it()
+{
+    let world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = world.on_disk(dir.path());
+    let own = dir.path().join("own");
+    if let rove_agent::Storage::Disk { state_dir, .. } = &mut config.storage {
+        *state_dir = Some(own.clone());
+    }
+    let agent = start(config).await;
+    let mut job = service(&[
+        ("quiet", json!({"run_for": "10000h", "stdout_string": "x"})),
+        ("loud", json!({"run_for": "10000h", "stdout_string": "x"})),
+    ]);
+    job.task_groups[0].tasks[0].log_config = Some(rove_model::job::LogConfig {
+        disabled: Some(true),
+        ..rove_model::job::LogConfig::default()
+    });
+    let alloc = world.place(&job, 1).await;
+    world.want(&alloc).await;
+    world.until_status(&alloc, ClientStatus::Running).await;
+    let logs = dir.path().join(format!("alloc/{}/alloc/logs", alloc.id));
+    eventually("the other task's log", || {
+        logs.join("loud.stdout.0").exists()
+    })
+    .await;
+    assert!(!logs.join("quiet.stdout.0").exists());
+    let handle = agent.handle();
+    let read = |task: &'static str| {
+        let options = rove_agent::handle::ReadOptions::default();
+        handle.logs(alloc.id, task, rove_agent::logs::LogKind::Stdout, options)
+    };
+    assert!(read("loud").await.is_ok());
+    assert_eq!(
+        read("quiet").await.err().unwrap().to_string(),
+        "logs of task \"quiet\" are disabled: its job says logs { disabled = true }"
+    );
+    assert!(own.join(format!("allocs/{}.json", alloc.id)).exists());
+    assert!(own.join("tasks").join(alloc.id.to_string()).exists());
+    assert!(!dir.path().join("client").exists());
+    agent.stop().await;
 }

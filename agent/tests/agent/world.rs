@@ -11,7 +11,8 @@ use std::{
 
 use futures::{FutureExt, StreamExt};
 use rove_agent::{
-    Agent, AgentConfig, GarbagePolicy, LEASE_TTL, MemoryState, NodeSource, Storage,
+    Agent, AgentConfig, GarbagePolicy, LEASE_TTL, MAX_KILL_TIMEOUT, MemoryState, NodeSource,
+    Storage,
     clock::{Clock, SystemClock, TokioClock},
     drivers::mock::MockDriver,
     identity::Identity,
@@ -104,6 +105,7 @@ impl World {
             dev: false,
             lease_ttl: LEASE_TTL,
             driver_checks: None,
+            max_kill_timeout: MAX_KILL_TIMEOUT,
             garbage: GarbagePolicy::default(),
             seed: 1,
         }
@@ -114,6 +116,7 @@ impl World {
         AgentConfig {
             storage: Storage::Disk {
                 data_dir: data_dir.to_owned(),
+                state_dir: None,
                 alloc_dir: None,
             },
             clock: Arc::new(SystemClock),
@@ -202,6 +205,7 @@ impl World {
             canary: false,
             previous_allocation: None,
             follow_up_eval: None,
+            no_shutdown_delay: false,
             reschedule_events: Vec::new(),
             metrics: Default::default(),
             create_time: EPOCH + i64::from(number),
@@ -374,7 +378,7 @@ pub fn words(status: &AllocStatus, task: &str) -> Vec<String> {
         .events
         .iter()
         .map(|event| {
-            let kind = serde_json::to_value(event.kind).unwrap();
+            let kind = serde_json::to_value(&event.kind).unwrap();
             format!("{}: {}", kind.as_str().unwrap(), event.display_message)
         })
         .collect()

@@ -357,25 +357,47 @@ async fn no_line_is_lost_or_doubled_when_the_agent_dies_or_the_keeper_of_the_out
     drop(first);
     let lines = || read_log(&config, LogKind::Stdout).lines().count();
     until("output without an agent", || (lines() > 10).then_some(())).await;
-    let next = DockerDriver::new(options(None));
+    let next = Arc::new(DockerDriver::new(options(None)));
     assert_eq!(next.recover(&handle).await.unwrap(), Recovered::Running);
     let seen = lines();
     until("more output", || (lines() > seen + 3).then_some(())).await;
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(keeper(&config)),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    let kill_keeper = || {
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(keeper(&config)),
+            nix::sys::signal::Signal::SIGKILL,
+        )
+        .unwrap();
+    };
+    kill_keeper();
     let seen = lines();
     assert_eq!(next.recover(&handle).await.unwrap(), Recovered::Running);
     until("output again", || (lines() > seen + 3).then_some(())).await;
+    // Who waits for the container's end replaces it without being asked.
+    let (waiting, of) = (Arc::clone(&next), handle.clone());
+    let waiting = tokio::spawn(async move { waiting.wait(&of).await });
+    kill_keeper();
+    let seen = lines();
+    until("output once more", || (lines() > seen + 3).then_some(())).await;
     fs::write(shared.join("stop"), b"").unwrap();
-    assert!(next.wait(&handle).await.unwrap().successful());
+    assert!(waiting.await.unwrap().unwrap().successful());
     let log = read_log(&config, LogKind::Stdout);
     let last = log.lines().count() - 1;
     let expected: String = (1..=last).map(|number| format!("{number}\n")).collect();
     assert_eq!(log, expected + "end\n");
     next.destroy(&handle).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_container_without_logs_has_no_keeper_and_no_files() {
+    let Some(driver) = engine().await else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut config = shell(root.path(), "echo out; exit 3");
+    config.logs = None;
+    let handle = start(&driver, &config).await;
+    assert_eq!(driver.wait(&handle).await.unwrap().exit_code, 3);
+    assert_eq!(fs::read_dir(&config.log_dir).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(config.task.dir()).unwrap().count(), 0);
+    driver.destroy(&handle).await.unwrap();
 }
 
 #[tokio::test]
@@ -387,10 +409,10 @@ async fn a_flood_of_output_leaves_full_files_within_the_limit_and_little_memory(
         "busybox=/bin/busybox; $busybox yes 0123456789012345678901234567890123456789 | $busybox head -c 268435455; \
          echo end; sleep 1000",
     );
-    config.logs = LogLimits {
+    config.logs = Some(LogLimits {
         max_files: 3,
         max_file_mb: 5,
-    };
+    });
     let handle = start(&driver, &config).await;
     let files = || list(&config.log_dir, "t", LogKind::Stdout).unwrap();
     until("the end", || {

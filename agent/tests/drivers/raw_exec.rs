@@ -252,10 +252,10 @@ async fn a_gigabyte_of_output_leaves_full_files_within_the_limit_and_a_small_sup
         root.path(),
         "yes 0123456789012345678901234567890123456789 | head -c 1073741823; echo end; sleep 1000",
     );
-    config.logs = LogLimits {
+    config.logs = Some(LogLimits {
         max_files: 3,
         max_file_mb: 5,
-    };
+    });
     let driver = driver();
     let handle = start(&driver, &config).await;
     let files = || list(&config.log_dir, "t", LogKind::Stdout).unwrap();
@@ -424,6 +424,61 @@ async fn a_handle_of_another_boot_is_gone_and_its_number_left_alone() {
     );
     bystander.kill().unwrap();
     bystander.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_record_that_was_lost_with_the_power_is_of_a_task_that_is_gone() {
+    for (what, boot, held, gone) in [
+        ("after a reboot", Some("another"), false, true),
+        ("when its supervisor is gone", None, false, true),
+        ("but not while a supervisor lives", None, true, false),
+    ] {
+        for content in [&b""[..], &[0; 100], b"{\"supervisor\":"] {
+            let root = tempfile::tempdir().unwrap();
+            let config = shell(root.path(), "exec sleep 1000");
+            let driver = driver();
+            let mut handle = start(&driver, &config).await;
+            driver
+                .stop(&handle, Some(Signal::KILL), Duration::ZERO)
+                .await
+                .unwrap();
+            driver.wait(&handle).await.unwrap();
+            let state = StateDir::new(config.task.dir());
+            fs::remove_file(state.file("exit.json")).unwrap();
+            fs::write(state.file("supervisor.json"), content).unwrap();
+            if let (TaskHandle::RawExec { supervisor, .. }, Some(boot)) = (&mut handle, boot) {
+                supervisor.boot_id = boot.to_owned();
+            }
+            let lock = held.then(|| state.lock_in_time().unwrap().unwrap());
+            let found = driver.recover(&handle).await;
+            match found {
+                Ok(found) => assert_eq!((found, gone), (Recovered::Gone, true), "{what}"),
+                Err(_) => assert!(!gone, "{what}"),
+            }
+            drop(lock);
+            // Nothing is in the way of the next start.
+            driver.destroy(&handle).await.unwrap();
+            let next = start(&driver, &config).await;
+            assert_eq!(driver.recover(&next).await.unwrap(), Recovered::Running);
+            driver.destroy(&next).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_without_logs_writes_none_and_runs_all_the_same() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = shell(root.path(), "echo out && echo err >&2 && echo done > said");
+    config.logs = None;
+    let driver = driver();
+    let handle = start(&driver, &config).await;
+    assert!(driver.wait(&handle).await.unwrap().successful());
+    assert_eq!(
+        fs::read_to_string(config.task_dir.join("said")).unwrap(),
+        "done\n"
+    );
+    assert_eq!(fs::read_dir(&config.log_dir).unwrap().count(), 0);
+    driver.destroy(&handle).await.unwrap();
 }
 
 #[tokio::test]

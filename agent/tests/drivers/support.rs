@@ -36,7 +36,7 @@ pub fn task(root: &Path, config: Value) -> TaskConfig {
         task_dir,
         mounts: Vec::new(),
         log_dir,
-        logs: LogLimits::default(),
+        logs: Some(LogLimits::default()),
         kill_signal: None,
     }
 }

@@ -282,13 +282,16 @@ pub(super) async fn stop(
     }
     let mut eval = EvalId::from_random(context.sources.random());
     let key = Key::AllocControl(alloc.node_id, id);
+    let no_shutdown_delay = call.params.flag("no_shutdown_delay")?.unwrap_or(false);
     let index = write::update(server, &key, |state| {
+        let asked = state.alloc_control(id);
         // Whoever asked first waits for that evaluation: it is the one that is made.
-        eval = state
-            .alloc_control(id)
-            .and_then(|asked| asked.stop)
-            .unwrap_or(eval);
-        Ok(AllocControl { stop: Some(eval) })
+        eval = asked.and_then(|asked| asked.stop).unwrap_or(eval);
+        Ok(AllocControl {
+            stop: Some(eval),
+            no_shutdown_delay: no_shutdown_delay
+                || asked.is_some_and(|asked| asked.no_shutdown_delay),
+        })
     })
     .await?;
     Ok(Answer::json(call, &json!({"EvalID": eval, "Index": index}))?.with_index(index))

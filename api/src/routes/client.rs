@@ -185,7 +185,7 @@ fn refusal(error: HandleError) -> ApiError {
         HandleError::UnknownAlloc(_) | HandleError::File(FileError::NotFound { .. }) => {
             ApiError::NotFound(text)
         }
-        HandleError::UnknownTask(_) => ApiError::BadRequest(text),
+        HandleError::UnknownTask(_) | HandleError::LogsDisabled(_) => ApiError::BadRequest(text),
         HandleError::File(FileError::IsDirectory(_) | FileError::NotDirectory(_)) => {
             ApiError::BadRequest(text)
         }
@@ -411,7 +411,6 @@ impl TaskBody {
         [self.task_name.as_str(), self.task.as_str()]
             .into_iter()
             .find(|name| !name.is_empty())
-            .filter(|_| !self.all_tasks)
     }
 }
 
@@ -433,7 +432,16 @@ async fn of_alloc(
         "restart" => {
             only(verb, Verb::Write)?;
             let body: TaskBody = call.json_or_default()?;
-            agent.restart(alloc, body.task()).await.map_err(refusal)?;
+            match body.task() {
+                Some(_) if body.all_tasks => {
+                    return Err(ApiError::BadRequest(
+                        "all tasks and one of them can't be restarted at once".to_owned(),
+                    ));
+                }
+                None if body.all_tasks => agent.restart_all(alloc).await,
+                task => agent.restart(alloc, task).await,
+            }
+            .map_err(refusal)?;
             done()
         }
         "signal" => {

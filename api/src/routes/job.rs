@@ -22,7 +22,7 @@ use crate::{
     view::{self, deployment::DeploymentView, eval::EvalView},
     write::{
         self, Done,
-        job::{NewCount, Stamp, admit},
+        job::{NewCount, Stamp, Stopping, admit},
     },
 };
 
@@ -412,6 +412,7 @@ async fn deregister(
     key: &JobKey,
 ) -> Result<Answer, ApiError> {
     let purge = call.params.flag("purge")?.unwrap_or(false);
+    let no_shutdown_delay = call.params.flag("no_shutdown_delay")?.unwrap_or(false);
     let priority = call
         .params
         .number("eval_priority")
@@ -423,7 +424,11 @@ async fn deregister(
             now: context.sources.now(),
             priority,
         };
-        Ok(write::job::deregister(state, key, purge, stamp))
+        let how = Stopping {
+            purge,
+            no_shutdown_delay,
+        };
+        Ok(write::job::deregister(state, key, how, stamp))
     })
     .await?;
     let (eval, index, job_modify_index) = done.map_or((String::new(), 0, 0), |done| {

@@ -158,6 +158,10 @@ impl LocalAgent for FakeAgent {
             Some(other) => Err(HandleError::NoTaskRunner(other.to_owned())),
         }
     }
+    async fn restart_all(&self, alloc: AllocId) -> Result<(), HandleError> {
+        self.known(alloc)?;
+        Err(HandleError::NotRunning)
+    }
     async fn signal(&self, alloc: AllocId, _: Option<&str>, _: Signal) -> Result<(), HandleError> {
         self.known(alloc)
     }

@@ -348,6 +348,7 @@ pub(super) fn alloc(state: &State, job: &JobKey, number: u8, eval: EvalId) -> Al
         canary: false,
         previous_allocation: None,
         follow_up_eval: None,
+        no_shutdown_delay: false,
         reschedule_events: Vec::new(),
         metrics: AllocMetric {
             nodes_evaluated: 1,

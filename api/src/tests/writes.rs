@@ -439,6 +439,15 @@ async fn an_alloc_is_asked_to_stop_by_a_key_of_the_apis_own() {
     assert_eq!(shown.json()["TriggeredBy"], "alloc-stop");
     let view = world.get(&format!("/v1/allocation/{alloc}")).await.json();
     assert_eq!(view["DesiredTransition"]["Migrate"], true);
+    assert_eq!(view["DesiredTransition"]["NoShutdownDelay"], false);
+    let at_once = format!("/v1/allocation/{alloc}/stop?no_shutdown_delay=true");
+    assert_eq!(world.call("PUT", &at_once, &Value::Null).await.status, 200);
+    let view = world.get(&format!("/v1/allocation/{alloc}")).await.json();
+    assert_eq!(view["DesiredTransition"]["NoShutdownDelay"], true);
+    let stop = "/v1/job/web?no_shutdown_delay=true";
+    assert_eq!(world.call("DELETE", stop, &Value::Null).await.status, 200);
+    let stopped = world.state.latest().registration(&web()).unwrap().clone();
+    assert!(stopped.stop && stopped.no_shutdown_delay);
     let unknown = format!("/v1/allocation/{}/stop", uuid(99));
     assert_eq!(world.call("PUT", &unknown, &Value::Null).await.status, 404);
 }

@@ -237,17 +237,13 @@ fn desired(alloc: &Alloc) -> &'static str {
 }
 
 fn transition(state: &State, id: AllocId) -> DesiredTransition {
-    let asked = state
-        .alloc_control(id)
-        .is_some_and(|control| control.stop.is_some());
-    if asked {
-        DesiredTransition {
+    match state.alloc_control(id) {
+        Some(control) if control.stop.is_some() => DesiredTransition {
             migrate: Some(true),
-            no_shutdown_delay: Some(false),
+            no_shutdown_delay: Some(control.no_shutdown_delay),
             ..DesiredTransition::default()
-        }
-    } else {
-        DesiredTransition::default()
+        },
+        Some(_) | None => DesiredTransition::default(),
     }
 }
 

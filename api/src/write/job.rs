@@ -153,6 +153,7 @@ fn next_version(
             version,
             stop: job.stop,
             purge: false,
+            no_shutdown_delay: false,
             eval: stamp.request(triggered_by, &job),
             scalings: current.registration.scalings.clone(),
         },
@@ -230,6 +231,7 @@ pub(crate) fn register(
                 version: 0,
                 stop: job.stop,
                 purge: false,
+                no_shutdown_delay: false,
                 eval: stamp.request(TriggeredBy::JobRegister, &job),
                 scalings: Vec::new(),
             },
@@ -249,8 +251,22 @@ pub(crate) fn register(
     Ok(next_version(&current, job, TriggeredBy::JobRegister, stamp))
 }
 
+/// How a job is stopped.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stopping {
+    /// For good: it is forgotten.
+    pub(crate) purge: bool,
+    /// At once, whatever its tasks' `shutdown_delay` says.
+    pub(crate) no_shutdown_delay: bool,
+}
+
 /// Stops a job whose specification can't be read, by its registration alone: no version can be made of it.
-fn deregister_unreadable(state: &State, key: &JobKey, purge: bool, stamp: Stamp) -> Option<Change> {
+fn deregister_unreadable(
+    state: &State,
+    key: &JobKey,
+    how: Stopping,
+    stamp: Stamp,
+) -> Option<Change> {
     let registration = state.registration(key).filter(|held| !held.purge)?;
     let version = VersionKey {
         job: key.clone(),
@@ -261,7 +277,8 @@ fn deregister_unreadable(state: &State, key: &JobKey, purge: bool, stamp: Stamp)
     Some(Change {
         registration: Registration {
             stop: true,
-            purge,
+            purge: how.purge,
+            no_shutdown_delay: how.no_shutdown_delay,
             eval: stamp.request_at(TriggeredBy::JobDeregister, registration.eval.priority),
             ..registration.value.clone()
         },
@@ -269,10 +286,15 @@ fn deregister_unreadable(state: &State, key: &JobKey, purge: bool, stamp: Stamp)
     })
 }
 
-/// Stops a job; with `purge` for good. `None` when it isn't there.
-pub(crate) fn deregister(state: &State, key: &JobKey, purge: bool, stamp: Stamp) -> Option<Change> {
+/// Stops a job. `None` when it isn't there.
+pub(crate) fn deregister(
+    state: &State,
+    key: &JobKey,
+    how: Stopping,
+    stamp: Stamp,
+) -> Option<Change> {
     let Some(current) = status::job(state, key) else {
-        return deregister_unreadable(state, key, purge, stamp);
+        return deregister_unreadable(state, key, how, stamp);
     };
     let mut change = if current.registration.stop {
         again(&current, TriggeredBy::JobDeregister, stamp)
@@ -281,7 +303,8 @@ pub(crate) fn deregister(state: &State, key: &JobKey, purge: bool, stamp: Stamp)
         job.stop = true;
         next_version(&current, job, TriggeredBy::JobDeregister, stamp)
     };
-    change.registration.purge = purge;
+    change.registration.purge = how.purge;
+    change.registration.no_shutdown_delay = how.no_shutdown_delay;
     Some(change)
 }
 

@@ -250,7 +250,11 @@ async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> R
         false => None,
     };
     let identity = match config.client.enabled {
-        true => Some(Identity::load_or_create(data_dir)?),
+        true => {
+            let usual = || data_dir.join("client");
+            let directory = config.client.state_dir.clone().unwrap_or_else(usual);
+            Some(Identity::load_or_create(&directory)?)
+        }
         false => None,
     };
     let node_id = identity
@@ -420,6 +424,7 @@ async fn start_client(
         identity,
         storage: Storage::Disk {
             data_dir: data_dir.to_owned(),
+            state_dir: config.client.state_dir.clone(),
             alloc_dir: config.client.alloc_dir.clone(),
         },
         store,
@@ -433,10 +438,11 @@ async fn start_client(
         region: config.region.clone(),
         host_env: host_env(),
         dev: config.dev,
-        lease_ttl: i64::try_from(config.server.heartbeat_ttl.as_secs())
+        lease_ttl: i64::try_from(config.heartbeat_ttl().as_secs())
             .unwrap_or(LEASE_TTL)
             .max(1),
         driver_checks: Some(DRIVER_CHECKS),
+        max_kill_timeout: config.client.max_kill_timeout,
         garbage: GarbagePolicy {
             max_ended: config.client.gc_max_allocs as usize,
             ..GarbagePolicy::default()

@@ -185,7 +185,10 @@ mod tests {
             .state
             .put(
                 &Key::AllocControl(node, alloc),
-                &AllocControl { stop: Some(asked) },
+                &AllocControl {
+                    stop: Some(asked),
+                    ..AllocControl::default()
+                },
             )
             .unwrap();
         let decision = decide(&AllocLoop, &world, &job);

@@ -284,12 +284,24 @@ fn stopped(state: &State, stop: &PlannedStop, now: UnixNanos) -> Option<Write> {
     if stop.desired_status != DesiredStatus::Run {
         alloc.desired_status = stop.desired_status;
         alloc.desired_description = stop.desired_description.clone();
+        alloc.no_shutdown_delay = skips_shutdown_delay(state, before);
     }
     if alloc == before.value {
         return None;
     }
     alloc.modify_time = now;
     Some(update_alloc(alloc, before))
+}
+
+/// Whether a user asked for it to be stopped at once, or for all of its job.
+fn skips_shutdown_delay(state: &State, alloc: &Alloc) -> bool {
+    let asked = state
+        .alloc_control(alloc.id)
+        .is_some_and(|control| control.stop.is_some() && control.no_shutdown_delay);
+    asked
+        || state
+            .registration(&alloc.job())
+            .is_some_and(|job| (job.stop || job.purge) && job.no_shutdown_delay)
 }
 
 fn updated(state: &State, plan: &Plan, update: &InPlaceUpdate, now: UnixNanos) -> Option<Write> {

@@ -154,6 +154,7 @@ impl World {
             version,
             stop: false,
             purge: false,
+            no_shutdown_delay: false,
             eval: EvalRequest {
                 id: EvalId(self.id()),
                 triggered_by,
@@ -368,6 +369,7 @@ impl World {
             canary: false,
             previous_allocation: None,
             follow_up_eval: None,
+            no_shutdown_delay: false,
             reschedule_events: Vec::new(),
             metrics: Default::default(),
             create_time: self.now,

@@ -176,6 +176,7 @@ pub(super) fn bare_alloc() -> Alloc {
         canary: false,
         previous_allocation: None,
         follow_up_eval: None,
+        no_shutdown_delay: false,
         reschedule_events: Vec::new(),
         metrics: AllocMetric::default(),
         create_time: 0,
@@ -288,6 +289,7 @@ impl World {
             version,
             stop,
             purge,
+            no_shutdown_delay: false,
             eval: request.clone(),
             scalings: Vec::new(),
         };
@@ -495,6 +497,7 @@ impl World {
         let node = self.state.alloc(id).unwrap().node_id;
         let control = AllocControl {
             stop: Some(EvalId(Uuid::from_u128(9))),
+            ..AllocControl::default()
         };
         self.put(&Key::AllocControl(node, id), &control);
     }

@@ -370,6 +370,7 @@ impl Placer<'_> {
             },
             desired_status: DesiredStatus::Run,
             desired_description: String::new(),
+            no_shutdown_delay: false,
             deployment_id: deployment,
             canary: false,
             previous_allocation: placement.previous.map(|previous| previous.alloc.id),

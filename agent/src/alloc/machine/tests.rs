@@ -7,6 +7,10 @@ use rove_model::{
 };
 
 use super::*;
+
+const RULES: Rules = Rules {
+    max_kill_timeout: Nanos::secs(30),
+};
 use crate::{
     drivers::{ExitResult, TaskHandle, TaskRef},
     task::machine::Found,
@@ -60,6 +64,7 @@ fn alloc(desired_status: DesiredStatus, job_version: u64, deployment: Option<u8>
         canary: false,
         previous_allocation: None,
         follow_up_eval: None,
+        no_shutdown_delay: false,
         reschedule_events: Vec::new(),
         metrics: Default::default(),
         create_time: 0,
@@ -159,7 +164,7 @@ fn play(what: &str, machine: &mut AllocMachine, steps: Vec<Step>) {
 
 /// Two tasks that run.
 fn running(leader: Option<&str>) -> AllocMachine {
-    let (mut machine, effects) = AllocMachine::new(run(), 1, now(0));
+    let (mut machine, effects) = AllocMachine::new(run(), 1, RULES, now(0));
     assert_eq!(short(&effects), "fetch0");
     play(
         "to running",
@@ -264,7 +269,7 @@ fn lives_of_an_alloc_with_two_tasks() {
 
 #[test]
 fn nothing_starts_before_it_may() {
-    let (mut machine, _) = AllocMachine::new(run(), 1, now(0));
+    let (mut machine, _) = AllocMachine::new(run(), 1, RULES, now(0));
     play(
         "room comes before the specification",
         &mut machine,
@@ -274,7 +279,8 @@ fn nothing_starts_before_it_may() {
             (spec(&job(0, &["a"], None)), "build0", PENDING),
         ],
     );
-    let (mut machine, effects) = AllocMachine::new(alloc(DesiredStatus::Stop, 0, None), 1, now(0));
+    let (mut machine, effects) =
+        AllocMachine::new(alloc(DesiredStatus::Stop, 0, None), 1, RULES, now(0));
     assert_eq!(short(&effects), "");
     play(
         "never wanted",
@@ -293,12 +299,12 @@ fn without_a_specification_it_fails_but_what_runs_goes_on() {
         };
         AllocInput::Spec(key, Err("it is not there".to_owned()))
     };
-    let (mut machine, _) = AllocMachine::new(run(), 1, now(0));
+    let (mut machine, _) = AllocMachine::new(run(), 1, RULES, now(0));
     play("new", &mut machine, vec![(missing(0), "", FAILED)]);
     assert_eq!(machine.status().client_description, "it is not there");
     assert!(machine.is_over());
 
-    let (mut machine, _) = AllocMachine::new(run(), 1, now(0));
+    let (mut machine, _) = AllocMachine::new(run(), 1, RULES, now(0));
     let other_group = Arc::new(Job::default());
     play(
         "a job without the group",
@@ -321,7 +327,7 @@ fn without_a_specification_it_fails_but_what_runs_goes_on() {
 #[test]
 fn what_was_saved_is_looked_for_before_anything_starts() {
     let saved = running(None).saved();
-    let (mut machine, effects) = AllocMachine::recover(saved.clone(), now(0));
+    let (mut machine, effects) = AllocMachine::recover(saved.clone(), RULES, now(0));
     assert_eq!(short(&effects), "recover0 recover1");
     assert_eq!(machine.saved(), saved);
     let found = |index, found| AllocInput::Task(index, Input::Recovered(found));
@@ -367,4 +373,24 @@ fn an_alloc_that_waits_for_a_version_is_not_told_the_time_over_and_over() {
     // Once it is there, its health is judged from then on.
     let _ = machine.handle(spec(&job(1, &["t", "u"], None)), now(60), 0.0);
     assert_eq!(machine.next_tick(), Some(Duration::from_secs(70)));
+}
+
+#[test]
+fn a_kill_timeout_is_no_longer_than_the_node_allows() {
+    for (asked, given) in [(None, 5), (Some(20), 20), (Some(30), 30), (Some(3_600), 30)] {
+        let mut job = (*job(0, &["t"], None)).clone();
+        job.task_groups[0].tasks[0].kill_timeout = asked.map(Nanos::secs);
+        let (mut machine, _) = AllocMachine::new(run(), 1, RULES, now(0));
+        for input in [
+            spec(&Arc::new(job)),
+            AllocInput::MayStart,
+            built(0),
+            started(0),
+        ] {
+            let _ = machine.handle(input, now(1), 0.0);
+        }
+        assert_eq!(machine.tasks()[0].policy().kill_timeout, Nanos::secs(given));
+        let (again, _) = AllocMachine::recover(machine.saved(), RULES, now(0));
+        assert_eq!(again.tasks()[0].policy().kill_timeout, Nanos::secs(given));
+    }
 }

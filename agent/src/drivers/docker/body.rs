@@ -312,7 +312,7 @@ mod tests {
                 read_only: false,
             }],
             log_dir: "/logs".into(),
-            logs: LogLimits::default(),
+            logs: Some(LogLimits::default()),
             kill_signal: None,
         };
         (task, read)
@@ -321,6 +321,65 @@ mod tests {
     fn body(config: Value, limits: TaskLimits) -> ContainerCreateBody {
         let (task, read) = task(config, limits);
         create(&task, &read, 1, 4, 2000.0).unwrap()
+    }
+
+    #[test]
+    fn sources_in_the_tasks_directory_are_shown_but_not_what_a_link_there_leads_to() {
+        use std::os::unix::fs::symlink;
+
+        use crate::drivers::docker::sources::Sources;
+
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("web");
+        std::fs::create_dir_all(dir.join("local/data")).unwrap();
+        std::fs::write(dir.join("local/file"), "x").unwrap();
+        symlink("/", dir.join("local/root")).unwrap();
+        symlink("data", dir.join("local/near")).unwrap();
+        let open = |volume: &str, volumes| {
+            let config = json!({"image": "redis", "volumes": [volume]});
+            let (mut task, read) = task(config, TaskLimits::default());
+            task.task_dir = dir.clone();
+            task.mounts[0].host = dir.join("local");
+            let allowed = Allowed {
+                privileged: false,
+                volumes,
+            };
+            Sources::open(&task, &read, allowed)
+        };
+        for fine in [
+            "local/data:/d",
+            "./local//file:/f:ro",
+            "local/new/er:/n",
+            ".:/all",
+        ] {
+            open(fine, false).unwrap().check().unwrap();
+        }
+        assert!(dir.join("local/new/er").is_dir());
+        for bad in ["local/root:/host", "local/root/etc:/etc", "local/near:/n"] {
+            let error = open(bad, false).unwrap_err();
+            assert!(
+                !error.is_recoverable() && error.to_string().contains(bad),
+                "{error}"
+            );
+            open(bad, true).unwrap().check().unwrap();
+        }
+        // Exchanged between the look and the start.
+        for put in [
+            (|at| std::fs::create_dir(at).unwrap()) as fn(&std::path::Path),
+            |at| symlink("/", at).unwrap(),
+        ] {
+            let sources = open("local/data:/d", false).unwrap();
+            let _ = std::fs::remove_dir_all(dir.join("moved"));
+            std::fs::rename(dir.join("local/data"), dir.join("moved")).unwrap();
+            put(&dir.join("local/data"));
+            let error = sources.check().unwrap_err();
+            assert!(error.to_string().contains("local/data:/d"), "{error}");
+        }
+        // The directories that every container is shown.
+        std::fs::rename(dir.join("local"), dir.join("away")).unwrap();
+        symlink("/", dir.join("local")).unwrap();
+        let error = open("tmp:/t", true).unwrap_err();
+        assert!(error.to_string().contains("\"/alloc\""), "{error}");
     }
 
     #[test]

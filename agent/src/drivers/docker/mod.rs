@@ -8,6 +8,7 @@ mod config;
 mod engine;
 mod image;
 mod inspected;
+mod sources;
 
 use std::{
     collections::HashMap,
@@ -35,6 +36,7 @@ use self::{
     engine::{Engine, is_answer, status_of},
     image::Images,
     inspected::Inspected,
+    sources::Sources,
 };
 pub use self::{config::Allowed, engine::DEFAULT_ENDPOINT};
 use super::{
@@ -54,6 +56,9 @@ pub const NAME: &str = "docker";
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is looked at meanwhile.
 const DRAIN_TICK: Duration = Duration::from_millis(2);
+/// How often it is looked whether the output of a container that runs is still kept. The engine holds what was printed
+/// meanwhile, up to the limit of its own log.
+const KEEP_CHECK: Duration = Duration::from_secs(2);
 /// How much longer than its timeout a stop may take.
 const STOP_SLACK: Duration = Duration::from_secs(30);
 /// The wait for an engine that is away, at first and at most.
@@ -216,6 +221,60 @@ impl DockerDriver {
         }
     }
 
+    /// Has the output of a container that runs kept from where its files leave off, if no process keeps it.
+    async fn go_on_keeping(&self, handle: &TaskHandle) -> Result<(), DriverError> {
+        let (task, _) = open(handle)?;
+        let state = StateDir::new(task.dir());
+        if is_kept(task, &state)? {
+            return Ok(());
+        }
+        match state
+            .read::<ContainerLog>(LOG)
+            .map_err(|source| file("read", task, source))?
+        {
+            Some(mut log) => {
+                let since = last_written(&log.log_dir, &task.task);
+                log.since = Some(since.unwrap_or_else(|| handle.started_at()));
+                self.keep_output(task, &log).await
+            }
+            // Its job switches logs off.
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the engine says that the container has ended, and meanwhile sees to it that its output is kept: who
+    /// does that may be killed, or give up on an engine that is away for long.
+    async fn ended_and_kept(&self, handle: &TaskHandle, id: &str) -> Result<(), DriverError> {
+        let mut ended = std::pin::pin!(self.ended(id));
+        let mut said = false;
+        loop {
+            tokio::select! {
+                ended = &mut ended => return ended,
+                () = tokio::time::sleep(KEEP_CHECK) => {}
+            }
+            let kept = async {
+                let (task, _) = open(handle)?;
+                // It ends with the container, which may just have ended.
+                if !is_kept(task, &StateDir::new(task.dir()))?
+                    && self.inspect(id).await?.is_some_and(|found| found.running)
+                {
+                    self.go_on_keeping(handle).await?;
+                }
+                Ok::<_, DriverError>(())
+            };
+            match kept.await {
+                Ok(()) => said = false,
+                // Once, as it is tried again and again.
+                Err(error) if !std::mem::replace(&mut said, true) => tracing::warn!(
+                    id,
+                    error = error.full_message(),
+                    "the container's output is not kept at present"
+                ),
+                Err(_) => {}
+            }
+        }
+    }
+
     /// Waits until the output of a container that has ended is on disk.
     async fn drain(&self, task: &TaskRef) -> Result<(), DriverError> {
         let state = StateDir::new(task.dir());
@@ -318,16 +377,17 @@ impl DockerDriver {
             .remove(id);
     }
 
-    fn log_of(&self, task: &TaskConfig, id: &str, tty: bool) -> ContainerLog {
-        ContainerLog {
+    /// Where the output goes; None when the job switches logs off.
+    fn log_of(&self, task: &TaskConfig, id: &str, tty: bool) -> Option<ContainerLog> {
+        Some(ContainerLog {
             endpoint: self.engine.endpoint().to_owned(),
             container: id.to_owned(),
             tty,
             task: task.task.task.clone(),
             log_dir: task.log_dir.clone(),
-            logs: task.logs,
+            logs: task.logs?,
             since: None,
-        }
+        })
     }
 }
 
@@ -427,14 +487,22 @@ impl Driver for DockerDriver {
             return Err(already(&task.task, handle));
         }
         self.images.ensure(&self.engine, &config, progress).await?;
+        let sources = Sources::open(task, &config, self.options.allowed)?;
         let handle = self.create(task, &config).await?;
         let TaskHandle::Docker { container_id, .. } = &handle else {
             return Ok(handle);
         };
         let started = async {
-            // Before it starts, so that no line is missed.
-            let log = self.log_of(task, container_id, config.tty);
-            self.keep_output(&task.task, &log).await?;
+            match self.log_of(task, container_id, config.tty) {
+                // Before it starts, so that no line is missed.
+                Some(log) => self.keep_output(&task.task, &log).await?,
+                // What an earlier start left there is of that one.
+                None => StateDir::new(task.task.dir())
+                    .clear()
+                    .map_err(|source| file("clear", &task.task, source))?,
+            }
+            // The engine resolves them as it starts the container.
+            sources.check()?;
             self.engine
                 .client()?
                 .start_container(container_id, None::<StartContainerOptions>)
@@ -474,21 +542,7 @@ impl Driver for DockerDriver {
             self.drain(task).await?;
             return Ok(Recovered::Exited(found.exit));
         }
-        let state = StateDir::new(task.dir());
-        match state
-            .read::<ContainerLog>(LOG)
-            .map_err(|source| file("read", task, source))?
-        {
-            Some(mut log) => {
-                let since = last_written(&log.log_dir, &task.task);
-                log.since = Some(since.unwrap_or_else(|| handle.started_at()));
-                self.keep_output(task, &log).await?;
-            }
-            None => tracing::warn!(
-                task = task.task,
-                "where the task's output goes is not recorded"
-            ),
-        }
+        self.go_on_keeping(handle).await?;
         Ok(Recovered::Running)
     }
 
@@ -531,7 +585,7 @@ impl Driver for DockerDriver {
         let (task, id) = open(handle)?;
         let mut away = AWAY_FIRST;
         loop {
-            let ended = self.ended(id).await;
+            let ended = self.ended_and_kept(handle, id).await;
             let found = match ended {
                 Ok(()) => self.inspect(id).await,
                 Err(error) => Err(error),
@@ -547,8 +601,16 @@ impl Driver for DockerDriver {
                     self.drain(task).await?;
                     return Ok(found.exit);
                 }
-                // The engine ended the wait, not the container.
-                Ok(Some(_)) => {}
+                // The engine ended the wait, not the container; it may have been away for long.
+                Ok(Some(_)) => {
+                    if let Err(error) = self.go_on_keeping(handle).await {
+                        tracing::warn!(
+                            id,
+                            error = error.full_message(),
+                            "the container's output is not kept at present"
+                        );
+                    }
+                }
                 Err(error) if is_answer(&error) => return Err(error),
                 Err(error) => {
                     tracing::debug!(

@@ -9,7 +9,6 @@ mod http;
 mod resume;
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -19,7 +18,7 @@ use rove_model::ids::UnixNanos;
 use serde::{Deserialize, Serialize};
 
 use self::{frames::Frames, http::Connection};
-use super::{LogKind, Rotator};
+use super::{LogKind, Rotator, file_name, files::list_in};
 use crate::{
     drivers::LogLimits,
     supervisor::{
@@ -27,7 +26,7 @@ use crate::{
         output::Sink,
         spec::{Started, StateDir},
     },
-    sys::{ProcessId, fork, unix_now},
+    sys::{ProcessId, dir::Dir, fork, unix_now},
 };
 
 /// As much as is read at once.
@@ -222,11 +221,12 @@ impl Sinks {
 
 /// When the newest line of a task's log was written, so that a follower knows where to go on.
 pub(crate) fn last_written(dir: &Path, task: &str) -> Option<UnixNanos> {
+    let dir = Dir::open_last(dir).ok()?;
     [LogKind::Stdout, LogKind::Stderr]
         .into_iter()
         .filter_map(|kind| {
-            let newest = super::list(dir, task, kind).ok()?.last()?.index;
-            let file = File::open(super::file_path(dir, task, kind, newest)).ok()?;
+            let newest = list_in(&dir, task, kind).ok()?.last()?.index;
+            let file = dir.read(&file_name(task, kind, newest)).ok()?;
             let modified = file.metadata().ok()?.modified().ok()?;
             let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
             i64::try_from(since.as_nanos()).ok()

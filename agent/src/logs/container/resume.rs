@@ -13,8 +13,8 @@ use rove_model::ids::UnixNanos;
 
 use super::{ContainerLog, Sinks, frames::Frames, http::Connection};
 use crate::{
-    logs::{LogKind, file_path, list},
-    sys::unix_now,
+    logs::{LogKind, file_name, files::list_in},
+    sys::{dir::Dir, unix_now},
 };
 
 /// How far the engine's clock for a line and the time it was written here may be apart.
@@ -120,18 +120,15 @@ fn known(tail: &[u8], lines: &Lines) -> usize {
 /// The last `length` bytes of a stream's files, or what there is.
 fn tail(dir: &Path, task: &str, kind: LogKind, length: usize) -> io::Result<Vec<u8>> {
     let mut tail = Vec::new();
-    for file in list(dir, task, kind)
-        .map_err(|error| error.source)?
-        .iter()
-        .rev()
-    {
+    let dir = Dir::open_last(dir)?;
+    for file in list_in(&dir, task, kind)?.iter().rev() {
         if tail.len() >= length {
             break;
         }
         // A file is no longer than its limit, and only what is missing of it is read.
         let missing = (length - tail.len()) as u64;
         let mut part = Vec::new();
-        let mut from = std::fs::File::open(file_path(dir, task, kind, file.index))?;
+        let mut from = dir.read(&file_name(task, kind, file.index))?;
         io::Seek::seek(
             &mut from,
             io::SeekFrom::Start(file.size.saturating_sub(missing)),
@@ -184,6 +181,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::logs::file_path;
 
     fn lines(parts: &[&str]) -> Lines {
         let mut lines = Lines::default();

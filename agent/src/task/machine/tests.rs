@@ -271,7 +271,7 @@ fn a_shutdown_delay_lets_it_go_on_before_it_is_asked_to_end() {
         shutdown_delay: Duration::from_secs(3),
         ..policy()
     };
-    let mut machine = TaskMachine::new("t", policy, now(0));
+    let mut machine = TaskMachine::new("t", policy.clone(), now(0));
     play(
         "a delay",
         &mut machine,
@@ -285,6 +285,91 @@ fn a_shutdown_delay_lets_it_go_on_before_it_is_asked_to_end() {
             (8, Input::Exited(failed_exit()), "destroy", "dead"),
         ],
     );
+    let at_once = || Input::Stop(StopCause::WantedAtOnce);
+    for (what, steps) in [
+        (
+            "asked to skip it",
+            vec![
+                (5, at_once(), "stop", "running"),
+                (5, at_once(), "", "running"),
+            ],
+        ),
+        (
+            "asked to skip what is left of it",
+            vec![
+                (5, STOP, "", "running"),
+                (6, at_once(), "stop", "running"),
+                (6, STOP, "", "running"),
+                (8, Input::Tick, "", "running"),
+            ],
+        ),
+    ] {
+        let mut machine = TaskMachine::new("t", policy.clone(), now(0));
+        for input in [Input::Go, Input::Built(Ok(())), started()] {
+            let _ = machine.handle(input, now(0), 0.0);
+        }
+        play(what, &mut machine, steps);
+    }
+}
+
+#[test]
+fn a_user_restarts_a_task_that_has_ended() {
+    let policy = Policy {
+        restart_on_success: false,
+        ..policy()
+    };
+    let well = || Input::Exited(ExitResult::default());
+    let begin = || -> Vec<Step> {
+        vec![
+            (0, Input::Go, "build", "pending"),
+            (0, Input::Built(Ok(())), "start", "pending"),
+            (0, started(), "wait", "running"),
+        ]
+    };
+    for (what, steps) in [
+        (
+            "after it was removed, and again",
+            vec![
+                (1, well(), "destroy", "dead"),
+                (1, Input::Destroyed, "", "dead"),
+                (2, Input::Restart, "", "dead"),
+                (3, Input::RestartEvenEnded, "start", "pending"),
+                (3, Input::RestartEvenEnded, "", "pending"),
+                (4, Input::Started(Ok(handle(2))), "wait", "running"),
+                (5, well(), "destroy", "dead"),
+            ],
+        ),
+        (
+            "before it was removed",
+            vec![
+                (1, well(), "destroy", "dead"),
+                (1, Input::RestartEvenEnded, "", "pending"),
+                (1, Input::Destroyed, "start", "pending"),
+            ],
+        ),
+        (
+            "while it runs",
+            vec![
+                (1, Input::RestartEvenEnded, "stop", "running"),
+                (2, Input::Exited(failed_exit()), "destroy", "pending"),
+                (2, Input::Destroyed, "start", "pending"),
+            ],
+        ),
+        (
+            "but not when it was to end",
+            vec![
+                (1, STOP, "stop", "running"),
+                (2, Input::Exited(failed_exit()), "destroy", "dead"),
+                (2, Input::Destroyed, "", "dead"),
+                (3, Input::RestartEvenEnded, "", "dead"),
+            ],
+        ),
+    ] {
+        let mut machine = TaskMachine::new("t", policy.clone(), now(0));
+        let mut all = begin();
+        all.extend(steps);
+        play(what, &mut machine, all);
+    }
 }
 
 #[test]
@@ -352,7 +437,54 @@ fn what_is_found_of_a_task_after_the_agent_was_away() {
                     "pending",
                 ),
                 (1, Input::Destroyed, "", "pending"),
+                // Whether it is still wanted is not known yet.
+                (15, Input::Tick, "", "pending"),
+                (20, Input::Go, "start", "pending"),
+            ],
+        ),
+        (
+            "ended meanwhile, and known to be wanted before its restart is due",
+            running.clone(),
+            "recover true",
+            vec![
+                (0, Input::Go, "", "running"),
+                (
+                    0,
+                    found(Found::Exited(handle(1), failed_exit())),
+                    "destroy",
+                    "pending",
+                ),
+                (1, Input::Destroyed, "", "pending"),
+                (14, Input::Tick, "", "pending"),
                 (15, Input::Tick, "start", "pending"),
+            ],
+        ),
+        (
+            "ended meanwhile, and not wanted any more",
+            running.clone(),
+            "recover true",
+            vec![
+                (
+                    0,
+                    found(Found::Exited(handle(1), failed_exit())),
+                    "destroy",
+                    "pending",
+                ),
+                (1, Input::Destroyed, "", "pending"),
+                (15, Input::Tick, "", "pending"),
+                (20, STOP, "", "dead"),
+            ],
+        ),
+        (
+            "runs on, and ends before it is known to be wanted",
+            running.clone(),
+            "recover true",
+            vec![
+                (0, found(Found::Running(handle(1))), "wait", "running"),
+                (1, Input::Exited(failed_exit()), "destroy", "pending"),
+                (1, Input::Destroyed, "", "pending"),
+                (30, Input::Tick, "", "pending"),
+                (31, Input::Go, "start", "pending"),
             ],
         ),
         (
@@ -391,10 +523,21 @@ fn what_is_found_of_a_task_after_the_agent_was_away() {
         ),
         (
             "ended, and not yet removed",
-            ended,
+            ended.clone(),
             "destroy",
             vec![
                 (0, Input::Tick, "", "pending"),
+                (0, Input::Destroyed, "", "pending"),
+                (1, Input::Tick, "", "pending"),
+                (1, Input::Go, "start", "pending"),
+            ],
+        ),
+        (
+            "ended, not yet removed, and known to be wanted before it is",
+            ended,
+            "destroy",
+            vec![
+                (0, Input::Go, "", "pending"),
                 (0, Input::Destroyed, "start", "pending"),
             ],
         ),

@@ -60,6 +60,7 @@ const CLIENT: &[&str] = &[
     "min_dynamic_port",
     "max_dynamic_port",
     "reserved",
+    "heartbeat_ttl",
     "state_dir",
     "alloc_dir",
     "cpu_total_compute",
@@ -285,6 +286,11 @@ impl Decoder<'_> {
                 }
                 "min_dynamic_port" => self.port(&path, item, &mut client.min_dynamic_port),
                 "max_dynamic_port" => self.port(&path, item, &mut client.max_dynamic_port),
+                "heartbeat_ttl" => {
+                    let mut ttl = Duration::default();
+                    self.duration(&path, item, &mut ttl);
+                    client.heartbeat_ttl = Some(ttl);
+                }
                 "state_dir" => self.path(&path, item, &mut client.state_dir),
                 "alloc_dir" => self.path(&path, item, &mut client.alloc_dir),
                 "cpu_total_compute" => {

@@ -150,6 +150,8 @@ pub struct ClientConfig {
     pub max_dynamic_port: u16,
     /// What is kept back.
     pub reserved: Reserved,
+    /// A node whose lease was not renewed for so long is down; the server's when absent.
+    pub heartbeat_ttl: Option<Duration>,
     /// Where the agent's own state is, `<data_dir>/client` when absent.
     pub state_dir: Option<PathBuf>,
     /// Where alloc directories are, `<data_dir>/alloc` when absent.
@@ -218,6 +220,7 @@ impl Default for AgentConfig {
                 min_dynamic_port: 20_000,
                 max_dynamic_port: 32_000,
                 reserved: Reserved::default(),
+                heartbeat_ttl: None,
                 state_dir: None,
                 alloc_dir: None,
                 cpu_total_compute: None,
@@ -232,6 +235,15 @@ impl Default for AgentConfig {
 }
 
 impl AgentConfig {
+    /// How long the node of this agent counts as alive after its last sign of life: the agent grants its own lease, so
+    /// a separate client's is not set by its servers.
+    #[must_use]
+    pub fn heartbeat_ttl(&self) -> Duration {
+        self.client
+            .heartbeat_ttl
+            .unwrap_or(self.server.heartbeat_ttl)
+    }
+
     /// What `-dev` starts from: server and client on 127.0.0.1, with `raw_exec` on.
     #[must_use]
     pub fn dev() -> Self {
@@ -448,6 +460,26 @@ mod tests {
         let mut config = AgentConfig::default();
         config.load(&[dir.path().to_owned()]).unwrap();
         assert_eq!(config.region, "b");
+    }
+
+    #[test]
+    fn a_node_has_its_own_heartbeat_ttl_and_the_servers_in_the_same_files_otherwise() {
+        for (text, seconds) in [
+            ("", 15),
+            ("server { heartbeat_ttl = \"5s\" }", 5),
+            ("client { heartbeat_ttl = \"7s\" }", 7),
+            (
+                "client { heartbeat_ttl = \"7s\" }\nserver { heartbeat_ttl = \"5s\" }",
+                7,
+            ),
+        ] {
+            let config = load(&[("agent.hcl", text)]).unwrap();
+            assert_eq!(
+                config.heartbeat_ttl(),
+                Duration::from_secs(seconds),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -231,6 +231,49 @@ fn stops_of_allocs_that_are_gone_or_stopped_already_are_skipped() {
 }
 
 #[test]
+fn an_alloc_that_is_to_stop_at_once_is_told_so() {
+    for (what, asked, of_job, expected) in [
+        ("asked for the alloc", true, false, true),
+        ("asked for the job", false, true, true),
+        ("not asked", false, false, false),
+    ] {
+        let mut world = World::new();
+        let job = world.placed("web", 1);
+        let alloc = world.allocs(&job)[0];
+        let node = NodeId(Uuid::from_u128(1));
+        world.stop(&job, false);
+        let mut registration = world.state.registration(&job).unwrap().value.clone();
+        registration.no_shutdown_delay = of_job;
+        world
+            .state
+            .put(&Key::Registration(job.clone()), &registration)
+            .unwrap();
+        let control = rove_model::alloc::AllocControl {
+            stop: asked.then(|| EvalId(Uuid::from_u128(9))),
+            no_shutdown_delay: asked,
+        };
+        world
+            .state
+            .put(&Key::AllocControl(node, alloc), &control)
+            .unwrap();
+        let eval = planned(&mut world, &job, |plan| {
+            plan.stops = vec![PlannedStop {
+                alloc_id: alloc,
+                node_id: node,
+                desired_status: DesiredStatus::Stop,
+                desired_description: String::new(),
+                follow_up_eval: None,
+            }];
+        });
+        let decision = decide(&LOOP, &world, &eval);
+        world.apply(&decision);
+        let found = world.state.alloc(alloc).unwrap();
+        assert_eq!(found.desired_status, DesiredStatus::Stop, "{what}");
+        assert_eq!(found.no_shutdown_delay, expected, "{what}");
+    }
+}
+
+#[test]
 fn a_plan_without_its_eval_is_removed() {
     let mut world = World::new();
     world.node(1);

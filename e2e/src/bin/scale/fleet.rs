@@ -8,7 +8,8 @@ use std::{
 };
 
 use rove_agent::{
-    Agent, AgentConfig, DRIVER_CHECKS, GarbagePolicy, LEASE_TTL, MemoryState, NodeSource, Storage,
+    Agent, AgentConfig, DRIVER_CHECKS, GarbagePolicy, LEASE_TTL, MAX_KILL_TIMEOUT, MemoryState,
+    NodeSource, Storage,
     clock::{Clock, SystemClock},
     drivers::mock::MockDriver,
     identity::Identity,
@@ -107,6 +108,7 @@ async fn start(number: u32, rpc: u16) -> Agent {
             dev: false,
             lease_ttl: LEASE_TTL,
             driver_checks: Some(DRIVER_CHECKS),
+            max_kill_timeout: MAX_KILL_TIMEOUT,
             garbage: GarbagePolicy::default(),
             seed: u64::from(number),
         },

@@ -34,6 +34,7 @@ pub(super) fn registration(version: u64) -> Registration {
         version,
         stop: false,
         purge: false,
+        no_shutdown_delay: false,
         eval: EvalRequest {
             id: EvalId(id(9)),
             triggered_by: TriggeredBy::JobRegister,
@@ -63,6 +64,7 @@ fn alloc(number: u8, node: u8, job: &str, eval: u8) -> Alloc {
         canary: false,
         previous_allocation: None,
         follow_up_eval: None,
+        no_shutdown_delay: false,
         reschedule_events: Vec::new(),
         metrics: AllocMetric {
             nodes_evaluated: 3,
@@ -455,7 +457,7 @@ fn event(keys: &Keys, write: &Write, at: Revision, create: impl Fn(&Key) -> Revi
         ),
         Write::Control(a, n) => (
             Key::AllocControl(NodeId(id(*n)), AllocId(id(*a))),
-            encode(&AllocControl { stop: None }).unwrap(),
+            encode(&AllocControl::default()).unwrap(),
         ),
         Write::Eval(e, j) => (
             Key::Eval(EvalId(id(*e))),
