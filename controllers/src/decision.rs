@@ -127,6 +127,14 @@ pub enum Require {
 }
 
 impl Require {
+    /// The key it is about.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Unchanged(key, _) | Self::Absent(key) => key,
+        }
+    }
+
     /// As a condition of a transaction.
     #[must_use]
     pub fn compare(&self, keys: &Keys) -> Compare {

@@ -25,7 +25,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::decision::{Commit, Object, Write};
+use crate::decision::{Commit, Object, Require, Write};
 
 /// The longest wait for an answer: etcd's own request timeout is 7 s.
 const CALL: Duration = Duration::from_secs(10);
@@ -36,7 +36,9 @@ const IN_FLIGHT: usize = 4;
 /// What a transaction takes on the wire beside its keys and values, for each step; generously.
 const OVERHEAD: usize = 64;
 
-/// What came of a commit. The revision is one at which what it did, and what stood against it, can be seen.
+/// What came of a commit. The revision is one at which what it did, and what stood against it, can be seen. It is that of
+/// a key of ours, not the store's: a store that others write to as well may be ahead of what the state will ever show.
+/// What was removed meanwhile has no revision to wait for.
 #[derive(Debug)]
 pub enum Outcome {
     /// All of it is written.
@@ -117,8 +119,15 @@ pub struct Committer {
 impl Committer {
     /// Commits one decision under `fence`.
     pub async fn commit(&self, fence: &Fence, mut commit: Commit, seed: u64) -> Outcome {
+        // What it rests on as well: of a plan that was applied and removed meanwhile the evaluation tells.
+        let about: Vec<Bytes> = commit
+            .writes()
+            .map(Write::key)
+            .chain(commit.requires.iter().map(Require::key))
+            .map(|key| self.keys.encode(key))
+            .collect();
         if let Err(error) = self.keep_metrics(&mut commit).await {
-            return self.after_failure(fence, error, seed).await;
+            return self.after_failure(&about, error, seed).await;
         }
         let common: Vec<Compare> = std::iter::once(fence.compare())
             .chain(
@@ -152,7 +161,7 @@ impl Committer {
                 }
             }
             if let Some(error) = failure {
-                return self.after_failure(fence, error, seed).await;
+                return self.after_failure(&about, error, seed).await;
             }
             if conflict {
                 return Outcome::Conflict(newest);
@@ -170,8 +179,18 @@ impl Committer {
             txn.compares.extend(write.compare);
             txn.then.push(write.op);
         }
+        txn.otherwise = txn
+            .compares
+            .iter()
+            .map(|compare| newest(compare.keys.clone()))
+            .collect();
         let response = call(self.store.txn(txn)).await?;
-        Ok((response.succeeded, response.revision))
+        let revision = if response.succeeded {
+            response.revision
+        } else {
+            newest_of(&response.responses)
+        };
+        Ok((response.succeeded, revision))
     }
 
     fn pack(&self, commit: &Commit, most: usize) -> Result<Stages, CommitError> {
@@ -240,7 +259,7 @@ impl Committer {
         Ok(Encoded {
             compare: write.compare(&self.keys),
             op,
-            bytes: value + 2 * key.len() + OVERHEAD,
+            bytes: value + 3 * key.len() + OVERHEAD,
         })
     }
 
@@ -281,9 +300,9 @@ impl Committer {
         Ok(())
     }
 
-    /// After an answer that was lost: reads until the store answers, so that a state at that revision shows whatever
-    /// was done.
-    async fn after_failure(&self, fence: &Fence, error: StoreError, seed: u64) -> Outcome {
+    /// After an answer that was lost: reads the keys it was about until the store answers, so that a state at the newest
+    /// of their revisions shows whatever was done.
+    async fn after_failure(&self, about: &[Bytes], error: StoreError, seed: u64) -> Outcome {
         if !matches!(
             error,
             StoreError::Unavailable(_) | StoreError::NoSpace | StoreError::Disk(_)
@@ -291,14 +310,24 @@ impl Committer {
             return Outcome::Refused(CommitError::Store(error));
         }
         warn!(%error, "a write got no answer, looking what came of it");
+        let revision = stream::iter(about.iter().cloned())
+            .map(|key| self.last_written(key, seed))
+            .buffer_unordered(IN_FLIGHT)
+            .fold(0, async |newest, revision| revision.max(newest))
+            .await;
+        Outcome::Unknown(revision)
+    }
+
+    /// When a key was last written; 0 when it isn't there. Asks until the store answers.
+    async fn last_written(&self, key: Bytes, seed: u64) -> Revision {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5), seed);
+        let request = RangeRequest {
+            keys_only: true,
+            ..RangeRequest::new(KeyRange::Key(key))
+        };
         loop {
-            let request = RangeRequest {
-                count_only: true,
-                ..RangeRequest::new(KeyRange::Key(fence.key.clone()))
-            };
-            match call(self.store.range(request)).await {
-                Ok(answer) => return Outcome::Unknown(answer.revision),
+            match call(self.store.range(request.clone())).await {
+                Ok(found) => return found.kvs.first().map_or(0, |kv| kv.mod_revision),
                 Err(error) => {
                     debug!(%error, "the store still gives no answer");
                     tokio::time::sleep(backoff.next_delay()).await;
@@ -306,6 +335,26 @@ impl Committer {
             }
         }
     }
+}
+
+/// Asks when keys were last written.
+fn newest(keys: KeyRange) -> Op {
+    Op::Range(RangeRequest {
+        keys_only: true,
+        ..RangeRequest::new(keys)
+    })
+}
+
+/// The newest revision of the keys that were found.
+fn newest_of(responses: &[OpResponse]) -> Revision {
+    responses
+        .iter()
+        .filter_map(|response| match response {
+            OpResponse::Range(found) => found.kvs.iter().map(|kv| kv.mod_revision).max(),
+            _ => None,
+        })
+        .max()
+        .unwrap_or_default()
 }
 
 #[derive(Deserialize)]
@@ -338,10 +387,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        decision::{Decision, Require},
-        loops::testing::World,
-    };
+    use crate::{decision::Decision, loops::testing::World};
 
     /// A store that holds what `world` does, at other revisions.
     async fn stored(world: &World) -> (Arc<MemoryStore>, State) {
@@ -483,6 +529,56 @@ mod tests {
         };
         let outcome = committer(store).commit(&fence(2), commit, 1).await;
         assert!(matches!(outcome, Outcome::Unknown(3)), "{outcome:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_others_write_to_the_store_is_not_waited_for() {
+        for (what, lost, expected) in [("a conflict", 0.0, 2), ("a lost answer", 1.0, 23)] {
+            let mut world = World::new();
+            let groups = placements(&mut world, 2);
+            let (memory, _) = stored(&world).await;
+            for _ in 0..20 {
+                let txn = Txn {
+                    then: vec![Op::put("/others/key", "x")],
+                    ..Txn::default()
+                };
+                memory.txn(txn).await.unwrap();
+            }
+            let faults = Faults {
+                lost_answer: lost,
+                ..Faults::default()
+            };
+            let store = Arc::new(FaultyStore::new(memory.clone(), 1, faults));
+            let fence = fence(if lost > 0.0 { 2 } else { 1 });
+            let commit = Commit {
+                groups,
+                ..Commit::default()
+            };
+            let outcome = committer(store).commit(&fence, commit, 1).await;
+            let (Outcome::Conflict(revision) | Outcome::Unknown(revision)) = outcome else {
+                panic!("{what}: {outcome:?}");
+            };
+            assert_eq!(revision, expected, "{what}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_was_written_beside_a_conflict_is_waited_for() {
+        let mut world = World::new();
+        let groups = placements(&mut world, 300);
+        let (store, _) = stored(&world).await;
+        let last = groups.last().unwrap()[0].key().clone();
+        let txn = Txn {
+            then: vec![Op::put(Keys::default().encode(&last), "x")],
+            ..Txn::default()
+        };
+        store.txn(txn).await.unwrap();
+        let commit = Commit {
+            groups,
+            ..Commit::default()
+        };
+        let outcome = committer(store.clone()).commit(&fence(2), commit, 1).await;
+        assert!(matches!(outcome, Outcome::Conflict(5)), "{outcome:?}");
     }
 
     #[tokio::test(start_paused = true)]
