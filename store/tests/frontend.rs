@@ -5,14 +5,19 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::StreamExt;
 use rove_model::ids::NodeId;
 use rove_store::embedded::{EmbeddedStore, Options};
+use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::frontend::FrontendConfig;
 use rove_store::keys::Keys;
 use rove_store::memory::MemoryStore;
-use rove_store::store::{Compare, KeyRange, LeaseId, Op, RangeRequest, Store, StoreError, Txn};
-use support::{Etcd, Served, etcdctl, is_there};
+use rove_store::store::{
+    Compare, KeyRange, LeaseId, Op, RangeRequest, Store, StoreError, Txn, WatchEvent, WatchRequest,
+};
+use support::{Etcd, Mute, Served, etcdctl, is_there};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -486,4 +491,40 @@ async fn transactions_of_a_node_are_checked_in_both_branches_and_never_nested() 
     // What is larger than any transaction isn't read to its end.
     let large = vec![0; 3 << 20];
     assert!(client.put(own, large, None).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_is_stuck_behind_a_living_connection_ends_and_an_idle_one_does_not() {
+    let store = Arc::new(MemoryStore::new());
+    let served = Served::open(Arc::clone(&store) as Arc<dyn Store>).await;
+    let mute = Mute::before(&served.endpoint).await;
+    let silence = Duration::from_millis(100);
+    let client = EtcdStore::new(EtcdConfig {
+        watch_silence: silence,
+        ..EtcdConfig::new(vec![mute.endpoint.clone(), served.endpoint.clone()])
+    })
+    .unwrap();
+    let request = |start| WatchRequest {
+        keys: KeyRange::prefix("a"),
+        start: Some(start),
+    };
+    let mut watch = client.watch(request(2)).await.unwrap();
+    // Silent for long, but it answers.
+    let idle = tokio::time::timeout(silence * 10, watch.next()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    put(&store, "a", "1").await;
+    assert!(matches!(watch.next().await, Some(Ok(_))));
+    mute.set(true);
+    put(&store, "a", "2").await;
+    let ended = watch.next().await;
+    assert!(
+        matches!(&ended, Some(Err(StoreError::Unavailable(why))) if why.contains("silent")),
+        "{ended:?}"
+    );
+    // It is opened again elsewhere, where it ended.
+    let mut watch = client.watch(request(3)).await.unwrap();
+    let Some(Ok(WatchEvent::Batch { revision, .. })) = watch.next().await else {
+        panic!("the other server answers");
+    };
+    assert_eq!(revision, 3);
 }

@@ -42,6 +42,9 @@ pub struct EtcdConfig {
     pub request_timeout: Duration,
     /// How long a connection may take to be made and to answer its probe.
     pub connect_timeout: Duration,
+    /// A watch that says nothing for so long is asked for its progress. After three times as long it has ended as
+    /// unavailable, to be opened again elsewhere.
+    pub watch_silence: Duration,
 }
 
 impl EtcdConfig {
@@ -54,6 +57,7 @@ impl EtcdConfig {
             user: None,
             request_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
+            watch_silence: Duration::from_secs(10),
         }
     }
 }
@@ -85,6 +89,7 @@ pub struct Tls {
 pub struct EtcdStore {
     connector: Connector,
     request_timeout: Duration,
+    watch_silence: Duration,
 }
 
 impl EtcdStore {
@@ -98,6 +103,7 @@ impl EtcdStore {
         }
         Ok(Self {
             request_timeout: config.request_timeout,
+            watch_silence: config.watch_silence,
             connector: Connector::new(config),
         })
     }
@@ -234,6 +240,7 @@ impl Store for EtcdStore {
             connection,
             request,
             self.request_timeout,
+            self.watch_silence,
         )
         .await
     }
