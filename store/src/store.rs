@@ -233,6 +233,17 @@ pub struct Txn {
     pub otherwise: Vec<Op>,
 }
 
+impl Txn {
+    /// Whether neither branch writes.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.then
+            .iter()
+            .chain(&self.otherwise)
+            .all(|op| matches!(op, Op::Range(_)))
+    }
+}
+
 /// The answer to one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpResponse {

@@ -528,3 +528,61 @@ async fn a_watch_that_is_stuck_behind_a_living_connection_ends_and_an_idle_one_d
     };
     assert_eq!(revision, 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_above_the_bound_is_refused_and_one_below_it_is_whole() {
+    let store = Arc::new(MemoryStore::new());
+    let value = "x".repeat(900_000);
+    for number in 0..80 {
+        // Above 64 MiB in two tables, each below.
+        let table = if number % 2 == 0 { "evals" } else { "plans" };
+        put(&store, &format!("/rove/{table}/{number:03}"), &value).await;
+    }
+    for number in 0..1_700 {
+        put(&store, &format!("/rove/jobs/{number:04}"), "small").await;
+    }
+    let config = FrontendConfig::new(Keys::default());
+    let served = Served::start(Arc::clone(&store) as Arc<dyn Store>, config).await;
+    let client = served.store();
+    let all = RangeRequest::new(KeyRange::prefix("/rove/"));
+    let refused = client.range(all.clone()).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Invalid(why)) if why.contains("--limit")),
+        "{:?}",
+        refused.map(|answer| answer.kvs.len())
+    );
+    let many = Txn {
+        then: vec![Op::Range(all.clone()); 2],
+        ..Txn::default()
+    };
+    assert!(client.txn(many).await.is_err());
+    let jobs = RangeRequest::new(KeyRange::prefix("/rove/jobs/"));
+    let answer = client.range(jobs.clone()).await.unwrap();
+    assert_eq!(
+        (answer.kvs.len(), answer.count, answer.more),
+        (1_700, 1_700, false)
+    );
+    let limited = RangeRequest {
+        limit: Some(1_200),
+        ..jobs
+    };
+    let answer = client.range(limited).await.unwrap();
+    assert_eq!(
+        (answer.kvs.len(), answer.count, answer.more),
+        (1_200, 1_700, true)
+    );
+    for (limit, expected) in [(3, 3), (41, 41), (1_740, 1_740), (5_000, 1_780)] {
+        let keys = RangeRequest {
+            keys_only: true,
+            limit: Some(limit),
+            ..all.clone()
+        };
+        let answer = client.range(keys).await.unwrap();
+        assert_eq!(answer.kvs.len(), expected, "{limit}");
+        assert_eq!(
+            (answer.count, answer.more),
+            (1_780, limit < 1_780),
+            "{limit}"
+        );
+    }
+}

@@ -41,8 +41,12 @@ async fn open_store(config: &AgentConfig, data_dir: &Path) -> Result<Arc<dyn Sto
     let etcd = &config.server.etcd;
     if etcd.endpoints.is_empty() {
         let folder = data_dir.join("server").join("store");
-        let opened =
-            tokio::task::spawn_blocking(move || EmbeddedStore::open(folder, Options::default()));
+        let options = Options {
+            quota_bytes: config.server.embedded_quota,
+            keys: Keys::new(&config.server.prefix),
+            ..Options::default()
+        };
+        let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(folder, options));
         return Ok(Arc::new(opened.await??));
     }
     let pem = |path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>> {

@@ -6,6 +6,8 @@
 //! and 40 bytes for each older version not compacted away yet.
 
 mod disk;
+mod quota;
+mod read;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -29,6 +31,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::engine::{Engine, check_range, check_txn, check_watch};
+use crate::keys::Keys;
 use crate::store::{
     Event, LeaseId, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
     WatchRequest, WatchStream,
@@ -42,9 +45,6 @@ const QUEUE: usize = 1_024;
 /// A call that the disk keeps longer than this fails as unavailable.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Reads of more values than this leave the async threads.
-const INLINE_VALUES: usize = 256;
-
 /// What recent events are kept in memory for watchers: revisions, and bytes.
 const RING_REVISIONS: usize = 1_024;
 const RING_BYTES: usize = 4 << 20;
@@ -54,8 +54,11 @@ const RING_BYTES: usize = 4 << 20;
 pub struct Options {
     /// Bytes of database pages kept in memory.
     pub cache_bytes: usize,
-    /// Bytes of data that the store takes before it refuses writes.
+    /// Bytes of data that the store takes before it refuses writes. Those that make room, and those without which no
+    /// server leads, are taken all the same.
     pub quota_bytes: u64,
+    /// By these keys it knows which writes are which.
+    pub keys: Keys,
     #[cfg(test)]
     pub(crate) room: Option<Arc<tests::Room>>,
 }
@@ -66,6 +69,7 @@ impl Default for Options {
             cache_bytes: 8 << 20,
             // etcd's default.
             quota_bytes: 2 << 30,
+            keys: Keys::default(),
             #[cfg(test)]
             room: None,
         }
@@ -216,6 +220,7 @@ impl EmbeddedStore {
             inbox,
             loaded.swept,
             options.quota_bytes,
+            options.keys,
         );
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -317,52 +322,14 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 impl Store for EmbeddedStore {
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
         check_range(&request)?;
-        let shared = &self.handle.shared;
-        let (listing, revision, rows) = {
-            // The rows are opened under the lock: compaction takes a version from the index before it takes its row.
-            let engine = shared.engine();
-            let revision = shared.durable();
-            let at = engine.readable(request.revision, revision)?;
-            let listing = engine.list(&request, at);
-            let rows = if request.keys_only || listing.found.is_empty() {
-                None
-            } else {
-                Some(shared.disk.read()?)
-            };
-            (listing, revision, rows)
-        };
-        let (more, count) = (listing.more, listing.count);
-        let many = listing.found.len() > INLINE_VALUES;
-        let fetch = move || -> Result<Vec<_>, StoreError> {
-            listing
-                .found
-                .into_iter()
-                .map(|found| {
-                    let value = match &rows {
-                        Some(rows) => rows.value(found.place)?,
-                        None => bytes::Bytes::new(),
-                    };
-                    Ok(found.with_value(value))
-                })
-                .collect()
-        };
-        let kvs = if many {
-            tokio::task::spawn_blocking(fetch)
-                .await
-                .map_err(|error| StoreError::Disk(error.to_string()))??
-        } else {
-            fetch()?
-        };
-        Ok(RangeResponse {
-            revision,
-            kvs,
-            more,
-            count,
-        })
+        read::range(&self.handle.shared, request).await
     }
 
     async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
         check_txn(&txn)?;
+        if txn.is_read() {
+            return read::txn(&self.handle.shared, txn).await;
+        }
         self.ask(|reply| Request::Txn(txn, reply)).await
     }
 
@@ -380,8 +347,12 @@ impl Store for EmbeddedStore {
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<i64, StoreError> {
-        let mut engine = self.handle.shared.engine_mut();
-        engine.leases.keep_alive(id, Instant::now())
+        let shared = &self.handle.shared;
+        if let Ok(mut engine) = shared.engine.try_write() {
+            return engine.leases.keep_alive(id, Instant::now());
+        }
+        let shared = Arc::clone(shared);
+        read::blocking(move || shared.engine_mut().leases.keep_alive(id, Instant::now())).await
     }
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
@@ -389,12 +360,13 @@ impl Store for EmbeddedStore {
     }
 
     async fn lease_time_to_live(&self, id: LeaseId) -> Result<(i64, i64), StoreError> {
-        let engine = self.handle.shared.engine();
-        engine.leases.time_to_live(id, Instant::now())
+        let shared = Arc::clone(&self.handle.shared);
+        read::blocking(move || shared.engine().leases.time_to_live(id, Instant::now())).await
     }
 
     async fn leases(&self) -> Result<Vec<LeaseId>, StoreError> {
-        Ok(self.handle.shared.engine().leases.ids())
+        let shared = Arc::clone(&self.handle.shared);
+        read::blocking(move || Ok(shared.engine().leases.ids())).await
     }
 
     async fn compact(&self, revision: Revision) -> Result<(), StoreError> {

@@ -223,12 +223,19 @@ impl Store for EtcdStore {
                 Op::Range(_) | Op::Delete(_) => None,
             }),
         };
-        let txn = convert::txn(&txn);
-        let answer = self
-            .write(context, |mut connection| async move {
+        let answer = if txn.is_read() {
+            self.read(context, |mut connection| {
+                let txn = convert::txn(&txn);
+                async move { connection.kv.txn(txn).await }
+            })
+            .await?
+        } else {
+            let txn = convert::txn(&txn);
+            self.write(context, |mut connection| async move {
                 connection.kv.txn(txn).await
             })
-            .await?;
+            .await?
+        };
         convert::txn_response(answer.0)
     }
 
