@@ -12,6 +12,8 @@ use rove_model::ids::Revision;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
+use redb::WriteTransaction;
+
 use super::disk::{Tables, failed};
 use super::{RING_REVISIONS, Shared, quota};
 use crate::engine::Rows as _;
@@ -30,6 +32,9 @@ const RELIEVE_EVERY: Duration = Duration::from_secs(1);
 
 /// A failed disk is tried again no sooner than this.
 const REOPEN_AFTER: Duration = Duration::from_millis(200);
+
+/// A commit that takes longer than this is worth a word: everything waits for it.
+const SLOW: Duration = Duration::from_secs(1);
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -93,6 +98,19 @@ impl Group {
             self.events.push((revision, events));
         }
     }
+}
+
+fn commit(write: WriteTransaction) -> Result<(), StoreError> {
+    let began = Instant::now();
+    let committed = write.commit().map_err(failed);
+    let took = began.elapsed();
+    if took > SLOW {
+        tracing::warn!(
+            ?took,
+            "the disk under the store is slow: a commit took above {SLOW:?}"
+        );
+    }
+    committed
 }
 
 /// Whether an error is the disk's, after which the index can't be trusted.
@@ -280,7 +298,7 @@ impl Writer {
         tables.mark("revision", revision)?;
         let (added, removed) = (tables.added, tables.removed);
         drop(tables);
-        write.commit().map_err(failed)?;
+        commit(write)?;
         self.account(added, removed);
         Ok(())
     }
@@ -446,7 +464,7 @@ impl Writer {
         tables.mark("compacted", upto)?;
         drop(tables);
         self.shared.engine_mut().mark_compacted(upto);
-        write.commit().map_err(failed)
+        commit(write)
     }
 
     fn sweeping(&self) -> bool {
@@ -477,7 +495,7 @@ impl Writer {
         tables.mark("swept", next)?;
         let (added, removed) = (tables.added, tables.removed);
         drop(tables);
-        write.commit().map_err(failed)?;
+        commit(write)?;
         self.account(added, removed);
         self.swept = next;
         Ok(())
