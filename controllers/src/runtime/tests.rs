@@ -74,6 +74,7 @@ async fn a_clock_moved_by_an_hour_either_way_holds_nothing_up() {
         resume: None,
         revoke_on_stop: true,
         seed: 1,
+        recovery: Default::default(),
     };
     let keeper = LeaseKeeper::start(store.clone(), lease, &cancel);
     let election = Election {

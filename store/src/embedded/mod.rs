@@ -14,8 +14,9 @@ mod watch;
 mod writer;
 
 use std::collections::VecDeque;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
@@ -204,7 +205,12 @@ impl EmbeddedStore {
             path: dir.to_owned(),
             source,
         };
-        let disk = Disk::new(dir.join("store.redb"), &options);
+        let path = dir.join("store.redb");
+        private_file(&path).map_err(|source| OpenError::Folder {
+            path: path.clone(),
+            source,
+        })?;
+        let disk = Disk::new(path, &options);
         let loaded = disk.open().map_err(content)?;
         let shared = Arc::new(Shared {
             durable: tokio::sync::watch::Sender::new(loaded.engine.revision()),
@@ -278,21 +284,41 @@ impl Drop for Handle {
     }
 }
 
+/// Makes a folder that nobody but its owner enters: what is stored are jobs with their environment, and secrets' hashes.
+/// One that is there is closed to others.
+///
+/// # Errors
+/// When it can't be made, or is another's.
+pub fn make_private(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    std::fs::set_permissions(dir, Permissions::from_mode(0o700))
+}
+
+/// Opens a file for its owner alone, making it if it isn't there.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
 /// One process per folder: the lock ends with the process, however it ends.
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let folder = |path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::Folder { path, source }
     };
-    std::fs::create_dir_all(dir).map_err(folder(dir))?;
+    make_private(dir).map_err(folder(dir))?;
     let path = dir.join("lock");
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(folder(&path))?;
+    let mut file = private_file(&path).map_err(folder(&path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -383,6 +409,7 @@ impl Store for EmbeddedStore {
             db_size: shared.disk.file_size(),
             db_size_in_use: shared.in_use.load(Ordering::Relaxed),
             quota: Some(self.handle.quota),
+            quota_counts_use: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             store_id: shared.disk.id(),
         })

@@ -12,6 +12,7 @@ use rove_model::ids::{JobKey, JobUid, VersionKey};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::backoff::Recovery;
 use crate::election::Election;
 use crate::keys::{Key, Keys};
 use crate::lease_keeper::{LeaseConfig, LeaseKeeper};
@@ -164,6 +165,23 @@ async fn what_was_written_is_there_when_it_is_opened_again() {
     let store = open(dir.path());
     assert!(store.leases().await.unwrap().is_empty());
     assert_eq!(get(&store, "leased").await, None);
+}
+
+#[tokio::test]
+async fn nobody_but_its_owner_reads_it_though_others_once_could() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for _ in 0..2 {
+        drop(open(&folder));
+        assert_eq!(mode(&folder), 0o700);
+        for file in ["store.redb", "lock"] {
+            let path = folder.join(file);
+            assert_eq!(mode(&path), 0o600, "{file}");
+            std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        }
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -357,6 +375,7 @@ async fn a_store_that_was_opened_full_still_elects_collects_and_takes_jobs_again
             resume: None,
             revoke_on_stop: true,
             seed: 1,
+            recovery: Recovery::default(),
         },
         &CancellationToken::new(),
     );
