@@ -9,7 +9,7 @@ use std::{
 };
 
 use rove_model::node::Node;
-use rove_store::{keys::Keys, store::Store};
+use rove_store::{backoff::Recovery, keys::Keys, store::Store};
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, watch},
@@ -216,6 +216,7 @@ impl Agent {
         let newest_seen = saved.iter().map(|saved| saved.revision).max().unwrap_or(0);
         manager.recover(saved);
         let (changes, desired) = mpsc::channel(CHANGES);
+        let recovery = Recovery::default();
         let parts = Parts {
             sync: Sync {
                 store: Arc::clone(&store),
@@ -225,6 +226,7 @@ impl Agent {
                 out: changes,
                 newest_seen,
                 seed,
+                recovery: recovery.clone(),
             },
             registration: Registration {
                 store: Arc::clone(&store),
@@ -234,6 +236,7 @@ impl Agent {
                 lease_ttl,
                 revoke_on_stop: dev,
                 seed,
+                recovery: recovery.clone(),
             },
             writer: Writer {
                 store,
@@ -241,6 +244,7 @@ impl Agent {
                 node: identity.node_id,
                 board,
                 seed,
+                recovery: recovery.clone(),
             },
             checks: DriverChecks {
                 every: driver_checks,

@@ -9,6 +9,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rove_model::{
@@ -24,6 +25,9 @@ use crate::{
 
 /// Larger than any state file: a specification is at most half a MiB in the store.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
+
+/// A save that takes longer than this is worth a word: the alloc waits for it.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Why local state could not be read or written.
 #[derive(Debug, Error)]
@@ -86,7 +90,21 @@ impl LocalState {
             }
             Self::Directory(directory) => {
                 let directory = directory.clone();
-                blocking(move || write(&directory, alloc, &bytes)).await
+                blocking(move || {
+                    let began = Instant::now();
+                    let written = write(&directory, alloc, &bytes);
+                    let took = began.elapsed();
+                    if took > SLOW {
+                        tracing::warn!(
+                            %alloc,
+                            ?took,
+                            directory = %directory.display(),
+                            "the disk is slow: saving an alloc's state took above {SLOW:?}"
+                        );
+                    }
+                    written
+                })
+                .await
             }
         }
     }

@@ -1,8 +1,10 @@
 //! The delay before a failed call is tried again: doubles up to a limit, with jitter, and starts over on success.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio::sync::Notify;
 
 /// Delays that double from one failure to the next.
 #[derive(Debug)]
@@ -45,6 +47,26 @@ impl Backoff {
     }
 }
 
+/// Between several who try the same thing again, each with delays of its own: when it goes well for one, the others
+/// try at once. Clones are of one circle.
+#[derive(Clone, Debug, Default)]
+pub struct Recovery(Arc<Notify>);
+
+impl Recovery {
+    /// It went well again, after a failure: whoever pauses now goes on.
+    pub fn tell(&self) {
+        self.0.notify_waiters();
+    }
+
+    /// Waits for `delay`, or until it went well for another.
+    pub async fn pause(&self, delay: Duration) {
+        tokio::select! {
+            () = self.0.notified() => {}
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +87,22 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next_delay() <= first);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_goes_well_wakes_the_others_and_nobody_else_is_hurried() {
+        let recovery = Recovery::default();
+        recovery.tell();
+        let began = tokio::time::Instant::now();
+        recovery.pause(Duration::from_secs(5)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(5));
+        let pauses = [(); 3].map(|()| recovery.pause(Duration::from_secs(5)));
+        let tell = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            recovery.tell();
+        };
+        tokio::join!(futures::future::join_all(pauses), tell);
+        assert_eq!(began.elapsed(), Duration::from_secs(6));
     }
 
     #[test]

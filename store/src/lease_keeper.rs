@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{debug, info, warn};
 
 use crate::{
-    backoff::Backoff,
+    backoff::{Backoff, Recovery},
     store::{LeaseId, Store, StoreError},
 };
 
@@ -25,6 +25,8 @@ pub struct LeaseConfig {
     pub revoke_on_stop: bool,
     /// Seed of the jitter.
     pub seed: u64,
+    /// Told when the store answers again.
+    pub recovery: Recovery,
 }
 
 /// A lease that is kept alive by a task of its own. Dropped, the task ends and the lease runs out by itself.
@@ -96,6 +98,9 @@ pub async fn keep(
         };
         let pause = match step {
             Step::Held(id, granted) => {
+                if backoff.failures() > 0 {
+                    config.recovery.tell();
+                }
                 backoff.reset();
                 if held != Some(id) {
                     info!(lease = id.0, ttl = granted, "lease held");
@@ -181,6 +186,7 @@ mod tests {
             resume: None,
             revoke_on_stop: true,
             seed: 1,
+            recovery: Recovery::default(),
         }
     }
 
@@ -241,6 +247,7 @@ mod tests {
             ttl: 600,
             ..config()
         };
+        let recovery = keep.recovery.clone();
         let keeper = LeaseKeeper::start(Arc::new(store.clone()), keep, &CancellationToken::new());
         let id = held(&keeper).await;
         let mut lease = keeper.lease();
@@ -251,6 +258,8 @@ mod tests {
         });
         tokio::time::sleep(Duration::from_secs(500)).await;
         store.set_faults(Faults::default());
+        // Others that wait for the store are told that it answers.
+        recovery.pause(Duration::MAX).await;
         tokio::time::sleep(Duration::from_secs(500)).await;
         assert!(!lease.has_changed().unwrap());
         assert_eq!(memory.leases().await.unwrap(), [id]);

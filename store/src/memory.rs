@@ -317,6 +317,7 @@ impl Store for MemoryStore {
     async fn status(&self) -> Result<StoreStatus, StoreError> {
         let state = self.state();
         Ok(StoreStatus {
+            quota_counts_use: true,
             revision: state.engine.revision(),
             db_size: state.bytes,
             db_size_in_use: state.bytes,

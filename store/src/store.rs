@@ -233,6 +233,17 @@ pub struct Txn {
     pub otherwise: Vec<Op>,
 }
 
+impl Txn {
+    /// Whether neither branch writes.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.then
+            .iter()
+            .chain(&self.otherwise)
+            .all(|op| matches!(op, Op::Range(_)))
+    }
+}
+
 /// The answer to one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpResponse {
@@ -336,11 +347,25 @@ pub struct StoreStatus {
     pub db_size_in_use: u64,
     /// Bytes it may take; `None` when unknown or without limit.
     pub quota: Option<u64>,
+    /// The quota counts the bytes in use rather than those on disk.
+    pub quota_counts_use: bool,
     /// The store's version, as `3.4.23`.
     pub version: String,
     /// Which store this is: another one stands behind the same address when it was restored or replaced. 0 when
     /// unknown.
     pub store_id: u64,
+}
+
+impl StoreStatus {
+    /// Bytes that count against the quota.
+    #[must_use]
+    pub fn counted(&self) -> u64 {
+        if self.quota_counts_use {
+            self.db_size_in_use
+        } else {
+            self.db_size
+        }
+    }
 }
 
 /// Why the store did not do what was asked.

@@ -5,14 +5,19 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::StreamExt;
 use rove_model::ids::NodeId;
 use rove_store::embedded::{EmbeddedStore, Options};
+use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::frontend::FrontendConfig;
 use rove_store::keys::Keys;
 use rove_store::memory::MemoryStore;
-use rove_store::store::{Compare, KeyRange, LeaseId, Op, RangeRequest, Store, StoreError, Txn};
-use support::{Etcd, Served, etcdctl, is_there};
+use rove_store::store::{
+    Compare, KeyRange, LeaseId, Op, RangeRequest, Store, StoreError, Txn, WatchEvent, WatchRequest,
+};
+use support::{Etcd, Mute, Served, etcdctl, is_there};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -486,4 +491,98 @@ async fn transactions_of_a_node_are_checked_in_both_branches_and_never_nested() 
     // What is larger than any transaction isn't read to its end.
     let large = vec![0; 3 << 20];
     assert!(client.put(own, large, None).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_is_stuck_behind_a_living_connection_ends_and_an_idle_one_does_not() {
+    let store = Arc::new(MemoryStore::new());
+    let served = Served::open(Arc::clone(&store) as Arc<dyn Store>).await;
+    let mute = Mute::before(&served.endpoint).await;
+    let silence = Duration::from_millis(100);
+    let client = EtcdStore::new(EtcdConfig {
+        watch_silence: silence,
+        ..EtcdConfig::new(vec![mute.endpoint.clone(), served.endpoint.clone()])
+    })
+    .unwrap();
+    let request = |start| WatchRequest {
+        keys: KeyRange::prefix("a"),
+        start: Some(start),
+    };
+    let mut watch = client.watch(request(2)).await.unwrap();
+    // Silent for long, but it answers.
+    let idle = tokio::time::timeout(silence * 10, watch.next()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    put(&store, "a", "1").await;
+    assert!(matches!(watch.next().await, Some(Ok(_))));
+    mute.set(true);
+    put(&store, "a", "2").await;
+    let ended = watch.next().await;
+    assert!(
+        matches!(&ended, Some(Err(StoreError::Unavailable(why))) if why.contains("silent")),
+        "{ended:?}"
+    );
+    // It is opened again elsewhere, where it ended.
+    let mut watch = client.watch(request(3)).await.unwrap();
+    let Some(Ok(WatchEvent::Batch { revision, .. })) = watch.next().await else {
+        panic!("the other server answers");
+    };
+    assert_eq!(revision, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_above_the_bound_is_refused_and_one_below_it_is_whole() {
+    let store = Arc::new(MemoryStore::new());
+    let value = "x".repeat(900_000);
+    for number in 0..80 {
+        // Above 64 MiB in two tables, each below.
+        let table = if number % 2 == 0 { "evals" } else { "plans" };
+        put(&store, &format!("/rove/{table}/{number:03}"), &value).await;
+    }
+    for number in 0..1_700 {
+        put(&store, &format!("/rove/jobs/{number:04}"), "small").await;
+    }
+    let config = FrontendConfig::new(Keys::default());
+    let served = Served::start(Arc::clone(&store) as Arc<dyn Store>, config).await;
+    let client = served.store();
+    let all = RangeRequest::new(KeyRange::prefix("/rove/"));
+    let refused = client.range(all.clone()).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Invalid(why)) if why.contains("--limit")),
+        "{:?}",
+        refused.map(|answer| answer.kvs.len())
+    );
+    let many = Txn {
+        then: vec![Op::Range(all.clone()); 2],
+        ..Txn::default()
+    };
+    assert!(client.txn(many).await.is_err());
+    let jobs = RangeRequest::new(KeyRange::prefix("/rove/jobs/"));
+    let answer = client.range(jobs.clone()).await.unwrap();
+    assert_eq!(
+        (answer.kvs.len(), answer.count, answer.more),
+        (1_700, 1_700, false)
+    );
+    let limited = RangeRequest {
+        limit: Some(1_200),
+        ..jobs
+    };
+    let answer = client.range(limited).await.unwrap();
+    assert_eq!(
+        (answer.kvs.len(), answer.count, answer.more),
+        (1_200, 1_700, true)
+    );
+    for (limit, expected) in [(3, 3), (41, 41), (1_740, 1_740), (5_000, 1_780)] {
+        let keys = RangeRequest {
+            keys_only: true,
+            limit: Some(limit),
+            ..all.clone()
+        };
+        let answer = client.range(keys).await.unwrap();
+        assert_eq!(answer.kvs.len(), expected, "{limit}");
+        assert_eq!(
+            (answer.count, answer.more),
+            (1_780, limit < 1_780),
+            "{limit}"
+        );
+    }
 }

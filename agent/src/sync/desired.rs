@@ -17,7 +17,7 @@ use rove_model::{
     ids::{AllocId, NodeId, Revision},
 };
 use rove_store::{
-    backoff::Backoff,
+    backoff::{Backoff, Recovery},
     keys::{Key, Keys},
     store::{
         Event, KeyRange, KeyValue, RangeRequest, RangeResponse, Store, StoreError, WatchEvent,
@@ -30,6 +30,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::LONGEST_PAUSE;
 use crate::{board::Board, context::CALL};
 
 /// Changes that may wait for the manager; the watch waits when it is full.
@@ -76,6 +77,8 @@ pub(crate) struct Sync {
     /// The newest revision that was seen, in an earlier life of the agent too.
     pub newest_seen: Revision,
     pub seed: u64,
+    /// Shared with whoever else waits for the store here.
+    pub recovery: Recovery,
 }
 
 /// Why the feed has to take another step.
@@ -95,11 +98,7 @@ impl Sync {
     }
 
     async fn follow(self) {
-        let mut backoff = Backoff::new(
-            Duration::from_millis(100),
-            Duration::from_secs(10),
-            self.seed,
-        );
+        let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE, self.seed);
         let mut position = Position::Empty;
         let mut newest_seen = self.newest_seen;
         let mut behind = 0;
@@ -124,7 +123,7 @@ impl Sync {
                         list_again_at = is_behind.then(|| Instant::now() + BEHIND_EVERY);
                         newest_seen = newest_seen.max(listed.revision);
                         position = Position::At(listed.revision);
-                        backoff.reset();
+                        self.succeeded(&mut backoff);
                         let change = Desired::Listed {
                             allocs: listed.allocs,
                             present: (!is_behind).then_some(listed.present),
@@ -137,9 +136,11 @@ impl Sync {
                     Err(error) => Err(error),
                 },
                 Position::At(revision) => {
+                    let began = Instant::now();
                     let (at, step) = self.watch(revision, list_again_at).await;
-                    if at > revision {
-                        backoff.reset();
+                    // One that lived went well, though nothing may have changed meanwhile.
+                    if at > revision || began.elapsed() > 2 * CALL {
+                        self.succeeded(&mut backoff);
                     }
                     newest_seen = newest_seen.max(at);
                     position = Position::At(at);
@@ -157,10 +158,17 @@ impl Sync {
                     if backoff.failures() == 0 {
                         tracing::warn!(%error, "can't follow what is wanted of this node, trying again");
                     }
-                    sleep(backoff.next_delay()).await;
+                    self.recovery.pause(backoff.next_delay()).await;
                 }
             }
         }
+    }
+
+    fn succeeded(&self, backoff: &mut Backoff) {
+        if backoff.failures() > 0 {
+            self.recovery.tell();
+        }
+        backoff.reset();
     }
 
     async fn list(&self) -> Result<Listed, StoreError> {
@@ -344,4 +352,50 @@ fn decode<T: serde::de::DeserializeOwned>(kv: &KeyValue) -> Option<T> {
             tracing::error!(key = %String::from_utf8_lossy(&kv.key), %error, "a stored value can't be read and is skipped");
         })
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rove_store::{
+        faults::{Faults, FaultyStore},
+        memory::MemoryStore,
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_outage_the_list_comes_as_soon_as_the_lease_is_back() {
+        let store = FaultyStore::new(
+            Arc::new(MemoryStore::new()),
+            1,
+            Faults {
+                unavailable: 1.0,
+                ..Faults::default()
+            },
+        );
+        let (out, mut desired) = mpsc::channel(CHANGES);
+        let recovery = Recovery::default();
+        let sync = Sync {
+            store: Arc::new(store.clone()),
+            keys: Keys::default(),
+            node: NodeId::from_random([1; 16]),
+            board: Arc::default(),
+            out,
+            newest_seen: 0,
+            seed: 1,
+            recovery: recovery.clone(),
+        };
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(sync.run(cancel.clone()));
+        sleep(Duration::from_secs(600)).await;
+        assert!(desired.is_empty());
+        store.set_faults(Faults::default());
+        let back = Instant::now();
+        recovery.tell();
+        let listed = desired.recv().await;
+        assert!(matches!(listed, Some(Desired::Listed { .. })), "{listed:?}");
+        assert_eq!(back.elapsed(), Duration::ZERO);
+        cancel.cancel();
+        assert!(task.await.is_ok());
+    }
 }

@@ -10,7 +10,7 @@ use rove_model::{
     node::{Node, NodeAlive},
 };
 use rove_store::{
-    backoff::Backoff,
+    backoff::{Backoff, Recovery},
     keys::{Key, Keys},
     lease_keeper::{LeaseConfig, LeaseKeeper},
     store::{
@@ -24,6 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::LONGEST_PAUSE;
 use crate::{context::CALL, shared::Shared};
 
 /// How often it is made sure that both keys are there, though nothing hints at a loss.
@@ -38,6 +39,8 @@ pub(crate) struct Registration {
     pub lease_ttl: i64,
     pub revoke_on_stop: bool,
     pub seed: u64,
+    /// Shared with whoever else waits for the store here.
+    pub recovery: Recovery,
 }
 
 #[derive(Debug, Error)]
@@ -60,6 +63,7 @@ impl Registration {
             resume: None,
             revoke_on_stop: self.revoke_on_stop,
             seed: self.seed,
+            recovery: self.recovery.clone(),
         };
         let keeper = LeaseKeeper::start(Arc::clone(&self.store), config, &keep);
         let lease = keeper.lease();
@@ -69,11 +73,7 @@ impl Registration {
     }
 
     async fn keep(&mut self, mut lease: watch::Receiver<Option<LeaseId>>) {
-        let mut backoff = Backoff::new(
-            Duration::from_millis(100),
-            Duration::from_secs(10),
-            self.seed,
-        );
+        let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE, self.seed);
         let mut since: Option<(LeaseId, UnixNanos)> = None;
         loop {
             let held = *lease.borrow_and_update();
@@ -92,6 +92,9 @@ impl Registration {
             since = Some((held, began));
             match self.register(&node, held, began).await {
                 Ok(()) => {
+                    if backoff.failures() > 0 {
+                        self.recovery.tell();
+                    }
                     backoff.reset();
                     self.shared.set_connected(true);
                     tokio::select! {
@@ -111,7 +114,7 @@ impl Registration {
                     }
                     tokio::select! {
                         biased;
-                        () = sleep(backoff.next_delay()) => {}
+                        () = self.recovery.pause(backoff.next_delay()) => {}
                         changed = lease.changed() => if changed.is_err() {
                             return;
                         },

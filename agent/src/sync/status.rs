@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use rove_model::{alloc::ClientStatus, encoding, ids::NodeId};
 use rove_store::{
-    backoff::Backoff,
+    backoff::{Backoff, Recovery},
     keys::{Key, Keys},
     store::{
         Compare, CompareOp, CompareTarget, KeyRange, MAX_TXN_BYTES, MAX_TXN_OPS, Op, OpResponse,
@@ -16,6 +16,7 @@ use rove_store::{
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::LONGEST_PAUSE;
 use crate::{
     board::{Board, Pending},
     context::CALL,
@@ -40,6 +41,8 @@ pub(crate) struct Writer {
     pub node: NodeId,
     pub board: Arc<Board>,
     pub seed: u64,
+    /// Shared with whoever else waits for the store here.
+    pub recovery: Recovery,
 }
 
 /// When the next transaction may go: `BURST` at once, in the long run one per `INTERVAL`.
@@ -97,7 +100,7 @@ impl Writer {
     }
 
     async fn write_all(&self) {
-        let mut backoff = Backoff::new(INTERVAL, Duration::from_secs(10), self.seed);
+        let mut backoff = Backoff::new(INTERVAL, LONGEST_PAUSE, self.seed);
         let mut pace = Pace::new(Instant::now());
         let mut held_since: Option<Instant> = None;
         loop {
@@ -125,12 +128,17 @@ impl Writer {
             pace.goes(Instant::now());
             held_since = None;
             match self.commit(batch).await {
-                Ok(()) => backoff.reset(),
+                Ok(()) => {
+                    if backoff.failures() > 0 {
+                        self.recovery.tell();
+                    }
+                    backoff.reset();
+                }
                 Err(error) => {
                     if backoff.failures() == 0 {
                         tracing::warn!(%error, "can't write the allocs' statuses, trying again");
                     }
-                    sleep(backoff.next_delay()).await;
+                    self.recovery.pause(backoff.next_delay()).await;
                 }
             }
         }

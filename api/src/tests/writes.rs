@@ -538,22 +538,32 @@ mod full {
 
 #[tokio::test]
 async fn new_jobs_are_refused_while_the_store_is_nearly_full() {
-    for (size, quota, refused) in [
-        (79, Some(100), false),
-        (80, Some(100), true),
-        (200, Some(100), true),
-        (u64::MAX, None, false),
-        (1, Some(0), false),
+    for (size, in_use, quota, counts_use, refused) in [
+        (79, 0, Some(100), false, false),
+        (80, 0, Some(100), false, true),
+        (200, 0, Some(100), false, true),
+        (u64::MAX, 0, None, false, false),
+        (1, 0, Some(0), false, false),
+        // A file that has grown and does not shrink.
+        (200, 79, Some(100), true, false),
+        (200, 80, Some(100), true, true),
     ] {
         let store = Full(StoreStatus {
             db_size: size,
+            db_size_in_use: in_use,
             quota,
+            quota_counts_use: counts_use,
             ..StoreStatus::default()
         });
         let verdict = Quota::default().check(&store as &dyn Store).await;
         assert_eq!(verdict.is_err(), refused, "{size} of {quota:?}");
         if let Err(error) = verdict {
-            assert!(error.to_string().contains("quota"), "{error}");
+            let way_out = if counts_use {
+                "server.embedded.quota"
+            } else {
+                "--quota-backend-bytes"
+            };
+            assert!(error.to_string().contains(way_out), "{error}");
         }
     }
 }

@@ -10,7 +10,8 @@ use rove_controllers::{
 use rove_model::{ids::UnixNanos, server::Server};
 use rove_store::{
     Store,
-    embedded::{EmbeddedStore, Options},
+    backoff::Recovery,
+    embedded::{self, EmbeddedStore, Options},
     etcd::{EtcdConfig, EtcdStore, Tls},
     frontend::{self, FrontendConfig},
     keys::Keys,
@@ -40,9 +41,16 @@ pub struct ServerPart {
 async fn open_store(config: &AgentConfig, data_dir: &Path) -> Result<Arc<dyn Store>> {
     let etcd = &config.server.etcd;
     if etcd.endpoints.is_empty() {
-        let folder = data_dir.join("server").join("store");
-        let opened =
-            tokio::task::spawn_blocking(move || EmbeddedStore::open(folder, Options::default()));
+        let folder = data_dir.join("server");
+        embedded::make_private(&folder)
+            .with_context(|| format!("can't use {} for the server", folder.display()))?;
+        let folder = folder.join("store");
+        let options = Options {
+            quota_bytes: config.server.embedded_quota,
+            keys: Keys::new(&config.server.prefix),
+            ..Options::default()
+        };
+        let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(folder, options));
         return Ok(Arc::new(opened.await??));
     }
     let pem = |path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>> {
@@ -119,6 +127,7 @@ impl ServerPart {
                 resume: None,
                 revoke_on_stop: true,
                 seed: rand::random(),
+                recovery: Recovery::default(),
             },
             cancel,
         );

@@ -82,6 +82,7 @@ impl Led {
         let lease = LeaseConfig {
             ttl: 10,
             resume: None,
+            recovery: Default::default(),
             revoke_on_stop: true,
             seed: 1,
         };

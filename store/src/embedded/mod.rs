@@ -6,14 +6,17 @@
 //! and 40 bytes for each older version not compacted away yet.
 
 mod disk;
+mod quota;
+mod read;
 #[cfg(test)]
 mod tests;
 mod watch;
 mod writer;
 
 use std::collections::VecDeque;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
@@ -29,6 +32,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::engine::{Engine, check_range, check_txn, check_watch};
+use crate::keys::Keys;
 use crate::store::{
     Event, LeaseId, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
     WatchRequest, WatchStream,
@@ -42,9 +46,6 @@ const QUEUE: usize = 1_024;
 /// A call that the disk keeps longer than this fails as unavailable.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Reads of more values than this leave the async threads.
-const INLINE_VALUES: usize = 256;
-
 /// What recent events are kept in memory for watchers: revisions, and bytes.
 const RING_REVISIONS: usize = 1_024;
 const RING_BYTES: usize = 4 << 20;
@@ -54,8 +55,11 @@ const RING_BYTES: usize = 4 << 20;
 pub struct Options {
     /// Bytes of database pages kept in memory.
     pub cache_bytes: usize,
-    /// Bytes of data that the store takes before it refuses writes.
+    /// Bytes of data that the store takes before it refuses writes. Those that make room, and those without which no
+    /// server leads, are taken all the same.
     pub quota_bytes: u64,
+    /// By these keys it knows which writes are which.
+    pub keys: Keys,
     #[cfg(test)]
     pub(crate) room: Option<Arc<tests::Room>>,
 }
@@ -66,6 +70,7 @@ impl Default for Options {
             cache_bytes: 8 << 20,
             // etcd's default.
             quota_bytes: 2 << 30,
+            keys: Keys::default(),
             #[cfg(test)]
             room: None,
         }
@@ -200,7 +205,12 @@ impl EmbeddedStore {
             path: dir.to_owned(),
             source,
         };
-        let disk = Disk::new(dir.join("store.redb"), &options);
+        let path = dir.join("store.redb");
+        private_file(&path).map_err(|source| OpenError::Folder {
+            path: path.clone(),
+            source,
+        })?;
+        let disk = Disk::new(path, &options);
         let loaded = disk.open().map_err(content)?;
         let shared = Arc::new(Shared {
             durable: tokio::sync::watch::Sender::new(loaded.engine.revision()),
@@ -216,6 +226,7 @@ impl EmbeddedStore {
             inbox,
             loaded.swept,
             options.quota_bytes,
+            options.keys,
         );
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -273,21 +284,41 @@ impl Drop for Handle {
     }
 }
 
+/// Makes a folder that nobody but its owner enters: what is stored are jobs with their environment, and secrets' hashes.
+/// One that is there is closed to others.
+///
+/// # Errors
+/// When it can't be made, or is another's.
+pub fn make_private(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    std::fs::set_permissions(dir, Permissions::from_mode(0o700))
+}
+
+/// Opens a file for its owner alone, making it if it isn't there.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
 /// One process per folder: the lock ends with the process, however it ends.
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let folder = |path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::Folder { path, source }
     };
-    std::fs::create_dir_all(dir).map_err(folder(dir))?;
+    make_private(dir).map_err(folder(dir))?;
     let path = dir.join("lock");
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(folder(&path))?;
+    let mut file = private_file(&path).map_err(folder(&path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -317,52 +348,14 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 impl Store for EmbeddedStore {
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
         check_range(&request)?;
-        let shared = &self.handle.shared;
-        let (listing, revision, rows) = {
-            // The rows are opened under the lock: compaction takes a version from the index before it takes its row.
-            let engine = shared.engine();
-            let revision = shared.durable();
-            let at = engine.readable(request.revision, revision)?;
-            let listing = engine.list(&request, at);
-            let rows = if request.keys_only || listing.found.is_empty() {
-                None
-            } else {
-                Some(shared.disk.read()?)
-            };
-            (listing, revision, rows)
-        };
-        let (more, count) = (listing.more, listing.count);
-        let many = listing.found.len() > INLINE_VALUES;
-        let fetch = move || -> Result<Vec<_>, StoreError> {
-            listing
-                .found
-                .into_iter()
-                .map(|found| {
-                    let value = match &rows {
-                        Some(rows) => rows.value(found.place)?,
-                        None => bytes::Bytes::new(),
-                    };
-                    Ok(found.with_value(value))
-                })
-                .collect()
-        };
-        let kvs = if many {
-            tokio::task::spawn_blocking(fetch)
-                .await
-                .map_err(|error| StoreError::Disk(error.to_string()))??
-        } else {
-            fetch()?
-        };
-        Ok(RangeResponse {
-            revision,
-            kvs,
-            more,
-            count,
-        })
+        read::range(&self.handle.shared, request).await
     }
 
     async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
         check_txn(&txn)?;
+        if txn.is_read() {
+            return read::txn(&self.handle.shared, txn).await;
+        }
         self.ask(|reply| Request::Txn(txn, reply)).await
     }
 
@@ -380,8 +373,12 @@ impl Store for EmbeddedStore {
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<i64, StoreError> {
-        let mut engine = self.handle.shared.engine_mut();
-        engine.leases.keep_alive(id, Instant::now())
+        let shared = &self.handle.shared;
+        if let Ok(mut engine) = shared.engine.try_write() {
+            return engine.leases.keep_alive(id, Instant::now());
+        }
+        let shared = Arc::clone(shared);
+        read::blocking(move || shared.engine_mut().leases.keep_alive(id, Instant::now())).await
     }
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
@@ -389,12 +386,13 @@ impl Store for EmbeddedStore {
     }
 
     async fn lease_time_to_live(&self, id: LeaseId) -> Result<(i64, i64), StoreError> {
-        let engine = self.handle.shared.engine();
-        engine.leases.time_to_live(id, Instant::now())
+        let shared = Arc::clone(&self.handle.shared);
+        read::blocking(move || shared.engine().leases.time_to_live(id, Instant::now())).await
     }
 
     async fn leases(&self) -> Result<Vec<LeaseId>, StoreError> {
-        Ok(self.handle.shared.engine().leases.ids())
+        let shared = Arc::clone(&self.handle.shared);
+        read::blocking(move || Ok(shared.engine().leases.ids())).await
     }
 
     async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
@@ -411,6 +409,7 @@ impl Store for EmbeddedStore {
             db_size: shared.disk.file_size(),
             db_size_in_use: shared.in_use.load(Ordering::Relaxed),
             quota: Some(self.handle.quota),
+            quota_counts_use: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             store_id: shared.disk.id(),
         })

@@ -8,8 +8,17 @@ use futures::StreamExt;
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 
+use rove_model::ids::{JobKey, JobUid, VersionKey};
+use tokio_util::sync::CancellationToken;
+
 use super::*;
-use crate::store::{KeyRange, KeyValue, Op, WatchEvent};
+use crate::backoff::Recovery;
+use crate::election::Election;
+use crate::keys::{Key, Keys};
+use crate::lease_keeper::{LeaseConfig, LeaseKeeper};
+use crate::store::{
+    Compare, CompareOp, CompareTarget, KeyRange, KeyValue, Op, OpResponse, WatchEvent,
+};
 
 /// A disk of bounded room, for a file that finds it full.
 #[derive(Debug)]
@@ -159,6 +168,23 @@ async fn what_was_written_is_there_when_it_is_opened_again() {
 }
 
 #[tokio::test]
+async fn nobody_but_its_owner_reads_it_though_others_once_could() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for _ in 0..2 {
+        drop(open(&folder));
+        assert_eq!(mode(&folder), 0o700);
+        for file in ["store.redb", "lock"] {
+            let path = folder.join(file);
+            assert_eq!(mode(&path), 0o600, "{file}");
+            std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        }
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_second_opener_is_refused_with_the_pid_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
@@ -255,6 +281,157 @@ async fn over_its_quota_it_refuses_writes_and_takes_deletes_and_compaction() {
     while put(&store, "b", value.clone()).await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_only_reads_does_not_wait_for_the_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let at = put(&store, "a", "1").await.unwrap();
+    put(&store, "b", "2").await.unwrap();
+    let read = Txn {
+        compares: vec![
+            Compare::unchanged("a", at),
+            Compare {
+                keys: KeyRange::Key("b".into()),
+                target: CompareTarget::Value("2".into()),
+                op: CompareOp::Equal,
+            },
+        ],
+        then: vec![
+            Op::Range(RangeRequest::new(KeyRange::From(Bytes::new()))),
+            Op::Range(RangeRequest {
+                revision: Some(at),
+                ..RangeRequest::new(KeyRange::Key("b".into()))
+            }),
+        ],
+        otherwise: Vec::new(),
+    };
+    // The writer is kept from the disk: it has one writing transaction at a time.
+    let writing = store.handle.shared.disk.begin().unwrap();
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { put(&store, "c", "3").await }
+    });
+    let answer = store.txn(read).await.unwrap();
+    assert_eq!((answer.succeeded, answer.revision), (true, at + 1));
+    let counts: Vec<_> = answer
+        .responses
+        .iter()
+        .map(|response| match response {
+            OpResponse::Range(range) => range.kvs.len(),
+            _ => panic!("{response:?}"),
+        })
+        .collect();
+    assert_eq!(counts, [2, 0]);
+    assert!(!waiting.is_finished());
+    drop(writing);
+    waiting.await.unwrap().unwrap();
+}
+
+/// A write as the job loop's, an election's, or any other's.
+async fn put_on(
+    store: &EmbeddedStore,
+    key: &Key,
+    length: usize,
+    lease: Option<LeaseId>,
+) -> Result<Revision, StoreError> {
+    let txn = Txn {
+        then: vec![Op::Put {
+            key: Keys::default().encode(key),
+            value: vec![1; length].into(),
+            lease,
+        }],
+        ..Txn::default()
+    };
+    Ok(store.txn(txn).await?.revision)
+}
+
+#[tokio::test]
+async fn a_store_that_was_opened_full_still_elects_collects_and_takes_jobs_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        quota_bytes: 200_000,
+        ..Options::default()
+    };
+    let store = EmbeddedStore::open(dir.path(), options.clone()).unwrap();
+    let job = |number: u8| {
+        Key::JobVersion(VersionKey {
+            job: JobKey::new("default", number.to_string()),
+            uid: JobUid::from_random([number; 16]),
+            version: 0,
+        })
+    };
+    let mut jobs = 0;
+    while put_on(&store, &job(jobs), 10_000, None).await.is_ok() {
+        jobs += 1;
+    }
+    drop(store);
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path(), options.clone()).unwrap());
+    let keeper = LeaseKeeper::start(
+        Arc::clone(&store),
+        LeaseConfig {
+            ttl: 5,
+            resume: None,
+            revoke_on_stop: true,
+            seed: 1,
+            recovery: Recovery::default(),
+        },
+        &CancellationToken::new(),
+    );
+    let (publish, mut reign) = tokio::sync::watch::channel(None);
+    let election = Election {
+        store: Arc::clone(&store),
+        keys: Keys::default(),
+        loops: vec!["gc".to_owned()],
+        server: "one".to_owned(),
+        seed: 1,
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    let cancel = CancellationToken::new();
+    tasks.spawn(election.run(keeper.lease(), publish, cancel.clone()));
+    let reign = reign
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap();
+    // What gc does for a purged job.
+    let collected = Txn {
+        compares: vec![reign.fence("gc").compare()],
+        then: vec![
+            Op::delete(Keys::default().encode(&job(0))),
+            Op::delete(Keys::default().encode(&job(1))),
+        ],
+        ..Txn::default()
+    };
+    assert!(store.txn(collected).await.unwrap().succeeded);
+    cancel.cancel();
+    while tasks.join_next().await.is_some() {}
+    keeper.stop().await;
+    drop(store);
+    // Nobody compacts, and there is room all the same.
+    let store = EmbeddedStore::open(dir.path(), options).unwrap();
+    while put_on(&store, &job(jobs), 10_000, None).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn overwriting_without_anyone_compacting_never_fills_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        quota_bytes: 1_000_000,
+        ..Options::default()
+    };
+    let store = EmbeddedStore::open(dir.path(), options).unwrap();
+    for round in 0..600_u32 {
+        put(&store, &format!("{}", round % 10), vec![1; 5_000])
+            .await
+            .unwrap_or_else(|error| panic!("{round}: {error}"));
+    }
+    let status = store.status().await.unwrap();
+    assert!(status.db_size_in_use <= 1_200_000, "{status:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

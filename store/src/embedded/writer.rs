@@ -12,9 +12,13 @@ use rove_model::ids::Revision;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
-use super::Shared;
+use redb::WriteTransaction;
+
 use super::disk::{Tables, failed};
-use crate::store::{Event, LeaseId, Op, StoreError, Txn, TxnResponse};
+use super::{RING_REVISIONS, Shared, quota};
+use crate::engine::Rows as _;
+use crate::keys::Keys;
+use crate::store::{Event, KeyRange, LeaseId, Op, RangeRequest, StoreError, Txn, TxnResponse};
 
 /// The most requests in a group, and the bytes after which no more are taken in.
 const GROUP_REQUESTS: usize = 128;
@@ -23,8 +27,14 @@ const GROUP_BYTES: usize = 4 << 20;
 /// Rows that one step of a sweep looks at.
 const SWEEP_ROWS: usize = 2_000;
 
+/// While the quota is nearly used up, history is given up no more often than this.
+const RELIEVE_EVERY: Duration = Duration::from_secs(1);
+
 /// A failed disk is tried again no sooner than this.
 const REOPEN_AFTER: Duration = Duration::from_millis(200);
+
+/// A commit that takes longer than this is worth a word: everything waits for it.
+const SLOW: Duration = Duration::from_secs(1);
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -54,6 +64,11 @@ pub(super) struct Writer {
     inbox: Receiver<Work>,
     swept: Revision,
     quota: u64,
+    keys: Keys,
+    /// A write found the quota used up.
+    full: bool,
+    /// When history may be given up again.
+    relieve_at: Instant,
     /// When a failed disk is tried again.
     retry_at: Option<Instant>,
 }
@@ -85,6 +100,19 @@ impl Group {
     }
 }
 
+fn commit(write: WriteTransaction) -> Result<(), StoreError> {
+    let began = Instant::now();
+    let committed = write.commit().map_err(failed);
+    let took = began.elapsed();
+    if took > SLOW {
+        tracing::warn!(
+            ?took,
+            "the disk under the store is slow: a commit took above {SLOW:?}"
+        );
+    }
+    committed
+}
+
 /// Whether an error is the disk's, after which the index can't be trusted.
 fn is_fatal(error: &StoreError) -> bool {
     matches!(error, StoreError::Disk(_))
@@ -96,12 +124,16 @@ impl Writer {
         inbox: Receiver<Work>,
         swept: Revision,
         quota: u64,
+        keys: Keys,
     ) -> Self {
         Self {
             shared,
             inbox,
             swept,
             quota,
+            keys,
+            full: false,
+            relieve_at: Instant::now(),
             retry_at: None,
         }
     }
@@ -121,6 +153,7 @@ impl Writer {
                 continue;
             }
             self.group(first);
+            self.relieve();
             self.sweep();
         }
         self.shared.disk.close();
@@ -265,7 +298,7 @@ impl Writer {
         tables.mark("revision", revision)?;
         let (added, removed) = (tables.added, tables.removed);
         drop(tables);
-        write.commit().map_err(failed)?;
+        commit(write)?;
         self.account(added, removed);
         Ok(())
     }
@@ -296,7 +329,7 @@ impl Writer {
 
     /// Does one request. An error is the disk's; the request has been answered then, or will be with the group.
     fn one(
-        &self,
+        &mut self,
         request: Request,
         tables: &mut Tables<'_>,
         group: &mut Group,
@@ -305,8 +338,18 @@ impl Writer {
             Request::Txn(txn, reply) => {
                 let puts = |ops: &[Op]| ops.iter().any(|op| matches!(op, Op::Put { .. }));
                 if (puts(&txn.then) || puts(&txn.otherwise)) && self.is_full(tables) {
-                    group.answer(reply, Err(StoreError::NoSpace));
-                    return Ok(());
+                    self.full = true;
+                    match self.takes_when_full(&txn, tables) {
+                        Ok(true) => {}
+                        Ok(false) => {
+                            group.answer(reply, Err(StoreError::NoSpace));
+                            return Ok(());
+                        }
+                        Err(error) => {
+                            group.answer(reply, Err(error.clone()));
+                            return Err(error);
+                        }
+                    }
                 }
                 let mut engine = self.shared.engine_mut();
                 let applied = engine.txn(&txn, tables);
@@ -317,10 +360,6 @@ impl Writer {
                 })
             }
             Request::Grant { ttl, id, reply } => {
-                if self.is_full(tables) {
-                    group.answer(reply, Err(StoreError::NoSpace));
-                    return Ok(());
-                }
                 let granted = self
                     .shared
                     .engine_mut()
@@ -365,9 +404,67 @@ impl Writer {
         }
     }
 
-    fn is_full(&self, tables: &Tables<'_>) -> bool {
+    fn in_use(&self, tables: &Tables<'_>) -> u64 {
         let in_use = self.shared.in_use.load(Ordering::Relaxed) + tables.added;
-        in_use.saturating_sub(tables.removed) >= self.quota
+        in_use.saturating_sub(tables.removed)
+    }
+
+    fn is_full(&self, tables: &Tables<'_>) -> bool {
+        self.in_use(tables) >= self.quota
+    }
+
+    fn takes_when_full(&self, txn: &Txn, tables: &Tables<'_>) -> Result<bool, StoreError> {
+        let engine = self.shared.engine();
+        let length = |key: &bytes::Bytes| {
+            let request = RangeRequest::new(KeyRange::Key(key.clone()));
+            let found = engine.list(&request, engine.revision()).found.pop();
+            found
+                .map(|found| tables.value(found.place, &()).map(|value| value.len()))
+                .transpose()
+        };
+        let need = quota::need(&self.keys, txn, length)?;
+        Ok(self.in_use(tables) < need.limit(self.quota))
+    }
+
+    /// Gives history up, whoever else compacts, when the quota is nearly used up: all but what watchers are likely to
+    /// want still, and all of it when it is used up.
+    fn relieve(&mut self) {
+        let full = std::mem::take(&mut self.full);
+        let in_use = self.shared.in_use.load(Ordering::Relaxed);
+        let now = Instant::now();
+        let due = full || (in_use >= self.quota - self.quota / 16 && now >= self.relieve_at);
+        if !due || self.retry_at.is_some() || self.sweeping() {
+            return;
+        }
+        let newest = self.shared.durable();
+        let upto = if full {
+            newest
+        } else {
+            newest.saturating_sub(RING_REVISIONS as Revision)
+        };
+        if upto <= self.shared.engine().compacted() {
+            return;
+        }
+        self.relieve_at = now + RELIEVE_EVERY;
+        if let Err(error) = self.give_up(upto) {
+            self.fail(&error);
+            return;
+        }
+        tracing::info!(
+            in_use,
+            quota = self.quota,
+            upto,
+            "the store is nearly full: its history is given up"
+        );
+    }
+
+    fn give_up(&self, upto: Revision) -> Result<(), StoreError> {
+        let write = self.shared.disk.begin()?;
+        let mut tables = Tables::open(&write)?;
+        tables.mark("compacted", upto)?;
+        drop(tables);
+        self.shared.engine_mut().mark_compacted(upto);
+        commit(write)
     }
 
     fn sweeping(&self) -> bool {
@@ -398,7 +495,7 @@ impl Writer {
         tables.mark("swept", next)?;
         let (added, removed) = (tables.added, tables.removed);
         drop(tables);
-        write.commit().map_err(failed)?;
+        commit(write)?;
         self.account(added, removed);
         self.swept = next;
         Ok(())

@@ -227,7 +227,7 @@ impl<S: Clone + Send + Sync> Engine<S> {
     ) -> Result<Applied, StoreError> {
         let mut succeeded = true;
         for compare in &txn.compares {
-            if !self.holds(compare, rows)? {
+            if !self.holds(compare, self.revision, rows)? {
                 succeeded = false;
                 break;
             }
@@ -485,44 +485,53 @@ impl<S: Clone + Send + Sync> Engine<S> {
         Ok(previous)
     }
 
-    /// As etcd: over no key at all, a value never compares and everything else compares as 0; over several, every one
-    /// must hold.
-    fn holds(&self, compare: &Compare, rows: &impl Rows<Slot = S>) -> Result<bool, StoreError> {
-        let listing = self.list(&RangeRequest::new(compare.keys.clone()), self.revision);
-        if listing.found.is_empty() {
-            return Ok(match &compare.target {
-                CompareTarget::CreateRevision(operand) | CompareTarget::ModRevision(operand) => {
-                    verdict(compare.op, &0, operand)
-                }
-                CompareTarget::Version(operand) => verdict(compare.op, &0, operand),
-                CompareTarget::Lease(operand) => verdict(compare.op, &0, operand),
-                CompareTarget::Value(_) => false,
-            });
-        }
-        for found in &listing.found {
-            let holds = match &compare.target {
-                CompareTarget::CreateRevision(operand) => {
-                    verdict(compare.op, &found.live.create_revision, operand)
-                }
-                CompareTarget::ModRevision(operand) => {
-                    verdict(compare.op, &found.place.revision, operand)
-                }
-                CompareTarget::Version(operand) => {
-                    verdict(compare.op, &found.live.version, operand)
-                }
-                CompareTarget::Lease(operand) => verdict(compare.op, &found.live.lease, operand),
-                CompareTarget::Value(operand) => verdict(
-                    compare.op,
-                    &rows.value(found.place, &found.live.slot)?,
-                    operand,
-                ),
-            };
-            if !holds {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    fn holds(
+        &self,
+        compare: &Compare,
+        at: Revision,
+        rows: &impl Rows<Slot = S>,
+    ) -> Result<bool, StoreError> {
+        let listing = self.list(&RangeRequest::new(compare.keys.clone()), at);
+        holds(compare, &listing.found, |found| {
+            rows.value(found.place, &found.live.slot)
+        })
     }
+}
+
+/// Whether a compare holds over the pairs that there are. As etcd: over no key at all, a value never compares and
+/// everything else compares as 0; over several, every one must hold.
+pub(crate) fn holds<S>(
+    compare: &Compare,
+    found: &[Found<S>],
+    value: impl Fn(&Found<S>) -> Result<Bytes, StoreError>,
+) -> Result<bool, StoreError> {
+    if found.is_empty() {
+        return Ok(match &compare.target {
+            CompareTarget::CreateRevision(operand) | CompareTarget::ModRevision(operand) => {
+                verdict(compare.op, &0, operand)
+            }
+            CompareTarget::Version(operand) => verdict(compare.op, &0, operand),
+            CompareTarget::Lease(operand) => verdict(compare.op, &0, operand),
+            CompareTarget::Value(_) => false,
+        });
+    }
+    for found in found {
+        let holds = match &compare.target {
+            CompareTarget::CreateRevision(operand) => {
+                verdict(compare.op, &found.live.create_revision, operand)
+            }
+            CompareTarget::ModRevision(operand) => {
+                verdict(compare.op, &found.place.revision, operand)
+            }
+            CompareTarget::Version(operand) => verdict(compare.op, &found.live.version, operand),
+            CompareTarget::Lease(operand) => verdict(compare.op, &found.live.lease, operand),
+            CompareTarget::Value(operand) => verdict(compare.op, &value(found)?, operand),
+        };
+        if !holds {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A transaction being applied.

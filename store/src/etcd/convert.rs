@@ -173,6 +173,7 @@ pub(super) fn txn_response(answer: PbTxnResponse) -> Result<TxnResponse, StoreEr
 pub(super) fn status(answer: &StatusResponse) -> StoreStatus {
     let header = answer.header();
     StoreStatus {
+        quota_counts_use: false,
         revision: header.map_or(0, |header| unsigned(header.revision())),
         db_size: unsigned(answer.db_size()),
         db_size_in_use: unsigned(answer.raft_used_db_size()),

@@ -42,6 +42,9 @@ pub struct EtcdConfig {
     pub request_timeout: Duration,
     /// How long a connection may take to be made and to answer its probe.
     pub connect_timeout: Duration,
+    /// A watch that says nothing for so long is asked for its progress. After three times as long it has ended as
+    /// unavailable, to be opened again elsewhere.
+    pub watch_silence: Duration,
 }
 
 impl EtcdConfig {
@@ -54,6 +57,7 @@ impl EtcdConfig {
             user: None,
             request_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
+            watch_silence: Duration::from_secs(10),
         }
     }
 }
@@ -85,6 +89,7 @@ pub struct Tls {
 pub struct EtcdStore {
     connector: Connector,
     request_timeout: Duration,
+    watch_silence: Duration,
 }
 
 impl EtcdStore {
@@ -98,6 +103,7 @@ impl EtcdStore {
         }
         Ok(Self {
             request_timeout: config.request_timeout,
+            watch_silence: config.watch_silence,
             connector: Connector::new(config),
         })
     }
@@ -217,12 +223,19 @@ impl Store for EtcdStore {
                 Op::Range(_) | Op::Delete(_) => None,
             }),
         };
-        let txn = convert::txn(&txn);
-        let answer = self
-            .write(context, |mut connection| async move {
+        let answer = if txn.is_read() {
+            self.read(context, |mut connection| {
+                let txn = convert::txn(&txn);
+                async move { connection.kv.txn(txn).await }
+            })
+            .await?
+        } else {
+            let txn = convert::txn(&txn);
+            self.write(context, |mut connection| async move {
                 connection.kv.txn(txn).await
             })
-            .await?;
+            .await?
+        };
         convert::txn_response(answer.0)
     }
 
@@ -234,6 +247,7 @@ impl Store for EtcdStore {
             connection,
             request,
             self.request_timeout,
+            self.watch_silence,
         )
         .await
     }

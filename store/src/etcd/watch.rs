@@ -3,6 +3,9 @@
 //! Unless fragments are asked for, which they aren't, etcd sends all events of a revision in one response, catching up
 //! included (its batches end between revisions). This is checked all the same: a response that goes on with a revision
 //! already delivered ends the watch with an error rather than showing half of one.
+//!
+//! A watch that says nothing is asked for its progress; one that doesn't answer either is broken, though its connection
+//! may be alive. How far the progress is said to be is not believed: etcd 3.4's may run ahead of events.
 
 use std::time::Duration;
 
@@ -17,9 +20,13 @@ use super::connection::{Connection, Connector};
 use super::convert::{self, bounds, key_value, signed, unsigned};
 use crate::store::{Event, StoreError, WatchEvent, WatchRequest, WatchStream};
 
+/// So many silences in a row, all but the first of them after a question, and the watch is broken.
+const SILENCES: u32 = 3;
+
 struct Watching {
     connector: Connector,
     generation: u64,
+    silence: Duration,
     stream: etcd_client::WatchStream,
     /// Revisions before this one were delivered, or not asked for.
     next: Revision,
@@ -32,6 +39,7 @@ pub(super) async fn open(
     mut connection: Connection,
     request: WatchRequest,
     patience: Duration,
+    silence: Duration,
 ) -> Result<WatchStream, StoreError> {
     let (key, end) = bounds(&request.keys);
     let start = request.start.unwrap_or(0);
@@ -65,6 +73,7 @@ pub(super) async fn open(
     let mut watching = Watching {
         connector,
         generation,
+        silence,
         stream,
         next: start,
         events: Vec::new(),
@@ -118,14 +127,35 @@ impl Watching {
         Some((item, self))
     }
 
+    /// The next message, of whatever kind. In silence it is asked for.
+    async fn message(&mut self) -> Result<Option<WatchResponse>, StoreError> {
+        let store = |error: Error| convert::error(&error, Context::default());
+        for _ in 1..SILENCES {
+            if let Ok(message) = timeout(self.silence, self.stream.message()).await {
+                return message.map_err(store);
+            }
+            // A request that can't even be sent is answered by the silence that follows.
+            if let Ok(asked) = timeout(self.silence, self.stream.request_progress()).await {
+                asked.map_err(store)?;
+            }
+        }
+        match timeout(self.silence, self.stream.message()).await {
+            Ok(message) => message.map_err(store),
+            Err(_) => Err(StoreError::Unavailable(format!(
+                "the watch was silent for {:?}",
+                self.silence * SILENCES
+            ))),
+        }
+    }
+
     async fn receive(&mut self) -> Result<WatchEvent, StoreError> {
         loop {
-            let response = match self.stream.message().await {
+            let response = match self.message().await {
                 Ok(Some(response)) => response,
                 Ok(None) => return Err(ended()),
                 Err(error) => {
                     self.connector.failed(self.generation).await;
-                    return Err(convert::error(&error, Context::default()));
+                    return Err(error);
                 }
             };
             if let Some(error) = self.cancelled(&response) {

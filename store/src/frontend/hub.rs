@@ -3,7 +3,8 @@
 //! Recent events are kept in a ring, bounded in bytes and number. A watcher that starts within the ring is served from
 //! it; from then on its events are put into its stream's bounded queue as they come. Watchers are found by the table
 //! and node in a key, not tried in turn. Whoever starts before the ring, or doesn't keep up with its queue, is told that its
-//! start was compacted away.
+//! start was compacted away. While the store gives no sign of life, nobody is kept waiting here: watchers are ended as
+//! unavailable, so that they go to another server.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use rove_model::ids::Revision;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -30,6 +32,16 @@ const BACKOFF: std::ops::RangeInclusive<Duration> =
 /// How long a watcher waits for a server that is just starting.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
+/// A watch on the store that says nothing for so long makes the hub ask the store; an answer takes no longer either.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// Without a sign of life from the store for so long, watchers are sent elsewhere. Above twice the silence, so that
+/// one question can be answered before.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long a second watch may take to show what the first one keeps back.
+const PROBE: Duration = Duration::from_secs(1);
+
 /// What a watcher's stream is handed.
 #[derive(Debug)]
 pub(super) enum Delivery {
@@ -43,8 +55,17 @@ pub(super) enum Delivery {
     Progress(Revision),
 }
 
-/// Ids of watches that were dropped because their stream's queue was full, or their place in the ring was lost.
-pub(super) type Lost = Arc<Mutex<BTreeMap<i64, Revision>>>;
+/// Why a watch was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Its stream's queue was full, or its place in the ring was lost: the oldest revision that is kept.
+    Compacted(Revision),
+    /// The store gives no sign of life.
+    Unavailable,
+}
+
+/// Ids of watches that were dropped.
+pub(super) type Lost = Arc<Mutex<BTreeMap<i64, Loss>>>;
 
 /// A stream's end of things.
 #[derive(Clone)]
@@ -61,6 +82,17 @@ struct Watcher {
     buckets: Vec<Option<Bytes>>,
     next: Revision,
     outlet: Outlet,
+}
+
+/// How the watch on the store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Feed {
+    /// Not opened yet.
+    Starting,
+    /// Alive.
+    Up,
+    /// Without a sign of life for too long.
+    Down,
 }
 
 #[derive(Default)]
@@ -86,7 +118,10 @@ pub(super) struct Hub {
     ring_bytes: usize,
     ring_events: usize,
     state: Arc<Mutex<State>>,
-    ready: tokio::sync::watch::Sender<bool>,
+    /// Changed under the state's lock only.
+    up: tokio::sync::watch::Sender<Feed>,
+    /// The last sign of life from the store.
+    heard: Mutex<Instant>,
 }
 
 /// A registered watch; dropping it ends it.
@@ -155,16 +190,15 @@ impl State {
         Some(watcher)
     }
 
-    /// Ends a watch whose reader must list again.
-    fn lose(&mut self, id: u64) {
-        let oldest = self.oldest;
+    /// Ends a watch.
+    fn lose(&mut self, id: u64, loss: Loss) {
         if let Some(watcher) = self.remove(id) {
             watcher
                 .outlet
                 .lost
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .insert(watcher.watch, oldest);
+                .insert(watcher.watch, loss);
             watcher.outlet.wake.notify_one();
         }
     }
@@ -176,9 +210,13 @@ impl State {
         self.bytes = 0;
         self.oldest = oldest;
         self.head = oldest.saturating_sub(1);
+        self.lose_all(Loss::Compacted(oldest));
+    }
+
+    fn lose_all(&mut self, loss: Loss) {
         let ids: Vec<_> = self.watchers.keys().copied().collect();
         for id in ids {
-            self.lose(id);
+            self.lose(id, loss);
         }
     }
 
@@ -219,7 +257,8 @@ impl State {
                 watcher.outlet.queue.try_send(delivery).is_ok()
             });
             if !sent {
-                self.lose(id);
+                // Its reader must list again.
+                self.lose(id, Loss::Compacted(self.oldest));
             }
         }
         self.events += events.len();
@@ -272,7 +311,8 @@ impl Hub {
             ring_bytes: config.ring_bytes,
             ring_events: config.ring_events,
             state: Arc::default(),
-            ready: tokio::sync::watch::Sender::new(false),
+            up: tokio::sync::watch::Sender::new(Feed::Starting),
+            heard: Mutex::new(Instant::now()),
         }
     }
 
@@ -306,14 +346,15 @@ impl Hub {
         start: Revision,
         outlet: &Outlet,
     ) -> Result<(Registration, Vec<Event>), Refusal> {
-        let mut ready = self.ready.subscribe();
-        let wait = tokio::time::timeout(START_PATIENCE, ready.wait_for(|ready| *ready));
-        if !matches!(wait.await, Ok(Ok(_))) {
-            return Err(Refusal::Status(Status::unavailable(
-                "etcdserver: the store behind this server does not answer",
-            )));
+        let mut up = self.up.subscribe();
+        let started = timeout(START_PATIENCE, up.wait_for(|feed| *feed != Feed::Starting));
+        if !matches!(started.await, Ok(Ok(_))) {
+            return Err(Refusal::Status(unavailable()));
         }
         let mut state = lock(&self.state);
+        if *self.up.borrow() == Feed::Down {
+            return Err(Refusal::Status(unavailable()));
+        }
         if start < state.oldest {
             return Err(Refusal::Compacted(state.oldest));
         }
@@ -355,6 +396,7 @@ impl Hub {
 
     /// Feeds the ring until `cancel`.
     pub(super) async fn run(&self, cancel: &CancellationToken) {
+        self.hears();
         let feed = async {
             let mut wait = *BACKOFF.start();
             let mut resume = None;
@@ -365,11 +407,49 @@ impl Hub {
                 }
                 resume = next;
                 tracing::warn!(%error, "the watch on the store broke");
-                tokio::time::sleep(wait).await;
+                sleep(wait).await;
                 wait = (wait * 2).min(*BACKOFF.end());
             }
         };
-        cancel.run_until_cancelled(feed).await;
+        let both = async { tokio::join!(feed, self.sends_away()) };
+        cancel.run_until_cancelled(both).await;
+    }
+
+    /// Notes a sign of life.
+    fn hears(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let _state = lock(&self.state);
+        self.up.send_if_modified(|feed| {
+            let was_down = *feed == Feed::Down;
+            if was_down {
+                *feed = Feed::Up;
+            }
+            was_down
+        });
+    }
+
+    /// Ends the watchers whenever the store has given no sign of life for too long.
+    async fn sends_away(&self) {
+        let mut up = self.up.subscribe();
+        loop {
+            let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = heard + PATIENCE;
+            if Instant::now() < due {
+                sleep_until(due).await;
+                continue;
+            }
+            {
+                let mut state = lock(&self.state);
+                tracing::warn!(
+                    watchers = state.watchers.len(),
+                    "the store gives no sign of life: watchers are sent to other servers"
+                );
+                self.up.send_replace(Feed::Down);
+                state.lose_all(Loss::Unavailable);
+            }
+            // The sender is this hub's own.
+            let _ = up.wait_for(|feed| *feed == Feed::Up).await;
+        }
     }
 
     /// Watches the store from `resume` on, or from where it begins, until the watch ends; gives where to go on.
@@ -378,8 +458,13 @@ impl Hub {
             Ok(opened) => opened,
             Err(error) => return (resume, error),
         };
+        let mut looked = 0;
         loop {
-            match stream.next().await {
+            let item = self.item(&mut stream, next, &mut looked).await;
+            if matches!(item, Some(Ok(_))) {
+                self.hears();
+            }
+            match item {
                 Some(Ok(WatchEvent::Batch { revision, events })) => {
                     let mut state = lock(&self.state);
                     state.push(events, revision, self.prefix);
@@ -401,24 +486,65 @@ impl Hub {
         }
     }
 
+    /// The next item. In silence the store is asked whether it is still there and has anything since `next`; what it
+    /// has may be of keys that are not served, so a second watch tells, once for each revision `looked` at.
+    async fn item(
+        &self,
+        stream: &mut WatchStream,
+        next: Revision,
+        looked: &mut Revision,
+    ) -> Option<Result<WatchEvent, StoreError>> {
+        loop {
+            if let Ok(item) = timeout(SILENCE, stream.next()).await {
+                return item;
+            }
+            let revision = match within(self.store.status()).await {
+                Ok(status) => status.revision,
+                Err(error) => return Some(Err(error)),
+            };
+            if revision + 1 < next {
+                return Some(Err(StoreError::Unavailable(format!(
+                    "the store went back to revision {revision}"
+                ))));
+            }
+            if revision >= next && revision > *looked {
+                let mut second = match within(self.watch(next)).await {
+                    Ok(second) => second,
+                    Err(error) => return Some(Err(error)),
+                };
+                *looked = revision;
+                tokio::select! {
+                    biased;
+                    item = stream.next() => return item,
+                    item = second.next() => if let Some(Ok(event)) = item {
+                        tracing::warn!(next, "the watch on the store was stuck");
+                        *stream = second;
+                        return Some(Ok(event));
+                    },
+                    () = sleep(PROBE) => {}
+                }
+            }
+            self.hears();
+        }
+    }
+
     async fn open(&self, resume: Option<Revision>) -> Result<(Revision, WatchStream), StoreError> {
-        let revision = self.store.status().await?.revision;
+        let revision = within(self.store.status()).await?.revision;
         // A store that is behind what was seen of it was restored: what watchers know may never have been.
         let resume = resume.filter(|resume| *resume <= revision + 1);
         if let Some(next) = resume {
-            return Ok((next, self.watch(next).await?));
+            let stream = within(self.watch(next)).await?;
+            self.hears();
+            return Ok((next, stream));
         }
         let mut start = revision.saturating_sub(BACKLOG).max(1);
         loop {
-            let mut stream = self.watch(start).await?;
+            let mut stream = within(self.watch(start)).await?;
             // Whether the start is gone shows with the first item, which only an empty backlog keeps waiting for.
             let first = if start > revision {
                 None
             } else {
-                tokio::time::timeout(Duration::from_secs(1), stream.next())
-                    .await
-                    .ok()
-                    .flatten()
+                timeout(PROBE, stream.next()).await.ok().flatten()
             };
             let first = match first {
                 Some(Err(StoreError::Compacted { oldest, .. })) => {
@@ -432,8 +558,10 @@ impl Hub {
                 Some(Err(error)) => return Err(error),
                 first => first,
             };
-            lock(&self.state).reset(start);
-            self.ready.send_replace(true);
+            self.hears();
+            let mut state = lock(&self.state);
+            state.reset(start);
+            self.up.send_replace(Feed::Up);
             return Ok((start, futures::stream::iter(first).chain(stream).boxed()));
         }
     }
@@ -446,6 +574,17 @@ impl Hub {
             })
             .await
     }
+}
+
+async fn within<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    timeout(SILENCE, answer)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
+}
+
+/// What watchers are told while the store can't be reached.
+pub(super) fn unavailable() -> Status {
+    Status::unavailable("etcdserver: the store behind this server does not answer")
 }
 
 #[cfg(test)]

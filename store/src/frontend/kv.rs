@@ -14,9 +14,49 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{Shared, convert};
 use crate::frontend::access::{Caller, denied};
 use crate::store::{
-    KeyValue, MAX_TXN_OPS, Op, OpResponse, RangeRequest, RangeResponse, StoreError, Txn,
+    KeyRange, KeyValue, MAX_TXN_OPS, Op, OpResponse, RangeRequest, RangeResponse, StoreError, Txn,
     TxnResponse,
 };
+
+/// The most bytes of keys and values in an answer; documented in `docs/agent-configuration.md`.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Pairs read from the store at a time, and keys alone.
+const PAGE: usize = 500;
+const KEYS_PAGE: usize = 10_000;
+
+/// A read that compaction overtakes is begun anew so often.
+const READ_TRIES: u32 = 4;
+
+/// Reads of more than a page that go on at a time.
+pub(super) const LONG_READS: usize = 4;
+
+/// Why a read gave nothing.
+enum Unread {
+    Store(StoreError),
+    TooLarge,
+}
+
+fn too_large() -> Status {
+    Status::invalid_argument(format!(
+        "etcdserver: the response is too large: above {} MiB; read with --limit, page by page, or --keys-only",
+        MAX_ANSWER >> 20
+    ))
+}
+
+fn bytes_of(kv: &KeyValue) -> usize {
+    kv.key.len() + kv.value.len()
+}
+
+/// Whether a transaction looks at no span of keys: it does so where nothing else can be written meanwhile.
+fn is_of_single_keys(txn: &Txn) -> bool {
+    let single = |keys: &KeyRange| matches!(keys, KeyRange::Key(_));
+    let reads = txn.then.iter().chain(&txn.otherwise).all(|op| match op {
+        Op::Range(request) => single(&request.keys),
+        Op::Put { .. } | Op::Delete(_) => true,
+    });
+    reads && txn.compares.iter().all(|compare| single(&compare.keys))
+}
 
 pub(super) struct KvService(pub(super) Arc<Shared>);
 
@@ -64,49 +104,106 @@ impl KvService {
     /// Reads what may be seen of `request`, all of it at one revision.
     async fn read(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
         let pieces = self.0.access.readable(&request.keys)?;
-        let part = |keys| RangeRequest {
-            keys,
-            ..request.clone()
-        };
-        if let [keys] = &pieces[..] {
-            return self
-                .0
-                .store
-                .range(part(keys.clone()))
-                .await
-                .map_err(refused);
-        }
-        let txn = Txn {
-            then: pieces
-                .into_iter()
-                .map(|keys| Op::Range(part(keys)))
-                .collect(),
-            ..Txn::default()
-        };
-        let answer = self.0.store.txn(txn).await.map_err(refused)?;
-        let mut whole = RangeResponse {
-            revision: answer.revision,
-            ..RangeResponse::default()
-        };
-        for response in answer.responses {
-            if let OpResponse::Range(part) = response {
-                whole.kvs.extend(part.kvs);
-                whole.count += part.count;
-                whole.more |= part.more;
+        for _ in 0..READ_TRIES {
+            match self.pages(&request, &pieces).await {
+                // Compaction overtook the pages.
+                Err(Unread::Store(StoreError::Compacted { .. })) if request.revision.is_none() => {}
+                Err(Unread::Store(error)) => return Err(refused(error)),
+                Err(Unread::TooLarge) => return Err(too_large()),
+                Ok(answer) => return Ok(answer),
             }
         }
-        if let Some(limit) = request.limit
-            && whole.kvs.len() > limit
-        {
-            whole.kvs.truncate(limit);
-            whole.more = true;
+        Err(Status::unavailable(
+            "etcdserver: compaction overtook the read, try again",
+        ))
+    }
+
+    /// Reads `pieces` page by page, so that neither the store nor this server has to hold more than what is answered
+    /// in the end.
+    async fn pages(
+        &self,
+        request: &RangeRequest,
+        pieces: &[KeyRange],
+    ) -> Result<RangeResponse, Unread> {
+        let page = if request.keys_only { KEYS_PAGE } else { PAGE };
+        let mut whole = RangeResponse::default();
+        let mut revision = request.revision;
+        let mut bytes = 0;
+        let mut turn = None;
+        for piece in pieces {
+            let mut keys = piece.clone();
+            let mut counted = false;
+            loop {
+                let left = request.limit.map(|limit| limit - whole.kvs.len());
+                let part = RangeRequest {
+                    keys: keys.clone(),
+                    revision,
+                    limit: Some(left.map_or(page, |left| left.min(page))),
+                    keys_only: request.keys_only,
+                    // Behind the limit the rest is counted all the same.
+                    count_only: request.count_only || left == Some(0),
+                };
+                let is_counted = part.count_only;
+                let part = self.0.store.range(part).await.map_err(Unread::Store)?;
+                if whole.revision == 0 {
+                    whole.revision = part.revision;
+                }
+                revision.get_or_insert(part.revision);
+                if !counted {
+                    whole.count += part.count;
+                    counted = true;
+                }
+                bytes += part.kvs.iter().map(bytes_of).sum::<usize>();
+                if bytes > MAX_ANSWER {
+                    return Err(Unread::TooLarge);
+                }
+                let next = part.kvs.last().map(|kv| [&kv.key, &b"\0"[..]].concat());
+                whole.kvs.extend(part.kvs);
+                if is_counted {
+                    whole.more |= !request.count_only && part.count > 0;
+                    break;
+                }
+                let Some(next) = next.filter(|_| part.more) else {
+                    break;
+                };
+                if request.limit == Some(whole.kvs.len()) {
+                    whole.more = true;
+                    break;
+                }
+                keys = match keys {
+                    KeyRange::Key(_) => break,
+                    KeyRange::Span(_, end) => KeyRange::Span(next.into(), end),
+                    KeyRange::From(_) => KeyRange::From(next.into()),
+                };
+                if turn.is_none() {
+                    // Long reads take turns: each may hold the largest answer.
+                    turn = self.0.long_reads.acquire().await.ok();
+                }
+            }
         }
         Ok(whole)
     }
 
     async fn write(&self, caller: &Caller, txn: Txn) -> Result<TxnResponse, Status> {
         self.0.access.check(caller, &txn)?;
-        self.0.store.txn(txn).await.map_err(refused)
+        if *caller != Caller::Everyone && !txn.is_read() && !is_of_single_keys(&txn) {
+            return Err(Status::invalid_argument(
+                "rove: a transaction that writes compares and reads single keys only",
+            ));
+        }
+        let answer = self.0.store.txn(txn).await.map_err(refused)?;
+        let bytes: usize = answer
+            .responses
+            .iter()
+            .map(|response| match response {
+                OpResponse::Range(answer) => answer.kvs.iter().map(bytes_of).sum(),
+                OpResponse::Put { .. } | OpResponse::Delete { .. } => 0,
+            })
+            .sum();
+        if bytes > MAX_ANSWER {
+            return Err(too_large());
+        }
+        Ok(answer)
     }
 }
 

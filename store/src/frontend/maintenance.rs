@@ -33,9 +33,7 @@ impl MaintenanceService {
 }
 
 fn is_full(status: &StoreStatus) -> bool {
-    status
-        .quota
-        .is_some_and(|quota| status.db_size_in_use >= quota)
+    status.quota.is_some_and(|quota| status.counted() >= quota)
 }
 
 #[async_trait]

@@ -82,6 +82,7 @@ struct Shared {
     access: Access,
     tokens: Tokens,
     hub: Hub,
+    long_reads: tokio::sync::Semaphore,
     cancel: CancellationToken,
 }
 
@@ -100,6 +101,7 @@ pub async fn serve(
     let shared = Arc::new(Shared {
         tokens: Tokens::default(),
         hub,
+        long_reads: tokio::sync::Semaphore::new(kv::LONG_READS),
         access,
         store,
         cancel: cancel.clone(),

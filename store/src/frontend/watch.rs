@@ -13,7 +13,7 @@ use rove_model::ids::Revision;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::hub::{Delivery, Outlet, Refusal, Registration};
+use super::hub::{Delivery, Loss, Outlet, Refusal, Registration, unavailable};
 use super::{Shared, convert};
 use crate::store::{Event, KeyRange, KeyValue, RangeRequest};
 
@@ -95,7 +95,7 @@ impl Session {
             if let Some(response) = self.out.pop_front() {
                 return Ok(Some(response));
             }
-            self.take_lost();
+            self.take_lost()?;
             if !self.out.is_empty() {
                 continue;
             }
@@ -144,8 +144,9 @@ impl Session {
         }
     }
 
-    /// Cancels what the hub gave up; what still waits for it in the queue is dropped when it comes.
-    fn take_lost(&mut self) {
+    /// Cancels what the hub gave up; what still waits for it in the queue is dropped when it comes. The whole stream
+    /// ends when the store can't be reached: its client is to go elsewhere.
+    fn take_lost(&mut self) -> Result<(), Status> {
         let lost = std::mem::take(
             &mut *self
                 .outlet
@@ -153,12 +154,19 @@ impl Session {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         );
-        for (watch, oldest) in lost {
-            if self.watches.remove(&watch).is_some() {
-                let response = self.compacted(watch, oldest);
-                self.out.push_back(response);
+        for (watch, loss) in lost {
+            if self.watches.remove(&watch).is_none() {
+                continue;
+            }
+            match loss {
+                Loss::Compacted(oldest) => {
+                    let response = self.compacted(watch, oldest);
+                    self.out.push_back(response);
+                }
+                Loss::Unavailable => return Err(unavailable()),
             }
         }
+        Ok(())
     }
 
     fn compacted(&self, watch: i64, oldest: Revision) -> PbWatchResponse {

@@ -5,6 +5,7 @@
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rove_store::etcd::{EtcdConfig, EtcdStore};
@@ -12,6 +13,7 @@ use rove_store::frontend::{FrontendConfig, serve};
 use rove_store::keys::Keys;
 use rove_store::store::Store;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -205,5 +207,75 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
         }
         assert!(tokio::time::Instant::now() < deadline, "{what}: never");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Stands between a client and a server of HTTP/2. Muted, it keeps back what the server has to say, but not its signs
+/// of life: as a server does that hangs behind a connection that is alive.
+pub struct Mute {
+    pub endpoint: String,
+    muted: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Mute {
+    pub async fn before(server: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = listener.local_addr().unwrap().to_string();
+        let muted = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn({
+            let (muted, server) = (Arc::clone(&muted), server.to_owned());
+            async move {
+                let mut connections = tokio::task::JoinSet::new();
+                while let Ok((client, _)) = listener.accept().await {
+                    let server = tokio::net::TcpStream::connect(&server).await.unwrap();
+                    let (mut from_client, to_client) = client.into_split();
+                    let (from_server, mut to_server) = server.into_split();
+                    connections.spawn(async move {
+                        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+                    });
+                    connections.spawn(Self::frames(from_server, to_client, Arc::clone(&muted)));
+                }
+            }
+        });
+        Self {
+            endpoint,
+            muted,
+            task,
+        }
+    }
+
+    pub fn set(&self, muted: bool) {
+        self.muted.store(muted, Ordering::Relaxed);
+    }
+
+    async fn frames(
+        mut from: tokio::net::tcp::OwnedReadHalf,
+        mut to: tokio::net::tcp::OwnedWriteHalf,
+        muted: Arc<AtomicBool>,
+    ) {
+        const HEAD: usize = 9;
+        const DATA: u8 = 0;
+        loop {
+            let mut frame = vec![0; HEAD];
+            if from.read_exact(&mut frame).await.is_err() {
+                return;
+            }
+            let length = u32::from_be_bytes([0, frame[0], frame[1], frame[2]]);
+            frame.resize(HEAD + length as usize, 0);
+            if from.read_exact(&mut frame[HEAD..]).await.is_err() {
+                return;
+            }
+            let kept_back = frame[3] == DATA && muted.load(Ordering::Relaxed);
+            if !kept_back && to.write_all(&frame).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Mute {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

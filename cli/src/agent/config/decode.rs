@@ -34,6 +34,7 @@ const SERVER: &[&str] = &[
     "enabled",
     "bootstrap_expect",
     "etcd",
+    "embedded",
     "prefix",
     "heartbeat_ttl",
     "eval_gc_threshold",
@@ -50,6 +51,7 @@ const ETCD: &[&str] = &[
     "cert_file",
     "key_file",
 ];
+const EMBEDDED: &[&str] = &["quota"];
 const CLIENT: &[&str] = &[
     "enabled",
     "servers",
@@ -218,6 +220,31 @@ pub fn apply(config: &mut AgentConfig, file: &Path, items: &[Item]) -> Vec<Confi
     decoder.errors
 }
 
+/// A store of less would be full with its first jobs.
+const LEAST_SIZE: u64 = 16 << 20;
+
+/// `2GiB` in bytes; without a unit they are bytes. Units of 1000 are taken for what they say.
+fn bytes_of(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
 struct Decoder<'a> {
     file: &'a Path,
     errors: Vec<ConfigError>,
@@ -263,6 +290,15 @@ impl Decoder<'_> {
                             "cert_file" => self.path(&path, item, &mut server.etcd.cert_file),
                             "key_file" => self.path(&path, item, &mut server.etcd.key_file),
                             _ => self.unknown(&path, item, ETCD, &[]),
+                        }
+                    }
+                }
+                "embedded" => {
+                    for item in self.block(&path, item) {
+                        let path = format!("server.embedded.{}", item.key);
+                        match item.key.as_str() {
+                            "quota" => self.size(&path, item, &mut server.embedded_quota),
+                            _ => self.unknown(&path, item, EMBEDDED, &[]),
                         }
                     }
                 }
@@ -548,6 +584,25 @@ impl Decoder<'_> {
         {
             Some(number) => *target = number,
             None => self.mismatch(item, field, &format!("a whole number of at least {least}")),
+        }
+    }
+
+    /// Bytes: a number, or a text with a unit.
+    fn size(&mut self, field: &str, item: &Item, target: &mut u64) {
+        let bytes = match &item.value {
+            Value::Integer(number) => u64::try_from(*number).ok(),
+            Value::String(text) => bytes_of(text),
+            Value::Float(_) | Value::Bool(_) | Value::List(_) | Value::Block(_) | Value::Null => {
+                None
+            }
+        };
+        match bytes.filter(|bytes| *bytes >= LEAST_SIZE) {
+            Some(bytes) => *target = bytes,
+            None => self.mismatch(
+                item,
+                field,
+                "a size of at least 16 MiB, such as \"512MiB\" or \"2GiB\"",
+            ),
         }
     }
 

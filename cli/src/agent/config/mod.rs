@@ -83,6 +83,8 @@ pub struct ServerConfig {
     pub bootstrap_expect: u32,
     /// The etcd behind it; without one the store is embedded.
     pub etcd: EtcdConfig,
+    /// Bytes of data that the embedded store takes before it refuses new ones.
+    pub embedded_quota: u64,
     /// Key prefix in the store.
     pub prefix: String,
     /// Seconds a node's lease lasts.
@@ -202,6 +204,7 @@ impl Default for AgentConfig {
                 enabled: false,
                 bootstrap_expect: 1,
                 etcd: EtcdConfig::default(),
+                embedded_quota: 2 << 30,
                 prefix: "/rove/".to_owned(),
                 heartbeat_ttl: Duration::from_secs(15),
                 eval_gc_threshold: HOUR,
@@ -525,6 +528,17 @@ mod tests {
                 "server { heartbeat_ttl = \"soon\" }",
                 "server.heartbeat_ttl: expected a duration such as \"30s\" or \"1h30m\"",
             ),
+            (
+                "a bad size",
+                "server {\n  embedded {\n    quota = \"2 gigs\"\n  }\n}",
+                "3:5: server.embedded.quota: expected a size of at least 16 MiB, such as \"512MiB\" or \"2GiB\", \
+                 this is \"2 gigs\"",
+            ),
+            (
+                "a size too small",
+                "server {\n  embedded {\n    quota = 1000\n  }\n}",
+                "server.embedded.quota: expected a size of at least 16 MiB",
+            ),
         ];
         for (what, text, expected) in table {
             let error = load(&[("agent.hcl", text)]).unwrap_err();
@@ -532,6 +546,20 @@ mod tests {
                 error.contains("agent.hcl:") && error.contains(expected),
                 "{what}: {error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_size_has_a_unit_or_is_in_bytes() {
+        for (text, expected) in [
+            ("\"2GiB\"", 2 << 30),
+            ("\"512 MiB\"", 512 << 20),
+            ("\"3GB\"", 3_000_000_000),
+            ("67108864", 64 << 20),
+        ] {
+            let text = format!("server {{\n  embedded {{\n    quota = {text}\n  }}\n}}");
+            let config = load(&[("agent.hcl", &text)]).unwrap();
+            assert_eq!(config.server.embedded_quota, expected, "{text}");
         }
     }
 

@@ -52,10 +52,10 @@ impl Reader {
             .collect()
     }
 
-    async fn lost(&self) -> Revision {
+    async fn lost(&self) -> Loss {
         loop {
-            if let Some(oldest) = self.outlet.lost.lock().unwrap().get(&7) {
-                return *oldest;
+            if let Some(loss) = self.outlet.lost.lock().unwrap().get(&7) {
+                return *loss;
             }
             self.outlet.wake.notified().await;
         }
@@ -209,7 +209,7 @@ async fn a_reader_too_slow_is_lost_and_holds_up_nobody() {
         reached(&fed.hub, at).await;
     }
     assert_eq!(quick.take(20).await.len(), 20);
-    slow.lost().await;
+    assert!(matches!(slow.lost().await, Loss::Compacted(_)));
     assert_eq!(lock(&fed.hub.state).watchers.len(), 1);
 }
 
@@ -351,4 +351,123 @@ async fn a_restored_store_loses_every_watcher_and_is_served_from_where_it_is() {
         .await
         .unwrap();
     assert_eq!(anew.take(1).await, ["/rove/evals/b@2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watchers_are_sent_away_while_the_store_does_not_answer_and_served_again_after() {
+    let memory = Arc::new(MemoryStore::new());
+    let faulty = FaultyStore::new(Arc::clone(&memory), 11, Faults::default());
+    let fed = fed(Arc::new(faulty.clone()), 1_000);
+    let all = KeyRange::prefix("/rove/");
+    let reader = watch(&fed.hub, all.clone(), 2, 16).await.unwrap();
+    // A store that answers and has nothing to say is alive.
+    sleep(PATIENCE * 10).await;
+    assert!(reader.outlet.lost.lock().unwrap().is_empty());
+    faulty.set_faults(Faults {
+        unavailable: 1.0,
+        broken_watch: 1.0,
+        ..Faults::default()
+    });
+    let began = Instant::now();
+    assert_eq!(reader.lost().await, Loss::Unavailable);
+    assert!(began.elapsed() <= PATIENCE + SILENCE * 2, "{began:?}");
+    let refused = fed.hub.register(8, vec![all.clone()], 2, &reader.outlet);
+    assert!(matches!(refused.await, Err(Refusal::Status(_))));
+    faulty.set_faults(Faults::default());
+    let at = put(&*memory, &["/rove/evals/a"]).await;
+    reached(&fed.hub, at).await;
+    let mut again = watch(&fed.hub, all, 2, 16).await.unwrap();
+    assert_eq!(again.take(1).await, ["/rove/evals/a@2"]);
+}
+
+/// A store whose watches fall silent, while it goes on answering.
+struct Silent {
+    store: Arc<MemoryStore>,
+    mute: Arc<std::sync::atomic::AtomicBool>,
+    opened: std::sync::atomic::AtomicU32,
+}
+
+#[async_trait::async_trait]
+impl Store for Silent {
+    async fn range(
+        &self,
+        request: crate::store::RangeRequest,
+    ) -> Result<crate::store::RangeResponse, StoreError> {
+        self.store.range(request).await
+    }
+    async fn txn(&self, txn: Txn) -> Result<crate::store::TxnResponse, StoreError> {
+        self.store.txn(txn).await
+    }
+    async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
+        let mute = Arc::clone(&self.mute);
+        let first = self
+            .opened
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+            == 0;
+        let stream = self.store.watch(request).await?;
+        Ok(stream
+            .then(move |item| {
+                let mute = first && mute.load(std::sync::atomic::Ordering::Relaxed);
+                async move {
+                    if mute {
+                        std::future::pending::<()>().await;
+                    }
+                    item
+                }
+            })
+            .boxed())
+    }
+    async fn lease_grant(
+        &self,
+        ttl: i64,
+        id: Option<crate::store::LeaseId>,
+    ) -> Result<(crate::store::LeaseId, i64), StoreError> {
+        self.store.lease_grant(ttl, id).await
+    }
+    async fn lease_keep_alive(&self, id: crate::store::LeaseId) -> Result<i64, StoreError> {
+        self.store.lease_keep_alive(id).await
+    }
+    async fn lease_revoke(&self, id: crate::store::LeaseId) -> Result<(), StoreError> {
+        self.store.lease_revoke(id).await
+    }
+    async fn lease_time_to_live(
+        &self,
+        id: crate::store::LeaseId,
+    ) -> Result<(i64, i64), StoreError> {
+        self.store.lease_time_to_live(id).await
+    }
+    async fn leases(&self) -> Result<Vec<crate::store::LeaseId>, StoreError> {
+        self.store.leases().await
+    }
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
+        self.store.compact(revision).await
+    }
+    async fn status(&self) -> Result<crate::store::StoreStatus, StoreError> {
+        self.store.status().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_below_that_is_stuck_in_silence_is_replaced_and_nothing_is_missed() {
+    let store = Arc::new(Silent {
+        store: Arc::new(MemoryStore::new()),
+        mute: Arc::default(),
+        opened: 0.into(),
+    });
+    let fed = fed(store.clone(), 1_000);
+    let mut reader = watch(&fed.hub, KeyRange::prefix("/rove/"), 2, 16)
+        .await
+        .unwrap();
+    put(&*store, &["/rove/evals/a"]).await;
+    assert_eq!(reader.take(1).await, ["/rove/evals/a@2"]);
+    store.mute.store(true, std::sync::atomic::Ordering::Relaxed);
+    put(&*store, &["/rove/evals/b"]).await;
+    put(&*store, &["/rove/evals/c"]).await;
+    assert_eq!(reader.take(2).await, ["/rove/evals/b@3", "/rove/evals/c@4"]);
+    // Writes of others in the store are no reason to open one watch after the other.
+    let opened = || store.opened.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(opened(), 2);
+    put(&*store, &["/another/a"]).await;
+    sleep(SILENCE * 20).await;
+    assert_eq!(opened(), 3);
 }
