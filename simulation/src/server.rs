@@ -103,6 +103,7 @@ impl Server {
         let lease = LeaseConfig {
             ttl: LEASE,
             resume: None,
+            recovery: Default::default(),
             revoke_on_stop: true,
             seed,
         };
