@@ -115,6 +115,8 @@ mod tests {
                     priority: 50,
                     create_time: 1,
                 },
+                no_shutdown_delay: false,
+                scalings: Vec::new(),
             };
             let value = encoding::encode(&registration).unwrap();
             Op::put(keys.encode(&Key::Registration(job.clone())), value)
