@@ -7,6 +7,7 @@
 //! unavailable, so that they go to another server.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ pub(super) enum Delivery {
         watch: i64,
         events: Vec<Event>,
         head: Revision,
+        held: Held,
     },
     /// Nothing is missing on the stream up to this revision.
     Progress(Revision),
@@ -67,9 +69,63 @@ pub(super) enum Loss {
 /// Ids of watches that were dropped.
 pub(super) type Lost = Arc<Mutex<BTreeMap<i64, Loss>>>;
 
+/// The most bytes of events that wait for the readers of one connection: as many as the ring holds.
+const CONNECTION_BYTES: usize = 16 << 20;
+
+/// Bytes that wait for the readers of one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Budget(pub(super) Arc<AtomicUsize>);
+
+impl Budget {
+    /// Takes some, if they are left.
+    fn take(&self, bytes: usize) -> Option<Held> {
+        let before = self.0.fetch_add(bytes, Ordering::Relaxed);
+        let held = Held {
+            bytes,
+            budget: self.clone(),
+        };
+        // Whatever their size, events of one delivery get through when nothing else waits.
+        (before == 0 || before + bytes <= CONNECTION_BYTES).then_some(held)
+    }
+}
+
+/// Bytes of a budget, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    bytes: usize,
+    budget: Budget,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// What the ring holds of a watch that begins: its batches, shared, to be looked through as they are sent.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    batches: VecDeque<Arc<[Event]>>,
+    pieces: Vec<KeyRange>,
+    start: Revision,
+}
+
+impl Backlog {
+    /// The events of one more batch that are the watch's; `None` at the end.
+    pub(super) fn next_batch(&mut self) -> Option<Vec<Event>> {
+        let batch = self.batches.pop_front()?;
+        let wanted = batch.iter().filter(|event| {
+            event.revision() >= self.start
+                && self.pieces.iter().any(|piece| piece.contains(event.key()))
+        });
+        Some(wanted.cloned().collect())
+    }
+}
+
 /// A stream's end of things.
 #[derive(Clone)]
 pub(super) struct Outlet {
+    pub(super) budget: Budget,
     pub(super) queue: mpsc::Sender<Delivery>,
     pub(super) lost: Lost,
     /// Woken when something is lost, for the queue may be empty then.
@@ -140,7 +196,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn event_bytes(event: &Event) -> usize {
+pub(super) fn event_bytes(event: &Event) -> usize {
     // The allocation around an event counts too: many are small.
     const AROUND: usize = 128;
     AROUND
@@ -248,11 +304,16 @@ impl State {
             }
         }
         for (id, events) in wanted {
+            let bytes = events.iter().map(event_bytes).sum();
             let sent = self.watchers.get(&id).is_none_or(|watcher| {
+                let Some(held) = watcher.outlet.budget.take(bytes) else {
+                    return false;
+                };
                 let delivery = Delivery::Events {
                     watch: watcher.watch,
                     events,
                     head: revision,
+                    held,
                 };
                 watcher.outlet.queue.try_send(delivery).is_ok()
             });
@@ -281,16 +342,15 @@ impl State {
     }
 
     /// Everything kept from `start` on that lies in `pieces`.
-    fn backlog(&self, pieces: &[KeyRange], start: Revision) -> Vec<Event> {
-        self.ring
-            .iter()
-            .filter(|batch| batch.last().is_some_and(|event| event.revision() >= start))
-            .flat_map(|batch| batch.iter())
-            .filter(|event| {
-                event.revision() >= start && pieces.iter().any(|piece| piece.contains(event.key()))
-            })
-            .cloned()
-            .collect()
+    fn backlog(&self, pieces: &[KeyRange], start: Revision) -> Backlog {
+        let from = self
+            .ring
+            .partition_point(|batch| batch.last().is_none_or(|event| event.revision() < start));
+        Backlog {
+            batches: self.ring.iter().skip(from).cloned().collect(),
+            pieces: pieces.to_vec(),
+            start,
+        }
     }
 }
 
@@ -345,7 +405,7 @@ impl Hub {
         pieces: Vec<KeyRange>,
         start: Revision,
         outlet: &Outlet,
-    ) -> Result<(Registration, Vec<Event>), Refusal> {
+    ) -> Result<(Registration, Backlog), Refusal> {
         let mut up = self.up.subscribe();
         let started = timeout(START_PATIENCE, up.wait_for(|feed| *feed != Feed::Starting));
         if !matches!(started.await, Ok(Ok(_))) {
@@ -358,7 +418,7 @@ impl Hub {
         if start < state.oldest {
             return Err(Refusal::Compacted(state.oldest));
         }
-        let events = state.backlog(&pieces, start);
+        let backlog = state.backlog(&pieces, start);
         let id = state.next_watcher;
         state.next_watcher += 1;
         let mut buckets: Vec<_> = pieces
@@ -385,7 +445,7 @@ impl Hub {
             state: Arc::clone(&self.state),
             id,
         };
-        Ok((registration, events))
+        Ok((registration, backlog))
     }
 
     /// Puts the present head behind all that is queued. A full queue gets none: progress is a courtesy.

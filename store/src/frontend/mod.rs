@@ -32,7 +32,7 @@ use hub::Hub;
 const MAX_REQUEST: usize = MAX_TXN_BYTES + (512 << 10);
 
 /// Streams that one connection may have open: an agent needs a handful.
-const MAX_STREAMS: u32 = 256;
+const MAX_STREAMS: u32 = 64;
 
 /// A peer that is silent this long is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -82,6 +82,7 @@ struct Shared {
     access: Access,
     tokens: Tokens,
     hub: Hub,
+    budgets: watch::Budgets,
     long_reads: tokio::sync::Semaphore,
     cancel: CancellationToken,
 }
@@ -101,6 +102,7 @@ pub async fn serve(
     let shared = Arc::new(Shared {
         tokens: Tokens::default(),
         hub,
+        budgets: watch::Budgets::default(),
         long_reads: tokio::sync::Semaphore::new(kv::LONG_READS),
         access,
         store,

@@ -1,9 +1,11 @@
 //! Watch: several watches on one stream, each a registration at the hub. The stream has no task of its own: it is
 //! driven by its reader, so a reader that stops costs no more than its queue.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use etcd_client::proto::{
     PbEvent, PbKeyValue, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse, PbWatchService,
@@ -13,7 +15,9 @@ use rove_model::ids::Revision;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::hub::{Delivery, Loss, Outlet, Refusal, Registration, unavailable};
+use super::hub::{
+    Backlog, Budget, Delivery, Held, Loss, Outlet, Refusal, Registration, event_bytes, unavailable,
+};
 use super::{Shared, convert};
 use crate::store::{Event, KeyRange, KeyValue, RangeRequest};
 
@@ -23,8 +27,33 @@ const QUEUE: usize = 256;
 /// Watches on one stream.
 const MAX_WATCHES: usize = 256;
 
-/// A response holds no more events than this, unless a single revision does.
+/// A response holds no more events and bytes than this, unless a single revision does.
 const BATCH_EVENTS: usize = 1_000;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// What waits for the readers of each connection.
+#[derive(Default)]
+pub(super) struct Budgets(Mutex<HashMap<SocketAddr, Weak<AtomicUsize>>>);
+
+impl Budgets {
+    /// The one of the connection from there; one of its own where that isn't known.
+    fn of(&self, peer: Option<SocketAddr>) -> Budget {
+        const KEPT: usize = 1_024;
+        let Some(peer) = peer else {
+            return Budget::default();
+        };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(budget) = known.get(&peer).and_then(Weak::upgrade) {
+            return Budget(budget);
+        }
+        if known.len() >= KEPT && known.len() == known.capacity() {
+            known.retain(|_, budget| budget.strong_count() > 0);
+        }
+        let budget = Budget::default();
+        known.insert(peer, Arc::downgrade(&budget.0));
+        budget
+    }
+}
 
 pub(super) struct WatchService(pub(super) Arc<Shared>);
 
@@ -47,7 +76,27 @@ struct Session {
     watches: BTreeMap<i64, Wants>,
     next_id: i64,
     out: VecDeque<PbWatchResponse>,
+    /// What comes behind `out`: events that are not made into responses before there is room for them.
+    pending: Option<Pending>,
     asking: bool,
+}
+
+/// Events of one watch that are being sent.
+struct Pending {
+    watch: i64,
+    head: Revision,
+    backlog: Backlog,
+    events: VecDeque<Event>,
+    _held: Option<Held>,
+}
+
+impl Pending {
+    fn front(&mut self) -> Option<&Event> {
+        while self.events.is_empty() {
+            self.events = self.backlog.next_batch()?.into();
+        }
+        self.events.front()
+    }
 }
 
 /// What a stream's driver wakes for.
@@ -67,11 +116,13 @@ impl PbWatchService for WatchService {
         request: Request<Streaming<PbWatchRequest>>,
     ) -> Result<Response<Responses>, Status> {
         self.0.caller(request.metadata())?;
+        let budget = self.0.budgets.of(request.remote_addr());
         let (sender, queue) = mpsc::channel(QUEUE);
         let session = Session {
             shared: Arc::clone(&self.0),
             requests: request.into_inner(),
             outlet: Outlet {
+                budget,
                 queue: sender,
                 lost: Arc::default(),
                 wake: Arc::default(),
@@ -80,6 +131,7 @@ impl PbWatchService for WatchService {
             watches: BTreeMap::new(),
             next_id: 0,
             out: VecDeque::new(),
+            pending: None,
             asking: true,
         };
         let responses = futures::stream::try_unfold(session, |mut session| async {
@@ -93,6 +145,9 @@ impl Session {
     async fn next(&mut self) -> Result<Option<PbWatchResponse>, Status> {
         loop {
             if let Some(response) = self.out.pop_front() {
+                return Ok(Some(response));
+            }
+            if let Some(response) = self.respond().await {
                 return Ok(Some(response));
             }
             self.take_lost()?;
@@ -119,7 +174,16 @@ impl Session {
                     watch,
                     events,
                     head,
-                }) => self.deliver(watch, events, head).await,
+                    held,
+                }) => {
+                    self.pending = Some(Pending {
+                        watch,
+                        head,
+                        backlog: Backlog::default(),
+                        events: events.into(),
+                        _held: Some(held),
+                    });
+                }
                 Wake::Delivery(Delivery::Progress(revision)) => {
                     self.out.push_back(PbWatchResponse {
                         header: Some(convert::header(revision, 0)),
@@ -277,11 +341,16 @@ impl Session {
             created.header = Some(convert::header(now, 0));
         }
         match registered {
-            Ok((registration, events)) => {
+            Ok((registration, backlog)) => {
                 self.watches.insert(id, wants(registration));
                 self.out.push_back(created);
-                let head = self.shared.hub.head();
-                self.deliver(id, events, head).await;
+                self.pending = Some(Pending {
+                    watch: id,
+                    head: self.shared.hub.head(),
+                    backlog,
+                    events: VecDeque::new(),
+                    _held: None,
+                });
             }
             Err(Refusal::Compacted(oldest)) => {
                 self.out.push_back(created);
@@ -293,40 +362,48 @@ impl Session {
         Ok(())
     }
 
-    /// Puts out events of a watch, in responses of whole revisions.
-    async fn deliver(&mut self, watch: i64, events: Vec<Event>, head: Revision) {
-        let Some(wants) = self.watches.get(&watch) else {
-            return;
-        };
-        let previous = wants.previous;
-        let (no_put, no_delete) = (wants.no_put, wants.no_delete);
-        let wanted = events.into_iter().filter(|event| match event {
-            Event::Put(_) => !no_put,
-            Event::Delete { .. } => !no_delete,
-        });
+    /// The next response of what is pending, of whole revisions.
+    async fn respond(&mut self) -> Option<PbWatchResponse> {
+        let mut pending = self.pending.take()?;
+        let wants = self.watches.get(&pending.watch)?;
+        let (previous, no_put, no_delete) = (wants.previous, wants.no_put, wants.no_delete);
         let mut batch = Vec::new();
+        let mut bytes = 0;
         let mut last = 0;
-        let respond = |events: Vec<PbEvent>| PbWatchResponse {
-            header: Some(convert::header(head, 0)),
-            watch_id: watch,
-            events,
-            ..PbWatchResponse::default()
-        };
-        for event in wanted {
-            if batch.len() >= BATCH_EVENTS && event.revision() != last {
-                self.out.push_back(respond(std::mem::take(&mut batch)));
+        while let Some(front) = pending.front() {
+            let is_full = batch.len() >= BATCH_EVENTS || bytes >= BATCH_BYTES;
+            if is_full && front.revision() != last {
+                break;
             }
-            last = event.revision();
+            last = front.revision();
+            let Some(event) = pending.events.pop_front() else {
+                break;
+            };
+            let unwanted = match event {
+                Event::Put(_) => no_put,
+                Event::Delete { .. } => no_delete,
+            };
+            if unwanted {
+                continue;
+            }
             let prev_kv = if previous {
                 self.previous(&event).await
             } else {
                 None
             };
+            bytes += event_bytes(&event);
             batch.push(pb_event(event, prev_kv));
         }
-        if !batch.is_empty() {
-            self.out.push_back(respond(batch));
+        let response = PbWatchResponse {
+            header: Some(convert::header(pending.head, 0)),
+            watch_id: pending.watch,
+            events: batch,
+            ..PbWatchResponse::default()
+        };
+        if pending.front().is_some() {
+            self.pending = Some(pending);
         }
+        (!response.events.is_empty()).then_some(response)
     }
 
     /// What stood there before; nothing if it can't be read any more, as with etcd.

@@ -29,14 +29,18 @@ fn fed(store: Arc<dyn Store>, ring_events: usize) -> Fed {
 struct Reader {
     outlet: Outlet,
     queue: mpsc::Receiver<Delivery>,
-    backlog: Vec<Event>,
+    backlog: Backlog,
     _registration: Registration,
 }
 
 impl Reader {
     /// Events until `count` are there.
     async fn take(&mut self, count: usize) -> Vec<String> {
-        let mut events = std::mem::take(&mut self.backlog);
+        let mut backlog = std::mem::take(&mut self.backlog);
+        let mut events = Vec::new();
+        while let Some(batch) = backlog.next_batch() {
+            events.extend(batch);
+        }
         while events.len() < count {
             match self.queue.recv().await.unwrap() {
                 Delivery::Events { events: more, .. } => events.extend(more),
@@ -65,6 +69,7 @@ impl Reader {
 async fn watch(hub: &Hub, keys: KeyRange, start: Revision, room: usize) -> Option<Reader> {
     let (sender, queue) = mpsc::channel(room);
     let outlet = Outlet {
+        budget: Budget::default(),
         queue: sender,
         lost: Arc::default(),
         wake: Arc::default(),
@@ -211,6 +216,36 @@ async fn a_reader_too_slow_is_lost_and_holds_up_nobody() {
     assert_eq!(quick.take(20).await.len(), 20);
     assert!(matches!(slow.lost().await, Loss::Compacted(_)));
     assert_eq!(lock(&fed.hub.state).watchers.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_one_connection_is_bounded_in_bytes_and_given_back() {
+    let store = Arc::new(MemoryStore::new());
+    let fed = fed(store.clone(), 1_000);
+    let mut reader = watch(&fed.hub, KeyRange::prefix("/rove/"), 2, 256)
+        .await
+        .unwrap();
+    let budget = reader.outlet.budget.clone();
+    let put = async || {
+        let txn = Txn {
+            then: vec![Op::put("/rove/jobs/a", vec![1; 1 << 20])],
+            ..Txn::default()
+        };
+        let at = store.txn(txn).await.unwrap().revision;
+        reached(&fed.hub, at).await;
+    };
+    for _ in 0..10 {
+        put().await;
+    }
+    assert_eq!(reader.take(10).await.len(), 10);
+    assert_eq!(budget.0.load(Ordering::Relaxed), 0);
+    for _ in 0..20 {
+        put().await;
+    }
+    reader.lost().await;
+    assert!(budget.0.load(Ordering::Relaxed) <= CONNECTION_BYTES);
+    drop(reader);
+    assert_eq!(budget.0.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
