@@ -91,16 +91,29 @@ pub fn docker(args: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap().trim().to_owned()
 }
 
-/// The process that keeps a task's output, found as an operator would.
-fn keeper(config: &TaskConfig) -> i32 {
-    let lock = fs::metadata(config.task.dir().join("lock")).unwrap();
+/// The process that keeps a task's output, found as an operator would; None when there is none.
+fn keeper(config: &TaskConfig) -> Option<i32> {
+    let lock = fs::metadata(config.task.dir().join("lock")).ok()?;
     let inode = std::os::unix::fs::MetadataExt::ino(&lock);
     fs::read_to_string("/proc/locks")
         .unwrap()
         .lines()
         .find(|line| line.contains("FLOCK") && line.contains(&format!(":{inode} ")))
         .and_then(|line| line.split_whitespace().nth(4)?.parse().ok())
-        .unwrap()
+}
+
+/// Kills it, and waits until it is gone: a killed process holds its lock for a while.
+async fn kill_keeper(config: &TaskConfig) {
+    let pid = keeper(config).unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pid),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    until("the keeper to be gone", || {
+        (keeper(config) != Some(pid)).then_some(())
+    })
+    .await;
 }
 
 struct Docker {
@@ -361,21 +374,14 @@ async fn no_line_is_lost_or_doubled_when_the_agent_dies_or_the_keeper_of_the_out
     assert_eq!(next.recover(&handle).await.unwrap(), Recovered::Running);
     let seen = lines();
     until("more output", || (lines() > seen + 3).then_some(())).await;
-    let kill_keeper = || {
-        nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(keeper(&config)),
-            nix::sys::signal::Signal::SIGKILL,
-        )
-        .unwrap();
-    };
-    kill_keeper();
+    kill_keeper(&config).await;
     let seen = lines();
     assert_eq!(next.recover(&handle).await.unwrap(), Recovered::Running);
     until("output again", || (lines() > seen + 3).then_some(())).await;
     // Who waits for the container's end replaces it without being asked.
     let (waiting, of) = (Arc::clone(&next), handle.clone());
     let waiting = tokio::spawn(async move { waiting.wait(&of).await });
-    kill_keeper();
+    kill_keeper(&config).await;
     let seen = lines();
     until("output once more", || (lines() > seen + 3).then_some(())).await;
     fs::write(shared.join("stop"), b"").unwrap();
@@ -434,7 +440,7 @@ async fn a_flood_of_output_leaves_full_files_within_the_limit_and_little_memory(
         51,
         "every byte came: {files:?}"
     );
-    let memory = support::private_kib(keeper(&config));
+    let memory = support::private_kib(keeper(&config).unwrap());
     assert!(memory < 1024, "its keeper has {memory} KiB of its own");
     println!("{memory} KiB for the keeper of a container's output");
     let engines = docker(&["inspect", "--format", "{{.LogPath}}", id(&handle)]);
