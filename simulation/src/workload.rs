@@ -58,7 +58,7 @@ impl Kind {
     /// How many allocs it begins with, at least and at most.
     pub(crate) fn counts(self) -> (u32, u32) {
         match self {
-            Self::Service | Self::Plain | Self::Ports => (20, 28),
+            Self::Service | Self::Plain | Self::Ports => (17, 22),
             Self::Batch => (6, 10),
             Self::StaticPort => (2, 8),
             Self::Failing | Self::Broken | Self::Impatient => (2, 4),
