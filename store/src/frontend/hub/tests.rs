@@ -228,7 +228,7 @@ async fn what_waits_for_one_connection_is_bounded_in_bytes_and_given_back() {
     let budget = reader.outlet.budget.clone();
     let put = async || {
         let txn = Txn {
-            then: vec![Op::put("/rove/jobs/a", vec![1; 1 << 20])],
+            then: vec![Op::put("/rove/jobs/a", vec![1; 1_000 << 10])],
             ..Txn::default()
         };
         let at = store.txn(txn).await.unwrap().revision;
