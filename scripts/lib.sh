@@ -35,6 +35,14 @@ need() {
 # process does.
 runs() { grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
 
+# Ends a process and waits for its end, which is made sure of at last: finish PID SIGNAL SECONDS
+finish() {
+  kill "-$2" "$1" 2>/dev/null || return 0
+  local left=$(( $3 * 20 ))
+  while runs "$1" && [ "$left" -gt 0 ]; do left=$(( left - 1 )); sleep 0.05; done
+  ! runs "$1" || kill -KILL "$1" 2>/dev/null || true
+}
+
 # Waits until a command succeeds: until_true WHAT SECONDS COMMAND…
 until_true() {
   local what=$1 left=$(( $2 * 10 )); shift 2

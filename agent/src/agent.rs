@@ -61,8 +61,8 @@ pub enum Storage {
     Disk {
         /// The agent's `data_dir`.
         data_dir: PathBuf,
-        /// Where its own state is, if not in `data_dir/client`.
-        state_dir: Option<PathBuf>,
+        /// Where its own state is.
+        state_dir: PathBuf,
         /// Where allocs' directories are, if not in `data_dir/alloc`.
         alloc_dir: Option<PathBuf>,
     },
@@ -310,14 +310,13 @@ impl Disk {
             } => (data_dir, state_dir, alloc_dir),
         };
         let prepared = tokio::task::spawn_blocking(move || {
-            let client = state_dir.unwrap_or_else(|| data_dir.join("client"));
-            dir::make_private(&client)?;
-            let lock = DataDirLock::acquire(&client)?;
+            dir::make_private(&state_dir)?;
+            let lock = DataDirLock::acquire(&state_dir)?;
             let alloc_dir = alloc_dir.unwrap_or_else(|| data_dir.join("alloc"));
             make_searchable(&alloc_dir)?;
-            let task_state_dir = client.join("tasks");
+            let task_state_dir = state_dir.join("tasks");
             dir::make_private(&task_state_dir)?;
-            let state = client.join("allocs");
+            let state = state_dir.join("allocs");
             dir::make_private(&state)?;
             Ok::<_, AgentError>(Self {
                 alloc_dir: Some(alloc_dir),

@@ -9,7 +9,7 @@ use std::{
     fs::{File, Metadata},
     io::{self, Read, Seek, SeekFrom},
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::{FileExt, FileTypeExt, MetadataExt},
     },
     path::{Component, Path, PathBuf},
@@ -26,7 +26,10 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::handle::{Frame, FrameStream, Origin, ReadOptions};
+use crate::{
+    handle::{Frame, FrameStream, Origin, ReadOptions},
+    sys::dir::own_fd_path,
+};
 
 /// The most entries of a directory that are listed: as many fit an answer of some 10 MB.
 const MAX_LISTED: usize = 100_000;
@@ -420,10 +423,6 @@ fn clean(path: &str) -> Result<PathBuf, FileError> {
         }
     }
     Ok(inside)
-}
-
-fn own_fd_path(fd: BorrowedFd<'_>) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 fn real_path(fd: BorrowedFd<'_>) -> io::Result<PathBuf> {

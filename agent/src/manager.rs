@@ -25,7 +25,7 @@ use crate::{
     garbage,
     handle::HandleError,
     room::Room,
-    shared::{AllocView, Command, Reply, TaskView, keeps_logs},
+    shared::{AllocView, Command, Reply, TaskView},
     sync::desired::Desired,
 };
 
@@ -174,11 +174,7 @@ impl Manager {
                     driver: None,
                     handle: None,
                     over: true,
-                    logs: keeps_logs(
-                        machine.job().map(|job| &**job),
-                        machine.alloc().task_group.as_str(),
-                        task.name(),
-                    ),
+                    logs: machine.keeps_logs(task.name()),
                 };
                 (task.name().to_owned(), view)
             })

@@ -12,7 +12,6 @@ use std::{
 
 use rove_model::{
     ids::{AllocId, NodeId, UnixNanos},
-    job::Job,
     node::Node,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -71,12 +70,6 @@ pub(crate) struct TaskView {
     pub over: bool,
     /// Its output is kept.
     pub logs: bool,
-}
-
-/// Whether the output of a task is kept, as its job says.
-pub(crate) fn keeps_logs(job: Option<&Job>, group: &str, task: &str) -> bool {
-    job.and_then(|job| job.group(group)?.task(task)?.log_config.as_ref())
-        .is_none_or(|logs| !logs.is_disabled())
 }
 
 /// A task that runs: its name, its driver, and how that finds it.

@@ -49,6 +49,11 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
+    /// This cluster is not of that region, and knows no other.
+    pub(crate) fn no_path_to_region(region: &str) -> Self {
+        Self::Refused(format!("No path to region \"{region}\""))
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,

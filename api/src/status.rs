@@ -38,11 +38,7 @@ fn shown<'a>(
     key: &'a JobKey,
     registration: &'a Arc<Stored<Registration>>,
 ) -> Option<ShownJob<'a>> {
-    let version = state.job_version(&VersionKey {
-        job: key.clone(),
-        uid: registration.uid,
-        version: registration.version,
-    })?;
+    let version = state.job_version(&registration.version_key(key))?;
     (!registration.purge).then_some(ShownJob {
         key,
         registration,
@@ -53,13 +49,20 @@ fn shown<'a>(
 impl ShownJob<'_> {
     /// When this registration of the job came into being.
     pub(crate) fn create_index(&self, state: &State) -> Revision {
-        state
-            .job_version(&VersionKey {
-                job: self.key.clone(),
-                uid: self.registration.uid,
-                version: 0,
-            })
+        self.version(state, 0)
             .map_or(self.registration.create, |first| first.create)
+    }
+
+    /// One of the versions of this registration.
+    pub(crate) fn version<'s>(
+        &self,
+        state: &'s State,
+        version: u64,
+    ) -> Option<&'s Arc<Stored<JobVersion>>> {
+        state.job_version(&VersionKey {
+            version,
+            ..self.registration.version_key(self.key)
+        })
     }
 }
 

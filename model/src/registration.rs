@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     eval::TriggeredBy,
-    ids::{EvalId, GroupName, JobUid, Revision, UnixNanos},
+    ids::{EvalId, GroupName, JobKey, JobUid, Revision, UnixNanos, VersionKey},
     job::Job,
 };
 
@@ -31,6 +31,18 @@ pub struct Registration {
     /// How its groups were scaled by calls of their own, the newest first: at most [`MAX_SCALINGS`] in all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scalings: Vec<Scaling>,
+}
+
+impl Registration {
+    /// The key of its current version; `job` is whose registration it is.
+    #[must_use]
+    pub fn version_key(&self, job: &JobKey) -> VersionKey {
+        VersionKey {
+            job: job.clone(),
+            uid: self.uid,
+            version: self.version,
+        }
+    }
 }
 
 /// Scalings of a job that are kept: loops read a registration at each of its changes.

@@ -53,6 +53,14 @@ impl Backoff {
 pub struct Recovery(Arc<Notify>);
 
 impl Recovery {
+    /// It went well: `backoff` starts over, and if that was after a failure, whoever pauses now goes on.
+    pub fn succeeded(&self, backoff: &mut Backoff) {
+        if backoff.failures() > 0 {
+            self.tell();
+        }
+        backoff.reset();
+    }
+
     /// It went well again, after a failure: whoever pauses now goes on.
     pub fn tell(&self) {
         self.0.notify_waiters();

@@ -98,10 +98,7 @@ pub async fn keep(
         };
         let pause = match step {
             Step::Held(id, granted) => {
-                if backoff.failures() > 0 {
-                    config.recovery.tell();
-                }
-                backoff.reset();
+                config.recovery.succeeded(&mut backoff);
                 if held != Some(id) {
                     info!(lease = id.0, ttl = granted, "lease held");
                     held = Some(id);

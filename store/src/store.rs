@@ -58,6 +58,17 @@ impl KeyRange {
         Self::From(prefix)
     }
 
+    /// Those of them that come after `key`, for the next page; none are left of a single key.
+    #[must_use]
+    pub fn after(&self, key: &[u8]) -> Option<Self> {
+        let next = Bytes::from([key, b"\0"].concat());
+        match self {
+            Self::Key(_) => None,
+            Self::Span(_, end) => Some(Self::Span(next, end.clone())),
+            Self::From(_) => Some(Self::From(next)),
+        }
+    }
+
     /// Whether `key` is one of them.
     #[must_use]
     pub fn contains(&self, key: &[u8]) -> bool {

@@ -290,6 +290,17 @@ impl AllocMachine {
         self.ask_running(task, now, &Input::Restart)
     }
 
+    /// Whether the output of a task is kept, as its job says.
+    pub fn keeps_logs(&self, task: &str) -> bool {
+        self.job
+            .as_ref()
+            .and_then(|job| {
+                let group = job.group(self.alloc.task_group.as_str())?;
+                group.task(task)?.log_config.as_ref()
+            })
+            .is_none_or(|logs| !logs.is_disabled())
+    }
+
     /// Starts all tasks anew, those that have ended too; false when there is none, as the alloc is about to end.
     pub fn restart_all(&mut self, now: Now) -> (bool, Vec<AllocEffect>) {
         let ends = !self.is_wanted()

@@ -28,7 +28,7 @@ use crate::{
         TaskRef,
     },
     handle::HandleError,
-    shared::{AllocView, Reply, TaskView, Which, keeps_logs},
+    shared::{AllocView, Reply, TaskView, Which},
     task::machine::{Effect, Found, Input, StartFailure},
 };
 
@@ -363,11 +363,7 @@ impl Runner {
                     driver,
                     handle: task.running_handle().cloned(),
                     over: task.is_dead(),
-                    logs: keeps_logs(
-                        self.machine.job().map(|job| &**job),
-                        self.machine.alloc().task_group.as_str(),
-                        task.name(),
-                    ),
+                    logs: self.machine.keeps_logs(task.name()),
                 };
                 (task.name().to_owned(), view)
             })

@@ -144,15 +144,9 @@ impl RawExecDriver {
         state: &StateDir,
         handle: &TaskHandle,
     ) -> Result<Option<Started>, DriverError> {
-        match state.started() {
-            Err(error)
-                if is_damaged(&error) && (is_of_former_boot(handle)? || !is_held(task, state)?) =>
-            {
-                tracing::warn!(%error, task = task.task, "the record of who runs the task is damaged and nobody does");
-                Ok(None)
-            }
-            other => other.map_err(|source| file("read", task, source)),
-        }
+        unless_damaged(task, state.started(), || {
+            Ok(is_of_former_boot(handle)? || !is_held(task, state)?)
+        })
     }
 
     /// How it ended, if it has. A supervisor that was killed before it could record the exit leaves that to us: its
@@ -164,16 +158,9 @@ impl RawExecDriver {
     ) -> Result<Option<ExitResult>, DriverError> {
         let supervised = is_held(task, state)?;
         // In this order: the exit is recorded before the lock is free.
-        match state.exit() {
-            Ok(Some(exit)) => return Ok(Some(exit)),
-            Ok(None) => {}
-            Err(error) if is_damaged(&error) && !supervised => {
-                tracing::warn!(%error, task = task.task, "the record of the task's exit is damaged");
-            }
-            Err(source) => return Err(file("read", task, source)),
-        }
-        if supervised {
-            return Ok(None);
+        let exit = unless_damaged(task, state.exit(), || Ok(!supervised))?;
+        if exit.is_some() || supervised {
+            return Ok(exit);
         }
         if let Some(group) = state
             .started()
@@ -300,12 +287,8 @@ impl Driver for RawExecDriver {
         }
         if is_of_former_boot(handle)? {
             // An exit that can't be read is not known any more.
-            return Ok(match state.exit() {
-                Ok(Some(exit)) => Recovered::Exited(exit),
-                Ok(None) => Recovered::Gone,
-                Err(error) if is_damaged(&error) => Recovered::Gone,
-                Err(source) => return Err(file("read", task, source)),
-            });
+            let exit = unless_damaged(task, state.exit(), || Ok(true))?;
+            return Ok(exit.map_or(Recovered::Gone, Recovered::Exited));
         }
         Ok(match self.exit(task, &state).await? {
             Some(exit) => Recovered::Exited(exit),
@@ -323,13 +306,8 @@ impl Driver for RawExecDriver {
         loop {
             // In this order: it is recorded before the lock is free.
             let supervised = is_held(task, &state)?;
-            match state.started() {
-                Ok(Some(started)) => return Ok(Some(to_handle(task, &started))),
-                Ok(None) => {}
-                Err(error) if is_damaged(&error) && !supervised => {
-                    tracing::warn!(%error, task = task.task, "the record of who runs the task is damaged and nobody does");
-                }
-                Err(source) => return Err(file("read", task, source)),
+            if let Some(started) = unless_damaged(task, state.started(), || Ok(!supervised))? {
+                return Ok(Some(to_handle(task, &started)));
             }
             if !claimed || !supervised {
                 return Ok(None);
@@ -463,6 +441,21 @@ fn is_of_former_boot(handle: &TaskHandle) -> Result<bool, DriverError> {
         source,
     })?;
     Ok(boot != supervisor.boot_id)
+}
+
+/// A record as it was read. One that can't be understood is none where nobody can be running the task.
+fn unless_damaged<T>(
+    task: &TaskRef,
+    record: io::Result<Option<T>>,
+    nobody_runs: impl FnOnce() -> Result<bool, DriverError>,
+) -> Result<Option<T>, DriverError> {
+    match record {
+        Err(error) if is_damaged(&error) && nobody_runs()? => {
+            tracing::warn!(%error, task = task.task, "a record of the task is damaged, and nobody runs it");
+            Ok(None)
+        }
+        other => other.map_err(|source| file("read", task, source)),
+    }
 }
 
 /// Whether a supervisor lives.

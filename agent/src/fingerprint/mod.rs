@@ -158,18 +158,7 @@ pub fn host(
 
 /// The node with what its drivers say of themselves now. What did not change keeps its time.
 pub async fn with_drivers(node: &Node, drivers: &DriverRegistry, now: UnixNanos) -> Node {
-    let mut node = node.clone();
-    let asked = futures::future::join_all(
-        drivers
-            .iter()
-            .map(|(name, driver)| async move { (name, driver.fingerprint().await) }),
-    )
-    .await;
-    for (name, fingerprint) in asked {
-        add_driver(&mut node, name, fingerprint, now);
-    }
-    node.computed_class = node.compute_class();
-    node
+    ask_drivers(node, drivers, None, now).await.0
 }
 
 /// As [`with_drivers`], but a driver that has not answered after `limit` is taken for one that isn't there. False when
@@ -180,10 +169,22 @@ pub async fn with_quick_drivers(
     limit: Duration,
     now: UnixNanos,
 ) -> (Node, bool) {
+    ask_drivers(node, drivers, Some(limit), now).await
+}
+
+async fn ask_drivers(
+    node: &Node,
+    drivers: &DriverRegistry,
+    limit: Option<Duration>,
+    now: UnixNanos,
+) -> (Node, bool) {
     let mut node = node.clone();
     let asked = futures::future::join_all(drivers.iter().map(|(name, driver)| async move {
-        let answer = tokio::time::timeout(limit, driver.fingerprint()).await;
-        (name, answer.ok())
+        let answer = match limit {
+            Some(limit) => tokio::time::timeout(limit, driver.fingerprint()).await.ok(),
+            None => Some(driver.fingerprint().await),
+        };
+        (name, answer)
     }))
     .await;
     let mut all = true;

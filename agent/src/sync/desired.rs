@@ -123,7 +123,7 @@ impl Sync {
                         list_again_at = is_behind.then(|| Instant::now() + BEHIND_EVERY);
                         newest_seen = newest_seen.max(listed.revision);
                         position = Position::At(listed.revision);
-                        self.succeeded(&mut backoff);
+                        self.recovery.succeeded(&mut backoff);
                         let change = Desired::Listed {
                             allocs: listed.allocs,
                             present: (!is_behind).then_some(listed.present),
@@ -140,7 +140,7 @@ impl Sync {
                     let (at, step) = self.watch(revision, list_again_at).await;
                     // One that lived went well, though nothing may have changed meanwhile.
                     if at > revision || began.elapsed() > 2 * CALL {
-                        self.succeeded(&mut backoff);
+                        self.recovery.succeeded(&mut backoff);
                     }
                     newest_seen = newest_seen.max(at);
                     position = Position::At(at);
@@ -162,13 +162,6 @@ impl Sync {
                 }
             }
         }
-    }
-
-    fn succeeded(&self, backoff: &mut Backoff) {
-        if backoff.failures() > 0 {
-            self.recovery.tell();
-        }
-        backoff.reset();
     }
 
     async fn list(&self) -> Result<Listed, StoreError> {
@@ -201,18 +194,15 @@ impl Sync {
     /// Reads a span in pages, all at the revision of the first.
     async fn pages(
         &self,
-        keys: KeyRange,
+        mut keys: KeyRange,
         mut take: impl FnMut(&KeyValue),
     ) -> Result<Revision, StoreError> {
-        let KeyRange::Span(mut start, end) = keys else {
-            return Err(StoreError::Invalid("a node's keys are a span".to_owned()));
-        };
         let mut revision = None;
         loop {
             let request = RangeRequest {
                 revision,
                 limit: Some(PAGE),
-                ..RangeRequest::new(KeyRange::Span(start.clone(), end.clone()))
+                ..RangeRequest::new(keys.clone())
             };
             let RangeResponse {
                 revision: at,
@@ -224,13 +214,10 @@ impl Sync {
                 .map_err(|_| StoreError::Unavailable("a list took too long".to_owned()))??;
             let at = *revision.get_or_insert(at);
             kvs.iter().for_each(&mut take);
-            match kvs.last() {
-                Some(last) if more => {
-                    let mut next = last.key.to_vec();
-                    next.push(0);
-                    start = next.into();
-                }
-                _ => return Ok(at),
+            let rest = kvs.last().filter(|_| more);
+            match rest.and_then(|last| keys.after(&last.key)) {
+                Some(rest) => keys = rest,
+                None => return Ok(at),
             }
         }
     }

@@ -92,10 +92,7 @@ impl Registration {
             since = Some((held, began));
             match self.register(&node, held, began).await {
                 Ok(()) => {
-                    if backoff.failures() > 0 {
-                        self.recovery.tell();
-                    }
-                    backoff.reset();
+                    self.recovery.succeeded(&mut backoff);
                     self.shared.set_connected(true);
                     tokio::select! {
                         biased;

@@ -128,12 +128,7 @@ impl Writer {
             pace.goes(Instant::now());
             held_since = None;
             match self.commit(batch).await {
-                Ok(()) => {
-                    if backoff.failures() > 0 {
-                        self.recovery.tell();
-                    }
-                    backoff.reset();
-                }
+                Ok(()) => self.recovery.succeeded(&mut backoff),
                 Err(error) => {
                     if backoff.failures() == 0 {
                         tracing::warn!(%error, "can't write the allocs' statuses, trying again");

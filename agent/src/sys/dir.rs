@@ -155,7 +155,7 @@ impl Dir {
     /// It can't be read.
     pub fn files<T>(&self, take: impl Fn(&str) -> Option<T>) -> io::Result<Vec<(T, u64)>> {
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(own_path(self.0.as_fd()))? {
+        for entry in std::fs::read_dir(own_fd_path(self.0.as_fd()))? {
             let entry = entry?;
             let Some(name) = entry.file_name().to_str().and_then(&take) else {
                 continue;
@@ -240,7 +240,9 @@ fn split(path: &Path) -> io::Result<(&Path, &str)> {
         .ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-fn own_path(fd: BorrowedFd<'_>) -> PathBuf {
+/// The path by which this process reaches what it has open, whatever its names lead to by now.
+#[must_use]
+pub fn own_fd_path(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
@@ -256,7 +258,7 @@ fn is_own_file(fd: &OwnedFd) -> Result<bool, Errno> {
 
 /// Opens the very file that was looked at.
 fn reopen(found: &OwnedFd, flags: OFlag) -> io::Result<File> {
-    let path = own_path(found.as_fd());
+    let path = own_fd_path(found.as_fd());
     Ok(open(&path, flags | OFlag::O_NONBLOCK, Mode::empty())?.into())
 }
 

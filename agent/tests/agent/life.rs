@@ -443,7 +443,7 @@ async fn logs_that_the_job_switches_off_are_refused_and_state_is_kept_where_the_
     let mut config = world.on_disk(dir.path());
     let own = dir.path().join("own");
     if let rove_agent::Storage::Disk { state_dir, .. } = &mut config.storage {
-        *state_dir = Some(own.clone());
+        state_dir.clone_from(&own);
     }
     let agent = start(config).await;
     let mut job = service(&[

@@ -116,7 +116,7 @@ impl World {
         AgentConfig {
             storage: Storage::Disk {
                 data_dir: data_dir.to_owned(),
-                state_dir: None,
+                state_dir: data_dir.join("client"),
                 alloc_dir: None,
             },
             clock: Arc::new(SystemClock),

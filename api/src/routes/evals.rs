@@ -46,7 +46,7 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let index = |state: &State| state.newest_of(&TABLES);
     let prefix = super::uuid_prefix(call, "eval")?;
     let state = blocking::wait(server, &call.params, index).await?;
-    let (answer, next_token) = apart(|| {
+    apart(|| {
         let mut evals: Vec<_> = all(&state)
             .filter(|eval| wanted(call, eval))
             .filter(|eval| prefix.as_ref().is_none_or(|prefix| prefix.fits(eval.id.0)))
@@ -62,12 +62,11 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
             paging.page(evals, token, view)?
         };
         let list: Vec<EvalView> = page.entries.iter().map(view).collect();
-        Ok::<_, ApiError>((Answer::json(call, &list)?, page.next_token))
+        Ok(Answer::json(call, &list)?
+            .with_meta(Meta::of(&state, index(&state)))
+            .with_next_token(page.next_token))
     })
-    .await?;
-    Ok(answer
-        .with_meta(Meta::of(&state, index(&state)))
-        .with_next_token(next_token))
+    .await
 }
 
 pub(super) async fn count(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
-    ids::{EvalId, JobId, JobKey, JobUid, Namespace, Revision, VersionKey},
+    ids::{EvalId, JobId, JobKey, JobUid, Namespace, Revision},
     job::Job,
 };
 use rove_store::state::{State, Stored, Table};
@@ -603,15 +603,7 @@ async fn scale(
 
 /// How a group was scaled, the newest first.
 fn scalings(state: &State, job: &ShownJob<'_>, group: &str) -> Option<Vec<Value>> {
-    let made = |version: u64| {
-        state
-            .job_version(&VersionKey {
-                job: job.key.clone(),
-                uid: job.registration.uid,
-                version,
-            })
-            .map_or(0, |version| version.create)
-    };
+    let made = |version| job.version(state, version).map_or(0, |made| made.create);
     let list: Vec<Value> = job
         .registration
         .scalings

@@ -39,7 +39,7 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let state = blocking::wait(server, &call.params, index).await?;
     let namespaces = call.namespaces();
     let prefix = call.params.get("prefix").unwrap_or_default();
-    let (answer, next_token) = apart(|| {
+    apart(|| {
         let jobs = status::jobs(&state).filter(|job| {
             namespaces.contains(job.key.namespace.as_str())
                 && job.key.id.as_str().starts_with(prefix)
@@ -47,12 +47,11 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
         let view = |job: &ShownJob<'_>| JobStub::of(&state, job, &status::facts(&state, job), meta);
         let page = paging.page(jobs, |job| ByJob(job.key.clone()), view)?;
         let list: Vec<JobStub> = page.entries.iter().map(view).collect();
-        Ok::<_, ApiError>((Answer::json(call, &list)?, page.next_token))
+        Ok(Answer::json(call, &list)?
+            .with_meta(Meta::of(&state, index(&state)))
+            .with_next_token(page.next_token))
     })
-    .await?;
-    Ok(answer
-        .with_meta(Meta::of(&state, index(&state)))
-        .with_next_token(next_token))
+    .await
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -117,7 +117,7 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
     if let Some(region) = call.params.get("region")
         && region != context.info.region
     {
-        return Err(ApiError::Refused(format!("No path to region {region:?}")));
+        return Err(ApiError::no_path_to_region(region));
     }
     let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
     match segments.as_slice() {

@@ -38,7 +38,7 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let prefix = super::uuid_prefix(call, "node")?;
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
-    let (answer, next_token) = apart(|| {
+    apart(|| {
         let mut list: Vec<_> = state
             .nodes()
             .filter(|node| prefix.as_ref().is_none_or(|prefix| prefix.fits(node.id.0)))
@@ -48,12 +48,11 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
         paging.sort(&mut list, token);
         let page = paging.page(list, token, view)?;
         let list: Vec<NodeStub> = page.entries.iter().map(view).collect();
-        Ok::<_, ApiError>((Answer::json(call, &list)?, page.next_token))
+        Ok(Answer::json(call, &list)?
+            .with_meta(Meta::of(&state, index(&state)))
+            .with_next_token(page.next_token))
     })
-    .await?;
-    Ok(answer
-        .with_meta(Meta::of(&state, index(&state)))
-        .with_next_token(next_token))
+    .await
 }
 
 fn index_of(state: &State, id: NodeId) -> Revision {

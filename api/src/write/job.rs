@@ -2,7 +2,7 @@
 
 use rove_model::{
     eval::TriggeredBy,
-    ids::{EvalId, JobKey, JobUid, Revision, UnixNanos, VersionKey},
+    ids::{EvalId, JobKey, JobUid, Revision, UnixNanos},
     job::Job,
     registration::{EvalRequest, JobVersion, MAX_SCALINGS, Registration, Scaling},
     supported,
@@ -94,10 +94,7 @@ pub(crate) fn examine(job: Job, namespace: &str, info: &AgentInfo) -> Result<Exa
         )])));
     }
     if job.region != info.region {
-        return Err(ApiError::Refused(format!(
-            "No path to region \"{}\"",
-            job.region
-        )));
+        return Err(ApiError::no_path_to_region(&job.region));
     }
     let warnings = validate(&job)
         .into_result()
@@ -268,12 +265,7 @@ fn deregister_unreadable(
     stamp: Stamp,
 ) -> Option<Change> {
     let registration = state.registration(key).filter(|held| !held.purge)?;
-    let version = VersionKey {
-        job: key.clone(),
-        uid: registration.uid,
-        version: registration.version,
-    };
-    state.unreadable_key(&Key::JobVersion(version))?;
+    state.unreadable_key(&Key::JobVersion(registration.version_key(key)))?;
     Some(Change {
         registration: Registration {
             stop: true,
@@ -358,12 +350,13 @@ pub(crate) fn scale(
             "job scaling blocked due to active deployment".to_owned(),
         ));
     }
-    let number = |count: i64| u64::try_from(count).unwrap_or_default();
     let previous = found.count();
-    let mut change = if found.count == Some(count) {
+    let is_same = found.count == Some(count);
+    found.count = Some(count);
+    let wanted_count = found.count();
+    let mut change = if is_same {
         again(current, TriggeredBy::JobScaling, stamp)
     } else {
-        found.count = Some(count);
         if let Some((_, complaint)) = too_many(&job) {
             return Err(ApiError::BadRequest(format!(
                 "scaling action count can't be {count}: {complaint}"
@@ -377,7 +370,7 @@ pub(crate) fn scale(
         Scaling {
             group: group.into(),
             time: stamp.now,
-            count: number(count),
+            count: wanted_count,
             previous,
             message: wanted.message.clone(),
             meta: wanted.meta.clone(),
@@ -408,12 +401,7 @@ pub(crate) fn revert(
             "can't revert to current version".to_owned(),
         ));
     }
-    let wanted = VersionKey {
-        job: current.key.clone(),
-        uid: current.registration.uid,
-        version,
-    };
-    let Some(found) = state.job_version(&wanted) else {
+    let Some(found) = current.version(state, version) else {
         return Err(ApiError::Refused(format!(
             "job \"{}\" in namespace \"{}\" at version {version} not found",
             current.key.id, current.key.namespace

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use rove_model::{
     encoding::{EncodingError, decode, encode},
-    ids::{EvalId, JobKey, Revision, VersionKey},
+    ids::{EvalId, JobKey, Revision},
     registration::{JobVersion, Registration},
 };
 use rove_store::{
@@ -124,11 +124,9 @@ fn transaction(
         otherwise: vec![Op::Range(RangeRequest::new(KeyRange::Key(key.clone())))],
     };
     if let Some(version) = &change.version {
-        let version_key = server.keys.encode(&Key::JobVersion(VersionKey {
-            job: job.clone(),
-            uid: change.registration.uid,
-            version: change.registration.version,
-        }));
+        let version_key = server
+            .keys
+            .encode(&Key::JobVersion(change.registration.version_key(job)));
         txn.compares.push(Compare::absent(version_key.clone()));
         let bytes = encode(version).map_err(too_large)?;
         txn.then.push(Op::put(version_key, bytes));

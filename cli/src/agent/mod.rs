@@ -250,11 +250,7 @@ async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> R
         false => None,
     };
     let identity = match config.client.enabled {
-        true => {
-            let usual = || data_dir.join("client");
-            let directory = config.client.state_dir.clone().unwrap_or_else(usual);
-            Some(Identity::load_or_create(&directory)?)
-        }
+        true => Some(Identity::load_or_create(&config.state_dir(data_dir))?),
         false => None,
     };
     let node_id = identity
@@ -424,7 +420,7 @@ async fn start_client(
         identity,
         storage: Storage::Disk {
             data_dir: data_dir.to_owned(),
-            state_dir: config.client.state_dir.clone(),
+            state_dir: config.state_dir(data_dir),
             alloc_dir: config.client.alloc_dir.clone(),
         },
         store,

@@ -33,9 +33,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
     let mut wanted: Vec<(Target, String)> = Vec::new();
     if files.is_empty() {
         let targets = targets(&cx.args.positional)?;
-        if !selector.is_empty() && targets.iter().any(|t| t.name.is_some()) {
-            return Err(Failure::new("error: selectors and names can't be combined"));
-        }
+        selector.without_names(&targets)?;
         for target in targets {
             match (&target.name, target.kind) {
                 (Some(_), _) => wanted.push((target, String::new())),

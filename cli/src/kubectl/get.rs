@@ -85,9 +85,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
     let targets = targets(&cx.args.positional)?;
     let output = Output::of(cx)?;
     let selector = Selector::parse(cx.args.last("selector").unwrap_or(""))?;
-    if !selector.is_empty() && targets.iter().any(|t| t.name.is_some()) {
-        return Err(Failure::new("error: selectors and names can't be combined"));
-    }
+    selector.without_names(&targets)?;
     let client = client(cx)?;
     if cx.args.is("watch") || cx.args.is("watch-only") {
         return match targets.as_slice() {

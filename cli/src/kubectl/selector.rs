@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::kind::Target;
 use crate::failure::Failure;
 
 /// What a selector asks for; all of it must hold.
@@ -33,6 +34,14 @@ impl Selector {
             }
         }
         Ok(Self { terms })
+    }
+
+    /// Refuses targets that are named: they are chosen already.
+    pub fn without_names(&self, targets: &[Target]) -> Result<(), Failure> {
+        if !self.is_empty() && targets.iter().any(|target| target.name.is_some()) {
+            return Err(Failure::new("error: selectors and names can't be combined"));
+        }
+        Ok(())
     }
 
     /// Everything is meant.

@@ -3,11 +3,12 @@
 //! two, however often and by whomever it is looked at.
 
 use rove_model::{
-    alloc::{Alloc, DesiredStatus},
     eval::{Eval, EvalStatus, TriggeredBy},
     ids::{EvalId, JobKey, Revision, UnixNanos},
 };
-use rove_store::state::State;
+use rove_store::state::{State, Stored};
+
+use crate::decision::Write;
 
 /// Whether an evaluation is to be made for what happened to `job` at revision `cause`.
 #[must_use]
@@ -78,10 +79,14 @@ pub fn new_eval(
     })
 }
 
-/// Whether an alloc is wanted and its tasks are not over.
+/// A blocked evaluation is to be looked at again.
 #[must_use]
-pub fn is_live(state: &State, alloc: &Alloc) -> bool {
-    alloc.desired_status == DesiredStatus::Run && !state.status_of(alloc).is_terminal()
+pub fn woken(eval: &Stored<Eval>, now: UnixNanos) -> Write {
+    let mut woken = eval.value.clone();
+    woken.status = EvalStatus::Pending;
+    woken.status_description = String::new();
+    woken.modify_time = now;
+    Write::eval(woken, eval.modify)
 }
 
 /// The id that follows from what makes up a cause (FNV-1a over 128 bits).

@@ -18,7 +18,7 @@ use rove_store::{
 
 use crate::{
     decision::{Decision, Object, Write},
-    loops::cause::{asks_for_eval, derived_id, is_live, new_eval},
+    loops::cause::{asks_for_eval, derived_id, new_eval},
     runtime::{Began, Loop, News, View},
     scheduler::reschedule,
 };
@@ -77,7 +77,7 @@ impl Progress {
             if alloc.task_group == *name
                 && alloc.job_uid == deployment.job_uid
                 && alloc.job_version < deployment.job_version
-                && is_live(state, alloc)
+                && state.is_live(alloc)
             {
                 progress.outdated += 1;
             }
@@ -97,7 +97,7 @@ impl Progress {
     }
 
     fn count(&mut self, state: &State, deployment: &Deployment, alloc: &Alloc, times: &mut Times) {
-        let live = is_live(state, alloc);
+        let live = state.is_live(alloc);
         let status = state.alloc_status(alloc.id);
         let health = status.and_then(|status| {
             let health = health_in(status.deployment_status.as_ref()?, deployment.id)?;

@@ -15,13 +15,13 @@ use rove_model::{
     alloc::DesiredStatus,
     eval::{EvalStatus, TriggeredBy},
     ids::{EvalId, JobKey, NodeId, Revision, UnixNanos},
-    node::{Eligibility, NodeEvent, NodeState, NodeStatus},
+    node::{NodeEvent, NodeState, NodeStatus},
 };
 use rove_store::{keys::Key, state::State};
 
 use crate::{
     decision::{Again, Decision, Object, Require, Write},
-    loops::cause::{asks_for_eval, derived_id, is_live, new_eval},
+    loops::cause::{asks_for_eval, derived_id, new_eval, woken},
     runtime::{Began, Loop, News, View},
 };
 
@@ -151,7 +151,7 @@ impl NodeLoop {
         let state = view.state;
         let jobs: BTreeSet<JobKey> = state
             .allocs_of_node(id)
-            .filter(|alloc| is_live(state, alloc))
+            .filter(|alloc| state.is_live(alloc))
             .map(|alloc| alloc.job())
             .collect();
         #[cfg(feature = "sabotage")]
@@ -210,23 +210,13 @@ impl NodeLoop {
         if gain <= seen {
             return Decision::wait(NO_GAIN);
         }
-        let mut woken = eval.value.clone();
-        woken.status = EvalStatus::Pending;
-        woken.status_description = String::new();
-        woken.modify_time = view.now;
-        Decision::write(WOKEN, vec![Write::eval(woken, eval.modify)])
+        Decision::write(WOKEN, vec![woken(eval, view.now)])
     }
 }
 
 impl NodeMemory {
     fn gained(&mut self, state: &State, node: NodeId, revision: Revision) -> bool {
-        let usable = state
-            .node_status(node)
-            .is_some_and(|status| status.status == NodeState::Ready)
-            && state
-                .node_control(node)
-                .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible);
-        match state.node(node).filter(|_| usable) {
+        match state.node(node).filter(|_| state.takes_allocs(node)) {
             // As the scheduler names it, which an agent of another version may do otherwise.
             Some(node) => {
                 let newest = self.gains.entry(node.compute_class()).or_default();
@@ -411,7 +401,7 @@ impl NodeLoop {
                             .node_status(alloc.node_id)
                             .is_some_and(|status| status.status == NodeState::Down)
                     };
-                    if is_live(state, alloc) && down() {
+                    if state.is_live(alloc) && down() {
                         wake(NodeLoopKey::Node(alloc.node_id), now, 1);
                     }
                 }

@@ -27,6 +27,7 @@ use rove_store::{
 use crate::{
     clock::SECOND,
     decision::{Again, Decision, Object, Require, Write},
+    loops::cause::woken,
     runtime::{Began, Loop, News},
     scheduler::{self, Cluster},
 };
@@ -217,11 +218,7 @@ impl Loop for SchedulerLoop {
                 .evals_of_job(job)
                 .find(|eval| view.memory.waits_in_vain(eval));
             if let Some(eval) = in_vain {
-                let mut woken = eval.value.clone();
-                woken.status = EvalStatus::Pending;
-                woken.status_description = String::new();
-                woken.modify_time = view.now;
-                return Decision::write(WOKEN, vec![Write::eval(woken, eval.modify)]);
+                return Decision::write(WOKEN, vec![woken(eval, view.now)]);
             }
             return match pending().filter_map(|eval| due_at(eval, view.now)).min() {
                 Some(at) => Decision::at(NOT_DUE, at),

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use rove_model::{
     alloc::{Alloc, DesiredStatus},
     ids::{AllocId, NodeId},
-    node::{Eligibility, NodeState},
     plan::Plan,
     resources::{Dimension, Room},
 };
@@ -124,14 +123,7 @@ fn node_use(
     stopped: &BTreeSet<AllocId>,
 ) -> Option<NodeUse> {
     let node = state.node(id)?;
-    let ready = state
-        .node_status(id)
-        .is_some_and(|status| status.status == NodeState::Ready)
-        && state
-            .node_control(id)
-            .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible)
-        && state.unreadable_use_of_node(id).is_none();
-    if !ready {
+    if !state.takes_allocs(id) || state.unreadable_use_of_node(id).is_some() {
         return None;
     }
     let mut found = NodeUse {

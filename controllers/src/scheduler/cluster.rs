@@ -12,7 +12,7 @@ use std::{
 use rove_model::{
     alloc::{AllocResources, DesiredStatus},
     ids::{AllocId, EvalId, NodeId, Revision},
-    node::{Eligibility, Node, NodeState},
+    node::Node,
     plan::Plan,
     resources::Room,
 };
@@ -254,12 +254,6 @@ impl Cluster {
     fn refresh_node(&mut self, state: &State, id: NodeId) {
         let slot = self.slot_or_new(id);
         let node = state.node(id).cloned();
-        let ready = state
-            .node_status(id)
-            .is_some_and(|status| status.status == NodeState::Ready)
-            && state
-                .node_control(id)
-                .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible);
         // Nobody knows how much of such a node is taken.
         let held = state.unreadable_use_of_node(id).is_some();
         if held {
@@ -267,7 +261,7 @@ impl Cluster {
         } else {
             self.held.remove(&id);
         }
-        let ready = ready && !held;
+        let ready = !held && state.takes_allocs(id);
         let class = node
             .as_ref()
             .filter(|_| ready)
@@ -326,9 +320,7 @@ impl Cluster {
     fn refresh_alloc(&mut self, state: &State, id: AllocId) {
         let counted = match state.alloc(id) {
             Some(alloc) => {
-                let live = alloc.desired_status == DesiredStatus::Run
-                    && !self.stopping.contains_key(&id)
-                    && !state.status_of(alloc).is_terminal();
+                let live = state.is_live(alloc) && !self.stopping.contains_key(&id);
                 live.then(|| {
                     let (room, ports) = what_it_takes(&alloc.resources);
                     (alloc.node_id, room, ports)

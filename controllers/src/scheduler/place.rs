@@ -141,8 +141,7 @@ impl Placer<'_> {
         };
         if !work.place.is_empty() {
             for alloc in self.view.state.allocs_of_job(self.job.key) {
-                let live = alloc.desired_status == DesiredStatus::Run
-                    && !self.view.state.status_of(alloc).is_terminal();
+                let live = self.view.state.is_live(alloc);
                 if let (true, Some(slot)) = (live, self.slot(alloc)) {
                     draft.count(slot, place_of(alloc));
                 }

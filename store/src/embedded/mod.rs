@@ -46,6 +46,9 @@ const QUEUE: usize = 1_024;
 /// A call that the disk keeps longer than this fails as unavailable.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Bytes of data that a store takes unless it is told otherwise: etcd's default.
+pub const DEFAULT_QUOTA: u64 = 2 << 30;
+
 /// What recent events are kept in memory for watchers: revisions, and bytes.
 const RING_REVISIONS: usize = 1_024;
 const RING_BYTES: usize = 4 << 20;
@@ -68,8 +71,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             cache_bytes: 8 << 20,
-            // etcd's default.
-            quota_bytes: 2 << 30,
+            quota_bytes: DEFAULT_QUOTA,
             keys: Keys::default(),
             #[cfg(test)]
             room: None,

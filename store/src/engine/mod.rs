@@ -227,7 +227,7 @@ impl<S: Clone + Send + Sync> Engine<S> {
     ) -> Result<Applied, StoreError> {
         let mut succeeded = true;
         for compare in &txn.compares {
-            if !self.holds(compare, self.revision, rows)? {
+            if !self.holds(compare, rows)? {
                 succeeded = false;
                 break;
             }
@@ -485,13 +485,8 @@ impl<S: Clone + Send + Sync> Engine<S> {
         Ok(previous)
     }
 
-    fn holds(
-        &self,
-        compare: &Compare,
-        at: Revision,
-        rows: &impl Rows<Slot = S>,
-    ) -> Result<bool, StoreError> {
-        let listing = self.list(&RangeRequest::new(compare.keys.clone()), at);
+    fn holds(&self, compare: &Compare, rows: &impl Rows<Slot = S>) -> Result<bool, StoreError> {
+        let listing = self.list(&RangeRequest::new(compare.keys.clone()), self.revision);
         holds(compare, &listing.found, |found| {
             rows.value(found.place, &found.live.slot)
         })

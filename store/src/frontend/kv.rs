@@ -157,7 +157,7 @@ impl KvService {
                 if bytes > MAX_ANSWER {
                     return Err(Unread::TooLarge);
                 }
-                let next = part.kvs.last().map(|kv| [&kv.key, &b"\0"[..]].concat());
+                let next = part.kvs.last().and_then(|kv| keys.after(&kv.key));
                 whole.kvs.extend(part.kvs);
                 if is_counted {
                     whole.more |= !request.count_only && part.count > 0;
@@ -170,11 +170,7 @@ impl KvService {
                     whole.more = true;
                     break;
                 }
-                keys = match keys {
-                    KeyRange::Key(_) => break,
-                    KeyRange::Span(_, end) => KeyRange::Span(next.into(), end),
-                    KeyRange::From(_) => KeyRange::From(next.into()),
-                };
+                keys = next;
                 if turn.is_none() {
                     // Long reads take turns: each may hold the largest answer.
                     turn = self.0.long_reads.acquire().await.ok();

@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use rove_model::ids::Revision;
 
@@ -105,23 +104,12 @@ fn pages<'a>(
             })
             .await?;
         let rest = match answer.kvs.last() {
-            Some(last) if answer.more => Some(after(range, &last.key)),
+            Some(last) if answer.more => range.after(&last.key),
             _ => None,
         };
         Ok(Some((answer.kvs, rest)))
     })
     .boxed()
-}
-
-/// What of `range` comes after `key`.
-fn after(range: KeyRange, key: &[u8]) -> KeyRange {
-    let mut next = key.to_vec();
-    next.push(0);
-    let next = Bytes::from(next);
-    match range {
-        KeyRange::Span(_, end) => KeyRange::Span(next, end),
-        KeyRange::From(_) | KeyRange::Key(_) => KeyRange::From(next),
-    }
 }
 
 /// The keys in which two states differ.

@@ -19,7 +19,7 @@ use rove_model::{
     deployment::Deployment,
     eval::Eval,
     ids::{AllocId, DeploymentId, EvalId, JobKey, JobUid, NodeId, Revision, VersionKey},
-    node::{Node, NodeAlive, NodeControl, NodeStatus},
+    node::{Eligibility, Node, NodeAlive, NodeControl, NodeState, NodeStatus},
     plan::Plan,
     registration::{JobCollected, JobEvaluated, JobStable, JobVersion, Registration},
     server::{Leadership, Server},
@@ -173,11 +173,7 @@ impl State {
     #[must_use]
     pub fn current_job(&self, job: &JobKey) -> Option<&Arc<Stored<JobVersion>>> {
         let registration = self.registration(job)?;
-        self.job_version(&VersionKey {
-            job: job.clone(),
-            uid: registration.uid,
-            version: registration.version,
-        })
+        self.job_version(&registration.version_key(job))
     }
 
     /// The JobModifyIndex: when the current version came into being. 0 for a job that isn't there.
@@ -357,6 +353,22 @@ impl State {
     pub fn client_status(&self, id: AllocId) -> ClientStatus {
         self.alloc(id)
             .map_or(ClientStatus::Pending, |alloc| self.status_of(alloc))
+    }
+
+    /// Whether an alloc is wanted and its tasks are not over.
+    #[must_use]
+    pub fn is_live(&self, alloc: &Alloc) -> bool {
+        alloc.desired_status == DesiredStatus::Run && !self.status_of(alloc).is_terminal()
+    }
+
+    /// Whether a node is ready, and nobody keeps new allocs from it.
+    #[must_use]
+    pub fn takes_allocs(&self, node: NodeId) -> bool {
+        self.node_status(node)
+            .is_some_and(|status| status.status == NodeState::Ready)
+            && self
+                .node_control(node)
+                .is_none_or(|control| control.scheduling_eligibility == Eligibility::Eligible)
     }
 
     /// [`State::client_status`] of an alloc that is at hand.

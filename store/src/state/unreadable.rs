@@ -131,12 +131,10 @@ impl State {
                 return None;
             }
             self.allocs_of_job(job).find_map(|alloc| {
-                [
+                self.first_unreadable([
                     Key::AllocStatus(alloc.node_id, alloc.id),
                     Key::AllocControl(alloc.node_id, alloc.id),
-                ]
-                .iter()
-                .find_map(|key| self.unreadable_key(key))
+                ])
             })
         })
     }
@@ -147,14 +145,12 @@ impl State {
         if self.is_all_readable() {
             return None;
         }
-        [
+        self.first_unreadable([
             Key::Node(node),
             Key::NodeAlive(node),
             Key::NodeStatus(node),
             Key::NodeControl(node),
-        ]
-        .iter()
-        .find_map(|key| self.unreadable_key(key))
+        ])
     }
 
     /// A key that can't be read and without which nobody knows how much of a node is taken.
@@ -171,6 +167,10 @@ impl State {
                 .range(bound(Uuid::nil())..=bound(Uuid::max()));
             allocs.next().map(|(key, _)| key)
         })
+    }
+
+    fn first_unreadable<const N: usize>(&self, keys: [Key; N]) -> Option<&Key> {
+        keys.iter().find_map(|key| self.unreadable_key(key))
     }
 
     /// The key itself, if it is there and can't be read.

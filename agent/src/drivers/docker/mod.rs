@@ -265,11 +265,7 @@ impl DockerDriver {
             match kept.await {
                 Ok(()) => said = false,
                 // Once, as it is tried again and again.
-                Err(error) if !std::mem::replace(&mut said, true) => tracing::warn!(
-                    id,
-                    error = error.full_message(),
-                    "the container's output is not kept at present"
-                ),
+                Err(error) if !std::mem::replace(&mut said, true) => warn_not_kept(id, &error),
                 Err(_) => {}
             }
         }
@@ -604,11 +600,7 @@ impl Driver for DockerDriver {
                 // The engine ended the wait, not the container; it may have been away for long.
                 Ok(Some(_)) => {
                     if let Err(error) = self.go_on_keeping(handle).await {
-                        tracing::warn!(
-                            id,
-                            error = error.full_message(),
-                            "the container's output is not kept at present"
-                        );
+                        warn_not_kept(id, &error);
                     }
                 }
                 Err(error) if is_answer(&error) => return Err(error),
@@ -745,6 +737,14 @@ fn file(operation: &'static str, task: &TaskRef, source: std::io::Error) -> Driv
         path: task.dir().to_owned(),
         source,
     }
+}
+
+fn warn_not_kept(id: &str, error: &DriverError) {
+    tracing::warn!(
+        id,
+        error = error.full_message(),
+        "the container's output is not kept at present"
+    );
 }
 
 /// Whether a process keeps the output of the task's container.

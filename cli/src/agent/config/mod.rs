@@ -204,7 +204,7 @@ impl Default for AgentConfig {
                 enabled: false,
                 bootstrap_expect: 1,
                 etcd: EtcdConfig::default(),
-                embedded_quota: 2 << 30,
+                embedded_quota: rove_store::embedded::DEFAULT_QUOTA,
                 prefix: "/rove/".to_owned(),
                 heartbeat_ttl: Duration::from_secs(15),
                 eval_gc_threshold: HOUR,
@@ -229,7 +229,7 @@ impl Default for AgentConfig {
                 cpu_total_compute: None,
                 memory_total_mb: None,
                 gc_max_allocs: 50,
-                max_kill_timeout: Duration::from_secs(30),
+                max_kill_timeout: rove_agent::MAX_KILL_TIMEOUT,
             },
             plugins: BTreeMap::new(),
             dev: false,
@@ -245,6 +245,13 @@ impl AgentConfig {
         self.client
             .heartbeat_ttl
             .unwrap_or(self.server.heartbeat_ttl)
+    }
+
+    /// Where the agent of this node keeps its own state.
+    #[must_use]
+    pub fn state_dir(&self, data_dir: &Path) -> PathBuf {
+        let usual = || data_dir.join("client");
+        self.client.state_dir.clone().unwrap_or_else(usual)
     }
 
     /// What `-dev` starts from: server and client on 127.0.0.1, with `raw_exec` on.

@@ -23,7 +23,6 @@ use super::{
 };
 use crate::{
     decision::{Again, Commit, Decision, Object, Require, Write},
-    loops::cause::is_live,
     runtime::View,
 };
 
@@ -260,7 +259,7 @@ impl GcLoop {
             .filter(|deployment| {
                 !state
                     .allocs_of_deployment(deployment.id)
-                    .any(|alloc| is_live(state, alloc))
+                    .any(|alloc| state.is_live(alloc))
             })
             .filter(|deployment| is_due(after(deployment.modify_time, self.settings.deployment)))
             .map(|deployment| Key::Deployment(deployment.id))
