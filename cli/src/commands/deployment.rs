@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use crate::app::{Command, Context, failed};
 use crate::args::{COMMON, FORMAT, VERBOSE, switch};
-use crate::client::views::Deployment;
 use crate::commands::{job, lookup, monitor};
 use crate::failure::{Failure, Outcome};
 use crate::render::{allocs, deployment};
+use rove_model::deployment::DeploymentStatus;
+use rove_wire::Deployment;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
@@ -75,7 +76,7 @@ async fn status(cx: &mut Context) -> Outcome {
     }
     if cx.args.is("monitor") {
         let status = monitor::deployment_status(cx, &client, &found.id, verbose, "").await?;
-        return Ok(u8::from(status != "successful"));
+        return Ok(u8::from(status != DeploymentStatus::Successful));
     }
     let text = deployment::whole(&found, allocs::length(verbose), &|text| cx.ui.bold(text));
     cx.ui.line(text);

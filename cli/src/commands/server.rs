@@ -2,9 +2,9 @@
 
 use crate::app::{Command, Context, failed};
 use crate::args::{COMMON, FORMAT, switch};
-use crate::client::views::Members;
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;
+use rove_wire::Members;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[Command {

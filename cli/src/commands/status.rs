@@ -2,11 +2,11 @@
 
 use crate::app::{Command, Context, failed};
 use crate::args::{COMMON, FORMAT, VERBOSE, switch};
-use crate::client::views::Matches;
 use crate::commands;
 use crate::commands::job;
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
+use rove_wire::Matches;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[Command {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::app::{Command, Context, failed};
 use crate::args::COMMON;
-use crate::client::views::AgentSelf;
 use crate::failure::{Failure, Outcome};
+use rove_wire::AgentSelf;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use super::documents::{self, Document};
 use super::get::{client, server};
 use crate::app::Context;
-use crate::client::views::{Plan, Registered};
 use crate::client::{ApiError, Client};
 use crate::commands::job::source;
 use crate::commands::lookup::segment;
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
 use crate::render::diff;
+use rove_wire::{Plan, Registered};
 
 /// How often a job is looked at again after somebody else has changed it in between.
 const ATTEMPTS: u32 = 5;

@@ -3,10 +3,10 @@
 use super::get::{client, not_found, server};
 use super::kind::{Kind, targets};
 use crate::app::Context;
-use crate::client::views::Job;
 use crate::commands::job::scale::send;
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
+use rove_model::job::Job;
 
 /// Sets how many instances of a group run.
 pub async fn run(cx: &mut Context) -> Outcome {
@@ -47,7 +47,7 @@ async fn one(
         Err(error) => return Err(server(error)),
     };
     let wanted = cx.args.last("group");
-    let group = match (wanted, job.groups.as_slice()) {
+    let group = match (wanted, job.task_groups.as_slice()) {
         (Some(wanted), groups) => groups.iter().find(|g| g.name == wanted),
         (None, [only]) => Some(only),
         (None, groups) => {
@@ -67,11 +67,11 @@ async fn one(
     if let Some(current) = cx
         .args
         .number("current-replicas")
-        .filter(|current| *current != group.count)
+        .filter(|current| u64::try_from(*current) != Ok(group.count()))
     {
         return Err(Failure::new(format!(
             "error: Expected replicas to be {current}, was {}",
-            group.count
+            group.count()
         )));
     }
     send(client, &path, &group.name, count, &cx.program)

@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::follow::Frames;
 use super::{From, from, last_lines};
 use crate::app::{Context, failed};
-use crate::client::views::{Alloc, AllocStub, Task};
 use crate::client::{ApiError, Client, Stream};
 use crate::commands::lookup::{self, segment};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
+use rove_model::{alloc::ClientStatus, job::Task};
+use rove_wire::{Alloc, AllocStub};
 
 /// A guess at the length of a line; when it is too short, more is fetched.
 const LINE: u64 = 160;
@@ -106,7 +107,12 @@ async fn of_job(cx: &Context, client: &Client, job: &str) -> Result<AllocStub, F
         allocs.retain(|a| a.states.contains_key(task));
     }
     // A running one tells more than a dead one, and a new one more than an old one.
-    allocs.sort_by_key(|a| (a.client != "running", std::cmp::Reverse(a.create_index)));
+    allocs.sort_by_key(|a| {
+        (
+            a.client != ClientStatus::Running,
+            std::cmp::Reverse(a.create_index),
+        )
+    });
     let found = allocs.into_iter().next();
     found.ok_or_else(|| Failure::new(format!("No allocations for job {} found", quoted(&stub.id))))
 }
@@ -115,7 +121,7 @@ fn only_task(alloc: &Alloc) -> Result<String, Failure> {
     let tasks: Vec<Task> = alloc
         .job
         .iter()
-        .flat_map(|job| job.groups.iter())
+        .flat_map(|job| job.task_groups.iter())
         .find(|group| group.name == alloc.group)
         .map(|group| group.tasks.clone())
         .unwrap_or_default();

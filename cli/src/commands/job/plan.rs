@@ -2,12 +2,12 @@
 
 use super::{source, validate};
 use crate::app::{Context, failed};
-use crate::client::views::Plan;
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 use crate::render::quote::quoted;
 use crate::render::{diff, metrics, time};
+use rove_wire::Plan;
 
 /// The exit code of every error, so that it can't be taken for "there are changes".
 const ERROR: u8 = 255;
@@ -84,7 +84,7 @@ fn dry_run(cx: &mut Context, answer: &Plan) {
     for eval in answer
         .created
         .iter()
-        .filter(|e| e.triggered_by == "rolling-update")
+        .filter(|e| e.triggered_by.as_str() == "rolling-update")
     {
         let wait = time::duration(eval.wait);
         cx.ui.line(format!(
@@ -145,6 +145,6 @@ fn how_to_run(cx: &mut Context, index: u64, path: &str) {
 fn changes(answer: &Plan) -> bool {
     let updates = answer.annotations.iter().flat_map(|a| a.updates.values());
     updates
-        .map(|u| u.stop + u.place + u.migrate + u.destructive + u.canary)
+        .map(|u| u.stop + u.place + u.migrate + u.destructive_update + u.canary)
         .any(|count| count > 0)
 }

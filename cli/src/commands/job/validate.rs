@@ -6,9 +6,9 @@ use rove_model::{supported, validate::validate};
 use super::source;
 use crate::app::{Context, failed};
 use crate::client::ApiError;
-use crate::client::views::Validation;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
+use rove_wire::Validation;
 
 /// Checks the job, with the places of its mistakes, then asks the agent whether it would take it.
 pub async fn run(cx: &mut Context) -> Outcome {
