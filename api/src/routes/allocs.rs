@@ -204,14 +204,15 @@ fn page(
             options,
         )
     };
+    let whole = |one: &Arc<Stored<Alloc>>| alloc::full(state, one, &FromStore::default());
     if prefix.is_some() {
         let token = |alloc: &Arc<Stored<Alloc>>| ById(alloc.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)
+        paging.page(list, token, view, whole)
     } else {
         let token = |alloc: &Arc<Stored<Alloc>>| ByAge(alloc.create, alloc.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)
+        paging.page(list, token, view, whole)
     }
 }
 

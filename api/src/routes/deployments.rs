@@ -37,11 +37,11 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let page = if prefix.is_some() {
         let token = |one: &&Arc<Stored<Deployment>>| ById(one.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)?
+        paging.page(list, token, view, view)?
     } else {
         let token = |one: &&Arc<Stored<Deployment>>| ByAge(one.create, one.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)?
+        paging.page(list, token, view, view)?
     };
     let list: Vec<rove_wire::Deployment> = page.entries.iter().map(view).collect();
     Ok(Answer::json(call, &list)?

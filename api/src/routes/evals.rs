@@ -53,11 +53,11 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
         let page = if prefix.is_some() {
             let token = |eval: &Arc<Stored<Eval>>| ById(eval.id.0);
             paging.sort(&mut evals, token);
-            paging.page(evals, token, view)?
+            paging.page(evals, token, view, view::eval::left_out)?
         } else {
             let token = |eval: &Arc<Stored<Eval>>| ByAge(eval.create, eval.id.0);
             paging.sort(&mut evals, token);
-            paging.page(evals, token, view)?
+            paging.page(evals, token, view, view::eval::left_out)?
         };
         let list: Vec<rove_wire::Eval> = page.entries.iter().map(view).collect();
         Ok(Answer::json(call, &list)?

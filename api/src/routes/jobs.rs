@@ -45,7 +45,9 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
         });
         let view =
             |job: &ShownJob<'_>| view::job::stub(&state, job, &status::facts(&state, job), meta);
-        let page = paging.page(jobs, |job| ByJob(job.key.clone()), view)?;
+        let whole =
+            |job: &ShownJob<'_>| view::job::current(&state, job, &status::facts(&state, job));
+        let page = paging.page(jobs, |job| ByJob(job.key.clone()), view, whole)?;
         let list: Vec<JobStub> = page.entries.iter().map(view).collect();
         Ok(Answer::json(call, &list)?
             .with_meta(Meta::of(&state, index(&state)))

@@ -45,7 +45,9 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
         let token = |node: &&Arc<Stored<Node>>| ById(node.id.0);
         let view = |node: &&Arc<Stored<Node>>| node::stub(&state, node, options);
         paging.sort(&mut list, token);
-        let page = paging.page(list, token, view)?;
+        // What a list shows of the attributes is less than there is to choose by.
+        let whole = |node: &&Arc<Stored<Node>>| node::full(&state, node);
+        let page = paging.page(list, token, whole, view)?;
         let list: Vec<NodeStub> = page.entries.iter().map(view).collect();
         Ok(Answer::json(call, &list)?
             .with_meta(Meta::of(&state, index(&state)))

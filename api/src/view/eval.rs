@@ -1,8 +1,11 @@
 //! Evaluations.
 
+use std::sync::Arc;
+
 use rove_model::eval::Eval;
 use rove_store::state::{State, Stored};
 use rove_wire::RelatedEval;
+use serde_json::{Value, json};
 
 use super::id_or_empty;
 use crate::time::rfc3339;
@@ -36,6 +39,14 @@ pub(crate) fn of(eval: &Stored<Eval>) -> rove_wire::Eval {
         create_time: eval.create_time,
         modify_time: eval.modify_time,
     }
+}
+
+/// The fields that an evaluation leaves out while they are empty.
+pub(crate) fn left_out(_: &Arc<Stored<Eval>>) -> Value {
+    json!({
+        "JobModifyIndex": 0, "NodeID": "", "DeploymentID": "", "Wait": 0, "WaitUntil": null, "RelatedEvals": null,
+        "SnapshotIndex": 0,
+    })
 }
 
 /// With those that it is linked to, directly or over others.

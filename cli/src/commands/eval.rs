@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::app::{Command, Context, failed};
 use crate::args::{COMMON, FORMAT, VERBOSE, number, switch, text};
+use crate::command::{Command, Context, failed};
 use crate::commands::{job, lookup, monitor};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
@@ -25,6 +25,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(status(cx)),
     },
     Command {
@@ -44,11 +45,13 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(list(cx)),
     },
 ];
 
-async fn status(cx: &mut Context) -> Outcome {
+/// Shows the one that is named.
+pub async fn status(cx: &mut Context) -> Outcome {
     let [prefix] = cx.arguments("This command takes one argument: <evaluation>")?;
     let verbose = cx.args.is("verbose");
     let client = cx.client()?;
@@ -86,9 +89,9 @@ async fn status(cx: &mut Context) -> Outcome {
         .add(
             "Status Description",
             if eval.description.is_empty() {
-                &eval.status
+                eval.status.as_str()
             } else {
-                &eval.description
+                eval.description.as_str()
             },
         )
         .add("Type", &eval.kind)

@@ -1,7 +1,7 @@
 //! The commands about servers.
 
-use crate::app::{Command, Context, failed};
 use crate::args::{COMMON, FORMAT, switch};
+use crate::command::{Command, Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;
 use rove_wire::Members;
@@ -17,6 +17,7 @@ pub const COMMANDS: &[Command] = &[Command {
         COMMON,
     ],
     verb: false,
+    misuse: 1,
     run: |cx| Box::pin(members(cx)),
 }];
 

@@ -1,7 +1,7 @@
 //! `alloc status`.
 
-use crate::app::{Context, failed};
 use crate::client::Client;
+use crate::command::{Context, failed};
 use crate::commands::lookup;
 use crate::failure::Outcome;
 use crate::render::quote::quoted;

@@ -1,7 +1,7 @@
 //! `job plan`: what running a file would change, and whether there is room for it.
 
 use super::{source, validate};
-use crate::app::{Context, failed};
+use crate::command::{Context, failed};
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{source, validate};
-use crate::app::{Context, failed};
 use crate::client::ApiError;
+use crate::command::{Context, failed};
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
 use rove_wire::Registered;

@@ -1,7 +1,7 @@
 //! `job status`: the list of jobs, or all about one.
 
-use crate::app::{Context, failed};
 use crate::client::Client;
+use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::failure::Outcome;
 use crate::render::quote::quoted;

@@ -4,8 +4,8 @@ use rove_jobspec::{Parsed, Severity};
 use rove_model::{supported, validate::validate};
 
 use super::source;
-use crate::app::{Context, failed};
 use crate::client::ApiError;
+use crate::command::{Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 use rove_wire::Validation;
@@ -17,7 +17,9 @@ pub async fn run(cx: &mut Context) -> Outcome {
     let client = cx.client()?.in_namespace(&parsed.job.namespace);
     let body = serde_json::json!({"Job": source::as_value(&parsed.job)?});
     match client.put("/v1/validate/job", &[], &body).await {
-        Ok(Validation { error, warnings }) => {
+        Ok(Validation {
+            error, warnings, ..
+        }) => {
             if !error.is_empty() {
                 cx.ui.error("Job validation errors:");
                 return Err(Failure::new(error));
