@@ -58,11 +58,11 @@ pub enum Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
     /// In the key.
-    KeysJob,
+    InKey,
     /// In the value, by the names that all values have it under.
-    ValuesJob,
+    InValue,
     /// Nowhere.
-    NoJob,
+    Nowhere,
 }
 
 /// How a table is listed.

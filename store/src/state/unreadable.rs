@@ -32,8 +32,8 @@ impl Unreadable {
     pub(super) fn insert(&mut self, key: &Key, revision: Revision, value: &[u8]) {
         self.remove(key);
         let job = match key.table().about() {
-            About::KeysJob => key.job().cloned(),
-            About::ValuesJob => {
+            About::InKey => key.job().cloned(),
+            About::InValue => {
                 let owner: Option<Owner> = decode_any_schema(value).ok();
                 owner.map(|owner| JobKey {
                     namespace: owner.namespace,
@@ -41,7 +41,7 @@ impl Unreadable {
                 })
             }
             // What is about an alloc is found by the job's allocs.
-            About::NoJob => None,
+            About::Nowhere => None,
         };
         if let Some(job) = &job {
             let keys = self.of_job.entry(job.clone()).or_default();

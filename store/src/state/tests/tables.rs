@@ -323,7 +323,10 @@ async fn a_value_of_any_table_that_comes_to_be_readable_or_not_while_the_watch_i
             ("was mended", bad, good, 0),
             ("was removed", bad, gone, 0),
         ] {
-            let (fed, mut feed) = cut_off(|store| before(store, table)).await;
+            let (fed, mut feed) = cut_off(|store| {
+                before(store, table);
+            })
+            .await;
             after(&fed.store, table);
             let (state, told) = listed_again(&fed, &mut feed).await;
             assert_eq!(told, BTreeSet::from([key(table)]), "{table:?} {what}");
