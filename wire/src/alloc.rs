@@ -299,6 +299,34 @@ wire! {
     }
 }
 
+impl TaskEvent {
+    /// It tells of a failure, by itself or by how the task ended.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self.kind.as_str() {
+            "Driver Failure"
+            | "Setup Failure"
+            | "Failed Validation"
+            | "Failed Artifact Download"
+            | "Task hook failed"
+            | "Alloc Unhealthy" => true,
+            "Terminated" => self.exit_code != 0 || self.signal != 0,
+            "Not Restarting" => false,
+            _ => self.fails_task,
+        }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        if self.display.is_empty() {
+            &self.message
+        } else {
+            &self.display
+        }
+    }
+}
+
 wire! {
     /// The answer to the stop of an alloc.
     AllocStopped {

@@ -15,7 +15,7 @@ use rove_model::diff::DiffType;
 use rove_wire::{Plan, Registered};
 
 /// How often a job is looked at again after somebody else has changed it in between.
-const ATTEMPTS: u32 = 5;
+pub const ATTEMPTS: u32 = 5;
 /// The exit code of `diff` when it failed; 1 means that something differs.
 const DIFF_FAILED: u8 = 2;
 
@@ -144,6 +144,10 @@ async fn one(
         match client.put::<_, Registered>("/v1/jobs", &[], &body).await {
             Ok(answer) => break (change, answer),
             Err(error) if attempt < ATTEMPTS && changed_meanwhile(&error) => {}
+            Err(error) if error.body().is_some() => {
+                let what = "Error from server";
+                return Err(source::refused(cx, what, &error, &document.parsed));
+            }
             Err(error) => return Err(server(error)),
         }
     };
@@ -161,7 +165,8 @@ async fn one(
     Ok(0)
 }
 
-fn changed_meanwhile(error: &ApiError) -> bool {
+/// Somebody else has registered the job in between.
+pub fn changed_meanwhile(error: &ApiError) -> bool {
     error
         .body()
         .is_some_and(|body| body.contains("Enforcing job modify index"))
