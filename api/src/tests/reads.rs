@@ -536,7 +536,8 @@ async fn a_filter_on_what_an_entry_lacks_is_no_match() {
             r#"AllocatedResources.Tasks["t"].Cpu.CpuShares == 20"#,
             1,
         ),
-        ("/v1/allocations", "DeploymentStatus.Healthy == true", 0),
+        ("/v1/allocations", "DeploymentStatus.Healthy == true", 1),
+        ("/v1/allocations", "NetworkStatus.DNS.Servers == true", 0),
         (
             "/v1/allocations",
             r#"Metrics.NodesAvailable["dc9"] == 1"#,
