@@ -223,6 +223,7 @@ impl Agent {
                 keys: keys.clone(),
                 node: identity.node_id,
                 board: Arc::clone(&board),
+                registered: shared.connection(),
                 out: changes,
                 newest_seen,
                 seed,

@@ -2,7 +2,8 @@
 //!
 //! The watch is a state machine with a position. A key that is absent means "stop" only in a list whose revision is
 //! not below any this agent has seen: so neither a server that is behind nor a store restored from an older copy stops
-//! what runs.
+//! what runs. Nor is anything stopped for its absence while the node is not registered: a node that the servers have
+//! forgotten stops what they don't know once they know it again, by a whole list.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +26,7 @@ use rove_store::{
     },
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -73,6 +74,8 @@ pub(crate) struct Sync {
     pub keys: Keys,
     pub node: NodeId,
     pub board: Arc<Board>,
+    /// Whether the node is registered.
+    pub registered: watch::Receiver<bool>,
     pub out: mpsc::Sender<Desired>,
     /// The newest revision that was seen, in an earlier life of the agent too.
     pub newest_seen: Revision,
@@ -102,7 +105,7 @@ impl Sync {
         let mut position = Position::Empty;
         let mut newest_seen = self.newest_seen;
         let mut behind = 0;
-        let mut list_again_at = None;
+        let mut again = Again::default();
         loop {
             let step = match position {
                 Position::Empty => match self.list().await {
@@ -120,13 +123,16 @@ impl Sync {
                                 "the store is behind what it was: it seems restored from an older copy; allocs it does not know go on"
                             );
                         }
-                        list_again_at = is_behind.then(|| Instant::now() + BEHIND_EVERY);
+                        again = Again {
+                            at: is_behind.then(|| Instant::now() + BEHIND_EVERY),
+                            once_registered: !listed.registered,
+                        };
                         newest_seen = newest_seen.max(listed.revision);
                         position = Position::At(listed.revision);
                         self.recovery.succeeded(&mut backoff);
                         let change = Desired::Listed {
                             allocs: listed.allocs,
-                            present: (!is_behind).then_some(listed.present),
+                            present: (!is_behind && listed.registered).then_some(listed.present),
                         };
                         if self.out.send(change).await.is_err() {
                             return;
@@ -137,7 +143,7 @@ impl Sync {
                 },
                 Position::At(revision) => {
                     let began = Instant::now();
-                    let (at, step) = self.watch(revision, list_again_at).await;
+                    let (at, step) = self.watch(revision, &mut again).await;
                     // One that lived went well, though nothing may have changed meanwhile.
                     if at > revision || began.elapsed() > 2 * CALL {
                         self.recovery.succeeded(&mut backoff);
@@ -165,7 +171,10 @@ impl Sync {
     }
 
     async fn list(&self) -> Result<Listed, StoreError> {
-        let mut listed = Listed::default();
+        let mut listed = Listed {
+            registered: *self.registered.borrow(),
+            ..Listed::default()
+        };
         let range = self.keys.allocs_of_node(self.node);
         listed.revision = self
             .pages(range, |kv| match self.alloc_of(&kv.key) {
@@ -226,7 +235,7 @@ impl Sync {
     async fn watch(
         &self,
         mut revision: Revision,
-        list_again_at: Option<Instant>,
+        again: &mut Again,
     ) -> (Revision, Result<Next, StoreError>) {
         // A watch that starts ahead of a restored store would wait in silence until the store has caught up.
         match timeout(CALL, self.store.status()).await {
@@ -256,17 +265,10 @@ impl Sync {
                 return (revision, Err(slow));
             }
         };
-        let again = async {
-            match list_again_at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(again);
         loop {
             let event = tokio::select! {
                 biased;
-                () = &mut again => return (revision, Ok(Next::List)),
+                () = self.is_due(*again) => return (revision, Ok(Next::List)),
                 event = stream.next() => event,
             };
             match event {
@@ -281,6 +283,10 @@ impl Sync {
                         let Some(change) = self.change(event) else {
                             continue;
                         };
+                        if matches!(change, Desired::Deleted(_)) && !*self.registered.borrow() {
+                            again.once_registered = true;
+                            continue;
+                        }
                         if self.out.send(change).await.is_err() {
                             return (revision, Ok(Next::End));
                         }
@@ -296,6 +302,35 @@ impl Sync {
                     return (revision, Err(ended));
                 }
             }
+        }
+    }
+
+    async fn until_registered(&self) {
+        let mut registered = self.registered.clone();
+        if registered.wait_for(|registered| *registered).await.is_err() {
+            // Whoever registers has ended, and soon this does.
+            std::future::pending().await
+        }
+    }
+
+    /// Waits until all is to be listed again.
+    async fn is_due(&self, again: Again) {
+        let at = async {
+            match again.at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let registered = async {
+            if again.once_registered {
+                self.until_registered().await;
+            } else {
+                std::future::pending().await
+            }
+        };
+        tokio::select! {
+            () = at => {}
+            () = registered => {}
         }
     }
 
@@ -321,8 +356,17 @@ impl Sync {
     }
 }
 
+/// When all is listed again though the watch goes on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Again {
+    at: Option<Instant>,
+    once_registered: bool,
+}
+
 #[derive(Default)]
 struct Listed {
+    /// The node was registered before the list began.
+    registered: bool,
     revision: Revision,
     allocs: Vec<(Arc<Alloc>, Revision)>,
     present: BTreeSet<AllocId>,
@@ -367,6 +411,7 @@ mod tests {
             keys: Keys::default(),
             node: NodeId::from_random([1; 16]),
             board: Arc::default(),
+            registered: watch::channel(true).1,
             out,
             newest_seen: 0,
             seed: 1,
