@@ -14,8 +14,8 @@ mod local;
 mod origin;
 mod page;
 mod proxy;
+mod quota;
 mod routes;
-mod status;
 #[cfg(test)]
 mod tests;
 mod time;

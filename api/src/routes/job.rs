@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use rove_controllers::{
+    facts::{self, ShownJob},
+    registration::{self, Change, NewCount, RegistrationError, Stamp, Stopping, admit},
+};
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
-    ids::{EvalId, JobId, JobKey, JobUid, Namespace, Revision},
+    ids::{EvalId, GroupName, JobId, JobKey, JobUid, Namespace, Revision},
     job::Job,
 };
 use rove_store::state::{State, Stored, Table};
@@ -18,12 +22,8 @@ use crate::{
     call::{Call, Verb},
     context::{ApiContext, ServerSide},
     error::ApiError,
-    status::{self, ShownJob},
     view::{self, deployment::DeploymentView, eval::EvalView},
-    write::{
-        self, Done,
-        job::{NewCount, Stamp, Stopping, admit},
-    },
+    write::{self, Done},
 };
 
 /// What may follow a job's id in a path. The id itself may hold slashes, escaped or not.
@@ -159,8 +159,8 @@ pub(super) async fn answer(
 
 /// The index of answers about one job: the newest change of the job, else of the tables it would come from.
 fn index_of(state: &State, key: &JobKey) -> Revision {
-    match status::job(state, key) {
-        Some(job) => status::job_index(state, &job, &status::facts(state, &job)),
+    match facts::job(state, key) {
+        Some(job) => facts::job_index(state, &job, &facts::of_job(state, &job)),
         None => state.newest_of(&[Table::Registrations, Table::JobVersions]),
     }
 }
@@ -168,10 +168,10 @@ fn index_of(state: &State, key: &JobKey) -> Revision {
 async fn read(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
-    Ok(match status::job(&state, key) {
+    Ok(match facts::job(&state, key) {
         None => Answer::missing("job not found"),
         Some(job) => {
-            let facts = status::facts(&state, &job);
+            let facts = facts::of_job(&state, &job);
             Answer::json(call, &view::job::current(&state, &job, &facts))?
         }
     }
@@ -181,10 +181,10 @@ async fn read(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, 
 async fn summary(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
-    Ok(match status::job(&state, key) {
+    Ok(match facts::job(&state, key) {
         None => Answer::missing("job not found"),
         Some(job) => {
-            let facts = status::facts(&state, &job);
+            let facts = facts::of_job(&state, &job);
             Answer::json(call, &view::job::JobSummary::of(&state, &job, &facts))?
         }
     }
@@ -196,7 +196,7 @@ fn only_of(state: &State, call: &Call, key: &JobKey) -> Result<Option<JobUid>, A
     if call.params.flag("all")?.unwrap_or(false) {
         return Ok(None);
     }
-    Ok(status::job(state, key).map(|job| job.registration.uid))
+    Ok(facts::job(state, key).map(|job| job.registration.uid))
 }
 
 async fn allocations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
@@ -215,7 +215,7 @@ async fn allocations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<A
 
 async fn evaluations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
     let index = |state: &State| {
-        let asked = status::asked_eval(state, key).map(|eval| eval.modify);
+        let asked = facts::asked_eval(state, key).map(|eval| eval.modify);
         state
             .evals_of_job(key)
             .map(|eval| eval.modify)
@@ -224,7 +224,7 @@ async fn evaluations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<A
             .unwrap_or_else(|| state.newest_of(&evals::TABLES))
     };
     let state = blocking::wait(server, &call.params, index).await?;
-    let asked = status::asked_eval(&state, key).map(Arc::new);
+    let asked = facts::asked_eval(&state, key).map(Arc::new);
     let list: Vec<EvalView> = state
         .evals_of_job(key)
         .cloned()
@@ -237,7 +237,7 @@ async fn evaluations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<A
 fn deployments_index(state: &State, key: &JobKey) -> Revision {
     state
         .deployments_of_job(key)
-        .map(|deployment| status::deployment_index(state, deployment))
+        .map(|deployment| facts::deployment_index(state, deployment))
         .max()
         .unwrap_or_else(|| state.newest_of(&deployments::TABLES))
 }
@@ -277,7 +277,7 @@ async fn latest_deployment(
 async fn scale_status(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
-    Ok(match status::job(&state, key) {
+    Ok(match facts::job(&state, key) {
         None => Answer::missing("job not found"),
         Some(job) => Answer::json(call, &group_counts(&state, &job, meta.index))?,
     }
@@ -383,10 +383,10 @@ pub(super) async fn register(
         .unwrap_or(false)
         .then(|| body.job_modify_index.unwrap_or(0));
     let preserve_counts = body.preserve_counts.unwrap_or(false);
-    let admitted = admit(job, call.namespace(), &context.info)?;
+    let admitted = admit(job, call.namespace(), &context.info.region)?;
     let key = admitted.job.key();
     let state = blocking::ready(server).await?;
-    if status::job(&state, &key).is_none() {
+    if facts::job(&state, &key).is_none() {
         server.quota.check(&*server.store).await?;
     }
     let uid = JobUid::from_random(context.sources.random());
@@ -396,7 +396,9 @@ pub(super) async fn register(
             now: context.sources.now(),
             priority,
         };
-        write::job::register(state, &admitted.job, uid, enforced, preserve_counts, stamp).map(Some)
+        let change =
+            registration::register(state, &admitted.job, uid, enforced, preserve_counts, stamp)?;
+        Ok(Some(change))
     })
     .await?;
     match done {
@@ -428,7 +430,7 @@ async fn deregister(
             purge,
             no_shutdown_delay,
         };
-        Ok(write::job::deregister(state, key, how, stamp))
+        Ok(registration::deregister(state, key, how, stamp))
     })
     .await?;
     let (eval, index, job_modify_index) = done.map_or((String::new(), 0, 0), |done| {
@@ -454,16 +456,16 @@ async fn change(
     server: &ServerSide,
     key: &JobKey,
     not_found: impl Fn() -> ApiError,
-    decide: impl Fn(&State, &ShownJob<'_>, Stamp) -> Result<write::Change, ApiError>,
+    decide: impl Fn(&State, &ShownJob<'_>, Stamp) -> Result<Change, RegistrationError>,
 ) -> Result<Done, ApiError> {
     let done = write::commit(context, server, key, |state, eval: EvalId| {
-        let job = status::job(state, key).ok_or_else(&not_found)?;
+        let job = facts::job(state, key).ok_or_else(&not_found)?;
         let stamp = Stamp {
             eval,
             now: context.sources.now(),
             priority: None,
         };
-        decide(state, &job, stamp).map(Some)
+        Ok(Some(decide(state, &job, stamp)?))
     })
     .await?;
     done.ok_or_else(not_found)
@@ -500,7 +502,7 @@ async fn evaluate(
     }
     let not_found = || ApiError::Refused("job not found".to_owned());
     let done = change(context, server, key, not_found, |_, job, stamp| {
-        Ok(write::job::evaluate(job, stamp))
+        Ok(registration::evaluate(job, stamp))
     })
     .await?;
     written(call, done, "")
@@ -535,7 +537,7 @@ async fn revert(
         ))
     };
     let done = change(context, server, key, not_found, |state, job, stamp| {
-        write::job::revert(
+        registration::revert(
             state,
             job,
             body.job_version,
@@ -569,7 +571,7 @@ async fn scale(
     let body: ScaleBody = call.json()?;
     let bad = |text: &str| Err(ApiError::BadRequest(text.to_owned()));
     let group = match body.target.get("Group") {
-        Some(group) if !group.is_empty() => group.clone(),
+        Some(group) if !group.is_empty() => GroupName::from(group.as_str()),
         _ => return bad("missing task group name for scaling action"),
     };
     if body.error && body.count.is_some() {
@@ -595,7 +597,7 @@ async fn scale(
     };
     let not_found = || ApiError::NotFound(format!("job \"{}\" not found", key.id));
     let done = change(context, server, key, not_found, |state, job, stamp| {
-        write::job::scale(state, job, &wanted, stamp)
+        registration::scale(state, job, &wanted, stamp)
     })
     .await?;
     written(call, done, "")
@@ -641,7 +643,7 @@ pub(super) fn versions_of<'a>(
 
 /// Everything that the versions of a job are made of.
 pub(super) fn versions_index(state: &State, key: &JobKey) -> Revision {
-    match status::job(state, key) {
+    match facts::job(state, key) {
         Some(_) => index_of(state, key),
         None => state.newest_of(&jobs::TABLES),
     }

@@ -1,5 +1,9 @@
 //! `/v1/jobs`, `/v1/jobs/parse`, `/v1/validate/job`.
 
+use rove_controllers::{
+    facts::{self, ShownJob},
+    registration::canonical,
+};
 use rove_jobspec::{Diagnostics, ParseOptions, Parsed};
 use rove_model::{as_parsed::AsParsed, job::Job, validate};
 use rove_store::state::{State, Table};
@@ -14,9 +18,7 @@ use crate::{
     context::{ApiContext, ServerSide},
     error::ApiError,
     page::{ByJob, Paging},
-    status::{self, ShownJob},
     view::job::JobStub,
-    write::job::canonical,
 };
 
 /// Everything that a job's status and summary are made of.
@@ -40,11 +42,11 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let namespaces = call.namespaces();
     let prefix = call.params.get("prefix").unwrap_or_default();
     apart(|| {
-        let jobs = status::jobs(&state).filter(|job| {
+        let jobs = facts::jobs(&state).filter(|job| {
             namespaces.contains(job.key.namespace.as_str())
                 && job.key.id.as_str().starts_with(prefix)
         });
-        let view = |job: &ShownJob<'_>| JobStub::of(&state, job, &status::facts(&state, job), meta);
+        let view = |job: &ShownJob<'_>| JobStub::of(&state, job, &facts::of_job(&state, job), meta);
         let page = paging.page(jobs, |job| ByJob(job.key.clone()), view)?;
         let list: Vec<JobStub> = page.entries.iter().map(view).collect();
         Ok(Answer::json(call, &list)?
@@ -130,7 +132,7 @@ pub(super) fn validate(context: &ApiContext, call: &Call) -> Result<Answer, ApiE
     let job = body
         .job
         .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
-    let job = canonical(job, call.namespace(), &context.info);
+    let job = canonical(job, call.namespace(), &context.info.region);
     let found = validate::validate(&job);
     let (error, list) = if found.errors.is_empty() {
         (String::new(), None)

@@ -22,6 +22,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use percent_encoding::percent_decode_str;
+use rove_controllers::registration::RegistrationError;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -117,7 +118,7 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
     if let Some(region) = call.params.get("region")
         && region != context.info.region
     {
-        return Err(ApiError::no_path_to_region(region));
+        return Err(RegistrationError::UnknownRegion(region.to_owned()).into());
     }
     let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
     match segments.as_slice() {
@@ -284,7 +285,7 @@ async fn of_server(
         }
         ["node", id, "eligibility"] => {
             only(verb, Write)?;
-            nodes::eligibility(server, call, &decoded(id)).await
+            nodes::eligibility(context, server, call, &decoded(id)).await
         }
         ["node", _, "drain"] => {
             only(verb, Write)?;

@@ -19,7 +19,7 @@ use crate::{
     apart::apart,
     blocking,
     call::Call,
-    context::ServerSide,
+    context::{ApiContext, ServerSide},
     error::ApiError,
     page::{ById, Paging},
     view::node::{self, ListOptions, NodeStub},
@@ -118,6 +118,7 @@ struct EligibilityBody {
 }
 
 pub(super) async fn eligibility(
+    context: &ApiContext,
     server: &ServerSide,
     call: &Call,
     id: &str,
@@ -137,7 +138,7 @@ pub(super) async fn eligibility(
     if state.node(id).is_none() {
         return Err(ApiError::NotFound("node not found".to_owned()));
     }
-    let index = write::update(server, &Key::NodeControl(id), |state| {
+    let index = write::update(context, server, &Key::NodeControl(id), |state| {
         let mut control = state
             .node_control(id)
             .map_or_else(NodeControl::default, |control| control.value.clone());

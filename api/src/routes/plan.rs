@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use rand::{SeedableRng, rngs::StdRng};
-use rove_controllers::scheduler::{Cluster, DryRun, Proposal, View, dry_run};
+use rove_controllers::{
+    facts,
+    registration::{Examined, complaints, examine, same_spec},
+    scheduler::{Cluster, DryRun, Proposal, View, dry_run},
+};
 use rove_model::{
     diff::{JobDiff, annotate, diff},
     ids::{GroupName, JobKey, UnixNanos},
@@ -21,9 +25,7 @@ use crate::{
     call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
-    status,
     view::{self, eval::EvalView},
-    write::job::{Examined, complaints, examine, same_spec},
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,7 +55,8 @@ pub(super) async fn plan(
         job,
         mut warnings,
         unsupported,
-    } = examine(job, call.namespace(), &context.info)?;
+    } = examine(job, call.namespace(), &context.info.region)?;
+    let unsupported: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
     if !unsupported.is_empty() {
         let list = complaints(&unsupported);
         warnings = format!("This job can't be registered: {list}{warnings}");
@@ -65,7 +68,7 @@ pub(super) async fn plan(
     // The decision takes as long as the scheduler's own: it does not hold up other calls.
     let answer = tokio::task::spawn_blocking(move || {
         let key = job.key();
-        let current = status::job(&state, &key);
+        let current = facts::job(&state, &key);
         let old = current.as_ref().map(|current| &current.version.job);
         let index = current.as_ref().map_or(0, |current| current.version.create);
         // The scheduler is not asked about what it can't decide; what would change is shown all the same.
@@ -140,10 +143,10 @@ pub(super) async fn versions(
     let index = |state: &_| versions_index(state, key);
     let state = blocking::wait(server, &call.params, index).await?;
     let meta = Meta::of(&state, index(&state));
-    let Some(job) = status::job(&state, key) else {
+    let Some(job) = facts::job(&state, key) else {
         return Ok(Answer::missing("job versions not found").with_meta(meta));
     };
-    let status = status::facts(&state, &job).status.text();
+    let status = facts::of_job(&state, &job).status.text();
     let versions: Vec<Job> = versions_of(&state, &job)
         .into_iter()
         .map(|version| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rove_controllers::facts::{self, alloc_index};
 use rove_model::{
     alloc::{Alloc, AllocStatus, ClientStatus, DesiredStatus, TaskState},
     ids::{AllocId, JobKey, Revision, UnixNanos},
@@ -12,10 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{id_or_empty, network, task_state::task_states};
-use crate::{
-    status::{self, alloc_index},
-    time::rfc3339_option,
-};
+use crate::time::rfc3339_option;
 
 /// An alloc in a list.
 #[derive(Debug, Serialize)]
@@ -158,8 +156,7 @@ pub(crate) fn full(state: &State, alloc: &Stored<Alloc>, more: &FromStore) -> Va
     let version = state.job_version(&alloc.version_key());
     let job = version.map(|version| {
         let mut job = version.job.clone();
-        job.create_index =
-            status::job(state, &alloc.job()).map_or(0, |job| job.create_index(state));
+        job.create_index = facts::job(state, &alloc.job()).map_or(0, |job| job.create_index(state));
         job.modify_index = version.create;
         job.job_modify_index = version.create;
         // As it stood when the alloc was placed, which is all that clients may expect of this copy.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rove_controllers::loops::deployment::Progress;
+use rove_controllers::{facts, loops::deployment::Progress};
 use rove_model::{
     deployment::{Deployment, DeploymentStatus},
     ids::{GroupName, Revision},
@@ -10,7 +10,7 @@ use rove_model::{
 use rove_store::state::{State, Stored};
 use serde::Serialize;
 
-use crate::{status, time::rfc3339_option};
+use crate::time::rfc3339_option;
 
 /// A deployment, its counts filled in.
 #[derive(Debug, Serialize)]
@@ -53,7 +53,7 @@ struct GroupView {
 impl DeploymentView {
     pub(crate) fn of(state: &State, deployment: &Stored<Deployment>) -> Self {
         let job = deployment.job();
-        let mut counts = status::deployment_counts(state, deployment);
+        let mut counts = facts::deployment_counts(state, deployment);
         // While it is under way every alloc that becomes healthy gives it more time; what is stored is its last word.
         let require_progress_by = |name: &GroupName, stored| {
             if deployment.status.is_active() {
@@ -69,7 +69,7 @@ impl DeploymentView {
             job_version: deployment.job_version,
             job_modify_index: deployment.job_modify_index,
             job_spec_modify_index: deployment.job_modify_index,
-            job_create_index: status::job(state, &job).map_or(0, |job| job.create_index(state)),
+            job_create_index: facts::job(state, &job).map_or(0, |job| job.create_index(state)),
             is_multiregion: false,
             task_groups: deployment
                 .task_groups

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rove_controllers::facts::{GroupCounts, JobFacts, ShownJob, job_index};
 use rove_model::{
     ids::{GroupName, Revision, UnixNanos},
     job::Job,
@@ -9,8 +10,6 @@ use rove_model::{
 };
 use rove_store::state::{State, Stored};
 use serde::Serialize;
-
-use crate::status::{GroupCounts, JobFacts, ShownJob, job_index};
 
 /// The job as it stands, with everything that is computed filled in.
 pub(crate) fn current(state: &State, job: &ShownJob<'_>, facts: &JobFacts) -> Job {
