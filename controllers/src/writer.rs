@@ -154,9 +154,7 @@ impl Writer<'_> {
                 self.catch_up(answer.revision).await;
                 return Ok(Some(done(answer.revision)));
             }
-            if let Some(index) =
-                written_at(&answer, eval, None.or(version.as_deref().filter(|_| false)))
-            {
+            if let Some(index) = written_at(&answer, eval, version.as_deref()) {
                 self.catch_up(index).await;
                 return Ok(Some(done(index)));
             }
