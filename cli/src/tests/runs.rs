@@ -490,7 +490,7 @@ async fn job_init_writes_the_example_once() {
             .await,
         cli("025").unwrap()
     );
-    let story = super::recorded::folder()
+    let story = rove_testkit::reference()
         .unwrap()
         .join("story/000_example.nomad");
     let written = std::fs::read(folder.path().join("example.nomad.hcl")).unwrap();
