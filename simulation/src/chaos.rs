@@ -120,8 +120,8 @@ impl World {
         let Some(job) = self.job_that(Wanted::Running) else {
             return false;
         };
-        // A batch job may be collected meanwhile.
-        if self.store_away || self.jobs[job].kind == Kind::Batch {
+        // A batch job may be collected meanwhile, and a system job has no count.
+        if self.store_away || matches!(self.jobs[job].kind, Kind::Batch | Kind::System) {
             return false;
         }
         let now = self.jobs[job].count;
