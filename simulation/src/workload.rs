@@ -192,7 +192,7 @@ impl JobModel {
             .to_owned(),
             datacenters: vec!["dc1".to_owned()],
             task_groups: vec![group],
-            update: (!kind == Kind::Batch || system).then(|| update(kind)),
+            update: (kind != Kind::Batch && !system).then(|| update(kind)),
             ..Job::default()
         };
         job.canonicalize();
