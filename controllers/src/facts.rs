@@ -8,7 +8,7 @@ use rove_model::{
     deployment::Deployment,
     eval::{Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, DeploymentId, EvalId, GroupName, JobKey, Revision, VersionKey},
-    registration::{EvalRequest, JobVersion, Registration},
+    registration::{EvalRequest, JobStatus, JobVersion, Registration},
 };
 use rove_store::state::{State, Stored};
 
@@ -87,29 +87,6 @@ pub struct GroupCounts {
     pub starting: u64,
     /// Lost with their node.
     pub lost: u64,
-}
-
-/// Where a job is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobStatus {
-    /// Has no live alloc, and may still get one.
-    Pending,
-    /// Has live allocs, or waits for its next launch.
-    Running,
-    /// Is over or stopped.
-    Dead,
-}
-
-impl JobStatus {
-    /// As the API writes it.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Dead => "dead",
-        }
-    }
 }
 
 /// What a look over a job's allocs and evaluations finds.
