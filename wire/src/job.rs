@@ -6,7 +6,6 @@ use rove_model::{
     diff::JobDiff,
     job::{Job, JobType, Multiregion},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Word, wire};
