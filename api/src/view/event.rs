@@ -10,7 +10,6 @@ use rove_wire::Event;
 use serde_json::{Value, json};
 
 use super::{alloc, deployment, eval, job, node};
-use crate::status;
 
 fn event(
     topic: &'static str,
