@@ -24,7 +24,6 @@ use crate::{
         dir::{self, DirError},
         machine::Rules,
     },
-    board::Board,
     clock::Clock,
     context::{Context, Specs},
     fingerprint::{self, FingerprintError, NodeSettings, Roots},
@@ -33,6 +32,7 @@ use crate::{
     identity::{DataDirLock, Identity, IdentityError},
     local_state::{LocalState, MemoryState, StateError},
     manager::{Ending, Manager},
+    outbox::Outbox,
     registry::DriverRegistry,
     shared::Shared,
     sync::{
@@ -187,7 +187,7 @@ impl Agent {
             Arc::clone(&clock),
             meter,
         );
-        let board = Arc::new(Board::default());
+        let outbox = Arc::new(Outbox::default());
         let context = Arc::new(Context {
             store: Arc::clone(&store),
             keys: keys.clone(),
@@ -195,7 +195,7 @@ impl Agent {
             clock,
             began: Instant::now(),
             shared: Arc::clone(&shared),
-            board: Arc::clone(&board),
+            outbox: Arc::clone(&outbox),
             state: disk.state,
             specs: Specs::default(),
             alloc_dir: disk.alloc_dir,
@@ -222,7 +222,7 @@ impl Agent {
                 store: Arc::clone(&store),
                 keys: keys.clone(),
                 node: identity.node_id,
-                board: Arc::clone(&board),
+                outbox: Arc::clone(&outbox),
                 out: changes,
                 newest_seen,
                 seed,
@@ -242,7 +242,7 @@ impl Agent {
                 store,
                 keys,
                 node: identity.node_id,
-                board,
+                outbox,
                 seed,
                 recovery: recovery.clone(),
             },

@@ -18,6 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2},
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    handle::{Frame, FrameStream, Origin, ReadOptions},
+    frames::{Frame, Origin, ReadOptions},
     sys::dir::own_fd_path,
 };
 
@@ -314,7 +315,7 @@ pub fn stream(
     path: &str,
     options: ReadOptions,
     limit: Option<u64>,
-) -> Result<FrameStream, FileError> {
+) -> Result<BoxStream<'static, Result<Frame, FileError>>, FileError> {
     let (file, size) = root.open_file(path)?;
     let start = match options.origin {
         Origin::Start => options.offset,
@@ -328,31 +329,28 @@ pub fn stream(
         left: limit.unwrap_or(u64::MAX),
         follow: options.follow,
     };
-    Ok(Box::pin(futures::stream::try_unfold(
-        state,
-        |mut state| async move {
-            loop {
-                if state.left == 0 {
-                    return Ok(None);
-                }
-                let data = state.next_chunk().await?;
-                if !data.is_empty() {
-                    state.offset += data.len() as u64;
-                    state.left -= data.len() as u64;
-                    let frame = Frame {
-                        data,
-                        file: state.name.clone(),
-                        offset: state.offset,
-                    };
-                    return Ok(Some((frame, state)));
-                }
-                if !state.follow {
-                    return Ok(None);
-                }
-                tokio::time::sleep(FOLLOW_EVERY).await;
+    Ok(Box::pin(futures::stream::try_unfold(state, |mut state| async move {
+        loop {
+            if state.left == 0 {
+                return Ok(None);
             }
-        },
-    )))
+            let data = state.next_chunk().await?;
+            if !data.is_empty() {
+                state.offset += data.len() as u64;
+                state.left -= data.len() as u64;
+                let frame = Frame {
+                    data,
+                    file: state.name.clone(),
+                    offset: state.offset,
+                };
+                return Ok(Some((frame, state)));
+            }
+            if !state.follow {
+                return Ok(None);
+            }
+            tokio::time::sleep(FOLLOW_EVERY).await;
+        }
+    }))
 }
 
 struct Reading {

@@ -3,17 +3,22 @@
 //! It is pulled: nothing is read before the caller asks for more, so a reader that stalls costs a file number and an
 //! offset. One that falls behind the rotation goes on with the oldest file there is.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures::Stream;
 use rove_model::ids::AllocId;
 
 use crate::{
     files::{AllocRoot, FileError},
-    handle::{Frame, FrameStream, HandleError, Origin, ReadOptions},
+    frames::{Frame, Origin, ReadOptions},
+    handle_error::HandleError,
     logs::{self, LogFile, LogKind},
     shared::Shared,
 };
+
+/// Frames as they come. A read error ends it. Dropping it releases everything it held.
+pub type FrameStream = Pin<Box<dyn Stream<Item = Result<Frame, HandleError>> + Send>>;
 
 /// Bytes of a frame, as many as the reference sends at once.
 const FRAME: usize = 64 * 1024;

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     clock::Clock,
     drivers::{Driver, Signal, TaskHandle},
-    handle::HandleError,
+    handle_error::HandleError,
     host_stats::HostMeter,
     usage::HostStats,
 };

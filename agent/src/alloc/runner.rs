@@ -27,7 +27,7 @@ use crate::{
         Driver, DriverError, Progress, ProgressSender, Recovered, Signal, TaskConfig, TaskHandle,
         TaskRef,
     },
-    handle::HandleError,
+    handle_error::HandleError,
     shared::{AllocView, Reply, TaskView, Which},
     task::machine::{Effect, Found, Input, StartFailure},
 };
@@ -369,7 +369,7 @@ impl Runner {
             })
             .collect();
         self.context.shared.publish(self.machine.id(), view);
-        self.context.board.put(status, now.wall);
+        self.context.outbox.put(status, now.wall);
     }
 
     fn driver_name(&self, task: &str) -> Option<&str> {

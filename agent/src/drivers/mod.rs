@@ -19,10 +19,12 @@ use async_trait::async_trait;
 pub use error::DriverError;
 use serde_json::{Map, Value};
 pub use types::{
-    CpuStats, ExitResult, Fingerprint, LogLimits, MemoryStats, Progress, ProgressSender, Recovered,
+    CpuStats, ExitResult, Fingerprint, MemoryStats, Progress, ProgressSender, Recovered,
     ResourceUsage, Signal, TaskConfig, TaskHandle, TaskLimits, TaskMount, TaskPort, TaskRef,
     TaskStats,
 };
+
+pub use crate::logs::LogLimits;
 
 /// How many progress words may wait for their reader; further ones are dropped, as they are only for people.
 pub const PROGRESS_CAPACITY: usize = 32;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::DriverError;
+use crate::logs::LogLimits;
 
 /// Which task: the same for all its starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,24 +105,6 @@ pub struct TaskMount {
     pub task: PathBuf,
     /// It may not write there.
     pub read_only: bool,
-}
-
-/// How much of a task's output is kept, for each of the two streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLimits {
-    /// Files.
-    pub max_files: u32,
-    /// Size of a file, in MiB.
-    pub max_file_mb: u64,
-}
-
-impl Default for LogLimits {
-    fn default() -> Self {
-        Self {
-            max_files: 10,
-            max_file_mb: 10,
-        }
-    }
 }
 
 /// How a started task is found again, by this process or the next. Kept in the agent's local state file.

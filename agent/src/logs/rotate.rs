@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{LogError, LogKind, file_name, file_path, files::list_in};
-use crate::{drivers::LogLimits, sys::dir::Dir};
+use super::{LogError, LogKind, LogLimits, file_name, file_path, list_in};
+use crate::sys::dir::Dir;
 
 /// The mode of the directory when it has to be made anew: a task that runs as anyone may write there.
 const DIR_MODE: u32 = 0o777;

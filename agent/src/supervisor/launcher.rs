@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{LaunchProblem, Outcome, run};
+use super::{LaunchProblem, Outcome, container_log, run};
 use crate::sys::fork::{
     Side, close_inherited, fork_single_threaded, reap_automatically, reap_ourselves,
 };
@@ -92,7 +92,7 @@ fn split_off(request: &Request, agent: UnixStream) -> io::Result<()> {
     };
     match request.work {
         Work::Task => run::supervise(&request.dir, answer),
-        Work::ContainerLog => crate::logs::container::collect(&request.dir, answer),
+        Work::ContainerLog => container_log::collect(&request.dir, answer),
     }
 }
 

@@ -8,6 +8,7 @@
 //! started lives on after its end, where the host has control groups.
 
 pub mod client;
+pub(crate) mod container_log;
 mod control;
 mod launcher;
 pub(crate) mod output;

@@ -24,7 +24,8 @@ use rove_model::ids::UnixNanos;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    drivers::{ExitResult, LogLimits},
+    drivers::ExitResult,
+    logs::LogLimits,
     sys::{ProcessId, cgroup::TaskCgroup, fork::Identity},
 };
 

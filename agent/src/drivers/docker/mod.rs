@@ -44,8 +44,12 @@ use super::{
     TaskHandle, TaskRef, TaskStats, usage::Sampler,
 };
 use crate::{
-    logs::container::{ContainerLog, last_written},
-    supervisor::{Launcher, Outcome, Program, client::Work, spec::StateDir},
+    supervisor::{
+        Launcher, Outcome, Program,
+        client::Work,
+        container_log::{ContainerLog, last_written},
+        spec::StateDir,
+    },
     sys::{container, unix_now},
 };
 
