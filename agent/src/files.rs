@@ -329,28 +329,31 @@ pub fn stream(
         left: limit.unwrap_or(u64::MAX),
         follow: options.follow,
     };
-    Ok(Box::pin(futures::stream::try_unfold(state, |mut state| async move {
-        loop {
-            if state.left == 0 {
-                return Ok(None);
+    Ok(Box::pin(futures::stream::try_unfold(
+        state,
+        |mut state| async move {
+            loop {
+                if state.left == 0 {
+                    return Ok(None);
+                }
+                let data = state.next_chunk().await?;
+                if !data.is_empty() {
+                    state.offset += data.len() as u64;
+                    state.left -= data.len() as u64;
+                    let frame = Frame {
+                        data,
+                        file: state.name.clone(),
+                        offset: state.offset,
+                    };
+                    return Ok(Some((frame, state)));
+                }
+                if !state.follow {
+                    return Ok(None);
+                }
+                tokio::time::sleep(FOLLOW_EVERY).await;
             }
-            let data = state.next_chunk().await?;
-            if !data.is_empty() {
-                state.offset += data.len() as u64;
-                state.left -= data.len() as u64;
-                let frame = Frame {
-                    data,
-                    file: state.name.clone(),
-                    offset: state.offset,
-                };
-                return Ok(Some((frame, state)));
-            }
-            if !state.follow {
-                return Ok(None);
-            }
-            tokio::time::sleep(FOLLOW_EVERY).await;
-        }
-    }))
+        },
+    )))
 }
 
 struct Reading {

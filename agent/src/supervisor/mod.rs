@@ -14,6 +14,7 @@ mod launcher;
 pub(crate) mod output;
 mod run;
 pub mod spec;
+pub mod takeover;
 
 use std::{ffi::OsString, fmt, path::Path, process::ExitCode};
 
