@@ -14,6 +14,9 @@ pub enum HandleError {
     /// The alloc has no such task, in the words of a question about logs.
     #[error("unknown task name \"{0}\"")]
     UnknownTask(String),
+    /// The task was never started, so it has no logs.
+    #[error("task \"{0}\" not started yet. No logs available")]
+    NotStarted(String),
     /// The job switches the task's logs off.
     #[error("logs of task \"{0}\" are disabled: its job says logs {{ disabled = true }}")]
     LogsDisabled(String),

@@ -173,6 +173,7 @@ impl Manager {
                 let view = TaskView {
                     driver: None,
                     handle: None,
+                    started: task.state().started_at.is_some(),
                     over: true,
                     logs: machine.keeps_logs(task.name()),
                 };
@@ -354,7 +355,7 @@ impl Manager {
             }
             Ok(Ended::Left) => {}
             Err(error) => {
-                tracing::error!(%alloc, %error, "the alloc's runner broke, it is started anew from its saved state");
+                tracing::error!(%alloc, %error, "the alloc's runner failed, which is a fault in rove: it is started anew from its saved state; report this line with those before it");
                 self.broken.insert(alloc, Instant::now() + MEND_AFTER);
             }
         }

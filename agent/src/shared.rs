@@ -66,6 +66,8 @@ pub(crate) struct TaskView {
     pub driver: Option<Arc<dyn Driver>>,
     /// How to reach it while it runs.
     pub handle: Option<TaskHandle>,
+    /// It was started once, in whatever life of the agent.
+    pub started: bool,
     /// It will not start again.
     pub over: bool,
     /// Its output is kept.
@@ -173,12 +175,19 @@ impl Shared {
             .unwrap_or(true)
     }
 
-    /// Whether the output of a task is kept.
-    pub(crate) fn has_logs(&self, alloc: AllocId, task: &str) -> Result<bool, HandleError> {
-        self.view(alloc)?
+    /// Refuses questions about the logs of a task that has none.
+    pub(crate) fn check_logs(&self, alloc: AllocId, task: &str) -> Result<(), HandleError> {
+        let view = self.view(alloc)?;
+        let found = view
             .get(task)
-            .map(|task| task.logs)
-            .ok_or_else(|| HandleError::UnknownTask(task.to_owned()))
+            .ok_or_else(|| HandleError::UnknownTask(task.to_owned()))?;
+        if !found.logs {
+            return Err(HandleError::LogsDisabled(task.to_owned()));
+        }
+        if !found.started {
+            return Err(HandleError::NotStarted(task.to_owned()));
+        }
+        Ok(())
     }
 
     pub(crate) fn running_tasks(&self, alloc: AllocId) -> Result<Vec<RunningTask>, HandleError> {
