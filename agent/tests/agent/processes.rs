@@ -60,7 +60,7 @@ async fn a_process_runs_with_its_environment_and_its_files_and_logs_can_be_read(
     let agent = start(config(&world, dir.path())).await;
     let mut job = shell(
         "batch",
-        "env | sort; echo $NOMAD_PORT_http >local/f; echo oops >&2; sleep 0.2; echo done",
+        "tr '\\0' '\\n' </proc/$$/environ | sort; echo $NOMAD_PORT_http >local/f; echo oops >&2; sleep 0.2; echo done",
     );
     job.meta.insert("who.am-i".to_owned(), "me".to_owned());
     job.task_groups[0].tasks[0].env.insert(
