@@ -38,8 +38,11 @@ pub struct BuiltIn {
     /// The name that job files and `plugin` blocks use.
     pub name: &'static str,
     /// Makes it, as the `config` of its `plugin` block says.
-    pub open: fn(&Map<String, Value>, &Host) -> Result<Arc<dyn Driver>, OptionError>,
+    pub open: Open,
 }
+
+/// How a driver is made: of its options and the host.
+pub type Open = fn(&Map<String, Value>, &Host) -> Result<Arc<dyn Driver>, OptionError>;
 
 /// The one table of the drivers that are built in, by name. A new driver is its own module and a row here.
 #[must_use]
