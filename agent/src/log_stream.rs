@@ -36,13 +36,16 @@ pub(crate) async fn open(
     kind: LogKind,
     options: ReadOptions,
 ) -> Result<FrameStream, HandleError> {
-    shared.check_logs(alloc, task)?;
+    let expected = shared.may_have_logs(alloc, task, options.follow)?;
     let log = Log {
         root: shared.alloc_path(alloc)?,
         task: task.to_owned(),
         kind,
     };
-    let position = log.clone().blocking(move |log| log.start(options)).await?;
+    let position = log
+        .clone()
+        .blocking(move |log| log.start(options, expected))
+        .await?;
     let state = Following {
         shared: Arc::clone(shared),
         alloc,
@@ -131,8 +134,12 @@ impl Log {
         Ok(logs::list(&self.root.join(LOG_DIR), &self.task, self.kind)?)
     }
 
-    fn start(&self, options: ReadOptions) -> Result<Position, HandleError> {
+    fn start(&self, options: ReadOptions, expected: bool) -> Result<Position, HandleError> {
         let files = self.files()?;
+        // One that starts just now may have printed before its start was taken note of.
+        if !expected && files.is_empty() {
+            return Err(HandleError::NotStarted(self.task.clone()));
+        }
         Ok(match options.origin {
             Origin::Start => from_start(&files, options.offset),
             Origin::End => from_end(&files, options.offset),

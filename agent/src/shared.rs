@@ -175,8 +175,14 @@ impl Shared {
             .unwrap_or(true)
     }
 
-    /// Refuses questions about the logs of a task that has none.
-    pub(crate) fn check_logs(&self, alloc: AllocId, task: &str) -> Result<(), HandleError> {
+    /// Whether there may be logs of a task now, or for who waits for more: it was started once, or still may be. Refuses
+    /// questions about one that keeps none.
+    pub(crate) fn may_have_logs(
+        &self,
+        alloc: AllocId,
+        task: &str,
+        waits: bool,
+    ) -> Result<bool, HandleError> {
         let view = self.view(alloc)?;
         let found = view
             .get(task)
@@ -184,10 +190,7 @@ impl Shared {
         if !found.logs {
             return Err(HandleError::LogsDisabled(task.to_owned()));
         }
-        if !found.started {
-            return Err(HandleError::NotStarted(task.to_owned()));
-        }
-        Ok(())
+        Ok(found.started || (waits && !found.over))
     }
 
     pub(crate) fn running_tasks(&self, alloc: AllocId) -> Result<Vec<RunningTask>, HandleError> {

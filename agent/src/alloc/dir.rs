@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Uid, User};
+use nix::unistd::{Gid, Uid, User};
 use thiserror::Error;
 
 use crate::sys::dir::Dir;
@@ -47,13 +47,46 @@ pub enum Access {
     },
 }
 
-impl Access {
-    /// Somebody else than the agent's user has to get into the alloc's directory.
-    #[must_use]
-    pub fn needs_passage(&self) -> bool {
+/// Who but the agent's user passes the directory of an alloc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passage {
+    Nobody,
+    Group(Gid),
+    Everybody,
+}
+
+impl Passage {
+    /// The least that all need.
+    fn of(all: &[Access]) -> Self {
+        let mut passage = Self::Nobody;
+        for access in all {
+            let needed = match access {
+                Access::Host { user: None } | Access::OwnRoot { privileged: true } => continue,
+                Access::Host { user: Some(name) } if Uid::effective().is_root() => {
+                    match User::from_name(name) {
+                        Ok(Some(user)) => Self::Group(user.gid),
+                        // Refused when its turn comes.
+                        Ok(None) | Err(_) => continue,
+                    }
+                }
+                Access::Host { user: Some(_) } | Access::OwnRoot { privileged: false } => {
+                    Self::Everybody
+                }
+            };
+            passage = match passage {
+                Self::Nobody => needed,
+                same if same == needed => same,
+                Self::Group(_) | Self::Everybody => Self::Everybody,
+            };
+        }
+        passage
+    }
+
+    fn mode(self) -> u32 {
         match self {
-            Self::Host { user } => user.is_some(),
-            Self::OwnRoot { privileged } => !privileged,
+            Self::Nobody => 0o700,
+            Self::Group(_) => 0o710,
+            Self::Everybody => 0o711,
         }
     }
 }
@@ -94,11 +127,11 @@ impl AllocDir {
     }
 
     /// Makes what is missing, for one task. What is for everybody (`local`, `alloc/data`) lies beneath a directory that
-    /// only those pass who run there; `shared`: a task of the alloc has a user of its own, who has to pass.
+    /// only those pass who run there. `all` is how the tasks of the alloc reach theirs.
     ///
     /// # Errors
     /// See [`DirError`].
-    pub fn build(&self, task: &str, access: &Access, shared: bool) -> Result<(), DirError> {
+    pub fn build(&self, task: &str, access: &Access, all: &[Access]) -> Result<(), DirError> {
         if task.contains('/') || matches!(task, "" | "." | ".." | "alloc") {
             return Err(DirError::BadName(task.to_owned()));
         }
@@ -112,8 +145,13 @@ impl AllocDir {
             ),
             Access::Host { .. } | Access::OwnRoot { .. } => None,
         };
-        make(&self.0, if shared { 0o711 } else { 0o700 })?;
+        let passage = Passage::of(all);
+        make(&self.0, passage.mode())?;
         let root = Dir::open(&self.0).map_err(|source| failed("open", &self.0, source))?;
+        if let Passage::Group(group) = passage {
+            root.give_to(Uid::effective(), group)
+                .map_err(|source| failed("chown", &self.0, source))?;
+        }
         let made = |inside: &str| {
             let path = self.0.join(inside);
             move |source| failed("create", &path, source)
@@ -126,11 +164,13 @@ impl AllocDir {
                 .map_err(made(&format!("alloc/{name}")))?;
         }
         shared.ensure("logs", 0o777).map_err(made("alloc/logs"))?;
-        let (mode, secrets_mode) = match access {
-            Access::Host { .. } => (0o700, 0o700),
+        let (mode, secrets_mode) = match (access, passage) {
+            (Access::Host { user: None }, Passage::Nobody) => (0o777, 0o700),
             // Who runs there is not known here, and nobody else passes.
-            Access::OwnRoot { privileged: true } => (0o700, 0o777),
-            Access::OwnRoot { privileged: false } => (0o711, 0o700),
+            (Access::OwnRoot { privileged: true }, Passage::Nobody) => (0o777, 0o777),
+            (Access::OwnRoot { privileged: true }, _) => (0o700, 0o777),
+            (Access::Host { .. }, _) => (0o700, 0o700),
+            (Access::OwnRoot { privileged: false }, _) => (0o711, 0o700),
         };
         let own = root.make(task, mode).map_err(made(task))?;
         let within = |name: &str, mode| {
@@ -230,15 +270,15 @@ mod tests {
     fn the_layout_is_the_one_that_people_look_for() {
         let base = tempfile::tempdir().unwrap();
         let dir = AllocDir::new(base.path().join("alloc/1"));
-        dir.build("web", &AGENT, false).unwrap();
-        dir.build("web", &AGENT, false).unwrap();
+        dir.build("web", &AGENT, &[AGENT]).unwrap();
+        dir.build("web", &AGENT, &[AGENT]).unwrap();
         for (path, mode) in [
             ("", 0o700),
             ("alloc", 0o777),
             ("alloc/data", 0o777),
             ("alloc/logs", 0o777),
             ("alloc/tmp", 0o777),
-            ("web", 0o700),
+            ("web", 0o777),
             ("web/local", 0o777),
             ("web/tmp", 0o1777),
             ("web/secrets", 0o700),
@@ -257,20 +297,68 @@ mod tests {
             println!("skipped: giving directories away needs root");
             return;
         }
-        let nobody = Access::Host {
-            user: Some("nobody".to_owned()),
+        let user = |name: &str| Access::Host {
+            user: Some(name.to_owned()),
         };
+        let (nobody, daemon) = (user("nobody"), user("daemon"));
         let (engine, other_engine) = (
             Access::OwnRoot { privileged: true },
             Access::OwnRoot { privileged: false },
         );
-        for (what, access, root, own, secrets) in [
-            ("the agent's user", &AGENT, 0o700, (0o700, 0), (0o700, 0)),
-            ("a user", &nobody, 0o711, (0o700, 65534), (0o700, 65534)),
-            ("an engine", &engine, 0o700, (0o700, 0), (0o777, 0)),
+        for (what, access, beside, root, own, secrets) in [
+            (
+                "the agent's user",
+                &AGENT,
+                &AGENT,
+                0o700,
+                (0o777, 0),
+                (0o700, 0),
+            ),
+            (
+                "a user",
+                &nobody,
+                &nobody,
+                0o710,
+                (0o700, 65534),
+                (0o700, 65534),
+            ),
+            (
+                "a user beside root",
+                &nobody,
+                &AGENT,
+                0o710,
+                (0o700, 65534),
+                (0o700, 65534),
+            ),
+            (
+                "root beside a user",
+                &AGENT,
+                &nobody,
+                0o710,
+                (0o700, 0),
+                (0o700, 0),
+            ),
+            (
+                "users of two groups",
+                &nobody,
+                &daemon,
+                0o711,
+                (0o700, 65534),
+                (0o700, 65534),
+            ),
+            ("an engine", &engine, &AGENT, 0o700, (0o777, 0), (0o777, 0)),
+            (
+                "an engine beside a user",
+                &engine,
+                &nobody,
+                0o710,
+                (0o700, 0),
+                (0o777, 0),
+            ),
             (
                 "an engine without rights",
                 &other_engine,
+                &AGENT,
                 0o711,
                 (0o711, 0),
                 (0o700, 0),
@@ -278,7 +366,8 @@ mod tests {
         ] {
             let base = tempfile::tempdir().unwrap();
             let dir = AllocDir::new(base.path().join("1"));
-            dir.build("web", access, access.needs_passage()).unwrap();
+            let all = [access.clone(), beside.clone()];
+            dir.build("web", access, &all).unwrap();
             let found = |inside: &str| {
                 let found = fs::metadata(dir.root().join(inside)).unwrap();
                 (found.permissions().mode() & 0o7777, found.uid())
@@ -296,18 +385,18 @@ mod tests {
         let dir = AllocDir::new(base.path().join("1"));
         for name in ["", ".", "..", "alloc", "a/b"] {
             assert!(
-                matches!(dir.build(name, &AGENT, false), Err(DirError::BadName(_))),
+                matches!(dir.build(name, &AGENT, &[AGENT]), Err(DirError::BadName(_))),
                 "{name}"
             );
         }
         fs::create_dir(dir.root()).unwrap();
         fs::write(dir.root().join("web"), "x").unwrap();
-        assert!(dir.build("web", &AGENT, false).is_err());
+        assert!(dir.build("web", &AGENT, &[AGENT]).is_err());
         if Uid::effective().is_root() {
             let access = Access::Host {
                 user: Some("no-such-user".to_owned()),
             };
-            let unknown = dir.build("other", &access, true);
+            let unknown = dir.build("other", &access, &[]);
             assert!(matches!(unknown, Err(DirError::UnknownUser(_))));
         }
     }
@@ -321,16 +410,16 @@ mod tests {
         fs::create_dir(&host).unwrap();
         fs::set_permissions(&host, fs::Permissions::from_mode(0o700)).unwrap();
         let dir = AllocDir::new(base.path().join("1"));
-        dir.build("web", &AGENT, false).unwrap();
+        dir.build("web", &AGENT, &[AGENT]).unwrap();
         fs::remove_dir(dir.logs()).unwrap();
         symlink(&host, dir.logs()).unwrap();
-        dir.build("web", &AGENT, false).unwrap();
+        dir.build("web", &AGENT, &[AGENT]).unwrap();
         assert!(fs::symlink_metadata(dir.logs()).unwrap().is_dir());
         for inside in ["alloc/data", "web/secrets", "web/local"] {
             let path = dir.root().join(inside);
             fs::remove_dir(&path).unwrap();
             symlink(&host, &path).unwrap();
-            assert!(dir.build("web", &AGENT, false).is_err(), "{inside}");
+            assert!(dir.build("web", &AGENT, &[AGENT]).is_err(), "{inside}");
             fs::remove_file(&path).unwrap();
         }
         let mode = fs::metadata(&host).unwrap().permissions().mode();

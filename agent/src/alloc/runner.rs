@@ -510,7 +510,7 @@ impl Runner {
             }
         };
         let tasks = group.map_or(&[][..], |group| &group.tasks);
-        let shared = tasks.iter().any(|task| access(task).needs_passage());
+        let all: Vec<Access> = tasks.iter().map(&access).collect();
         let own = tasks
             .iter()
             .find(|found| found.name == task)
@@ -524,7 +524,7 @@ impl Runner {
             }
             tokio::task::spawn_blocking(move || {
                 super::dir::make_private(&state_dir)?;
-                dir.build(&task, &own, shared)
+                dir.build(&task, &own, &all)
             })
             .await
             .map_err(|error| error.to_string())?

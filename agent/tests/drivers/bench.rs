@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rove_agent::drivers::{Driver, ProgressSender, TaskHandle};
+use rove_agent::drivers::{Driver, ProgressSender};
 use serde_json::json;
 
 use crate::{docker, raw_exec, support};
