@@ -32,7 +32,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::LONGEST_PAUSE;
-use crate::{board::Board, context::CALL};
+use crate::{context::CALL, outbox::Outbox};
 
 /// Changes that may wait for the manager; the watch waits when it is full.
 pub(crate) const CHANGES: usize = 64;
@@ -73,7 +73,7 @@ pub(crate) struct Sync {
     pub store: Arc<dyn Store>,
     pub keys: Keys,
     pub node: NodeId,
-    pub board: Arc<Board>,
+    pub outbox: Arc<Outbox>,
     /// Whether the node is registered.
     pub registered: watch::Receiver<bool>,
     pub out: mpsc::Sender<Desired>,
@@ -196,7 +196,7 @@ impl Sync {
             }
         })
         .await?;
-        self.board.compare(&statuses);
+        self.outbox.compare(&statuses);
         Ok(listed)
     }
 
@@ -410,7 +410,7 @@ mod tests {
             store: Arc::new(store.clone()),
             keys: Keys::default(),
             node: NodeId::from_random([1; 16]),
-            board: Arc::default(),
+            outbox: Arc::default(),
             registered: watch::channel(true).1,
             out,
             newest_seen: 0,

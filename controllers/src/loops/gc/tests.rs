@@ -261,13 +261,21 @@ fn what_a_node_said_of_no_alloc_goes_though_it_can_not_be_read() {
     );
     let decision = look(&world, about);
     assert_eq!(decision.branch, STATUS_REMOVED);
-    world.apply(&decision);
-    assert!(!world.state.is_unreadable(&Key::AllocStatus(node, gone)));
-    // An alloc that can't be read may be the one.
-    world
+    let revision = world
         .state
-        .put(&Key::AllocStatus(node, gone), &"no status")
-        .unwrap();
+        .unreadable()
+        .find(|(key, _)| **key == Key::AllocStatus(node, gone))
+        .map(|(_, revision)| revision);
+    let writes: Vec<_> = decision.commit.writes().collect();
+    assert!(
+        matches!(
+            writes[..],
+            [Write::Delete(Key::AllocStatus(of, id), at)]
+                if (*of, *id, Some(*at)) == (node, gone, revision)
+        ),
+        "{writes:?}"
+    );
+    // An alloc that can't be read may be the one.
     world
         .state
         .put(&Key::Alloc(node, gone), &"no alloc")
