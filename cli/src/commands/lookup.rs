@@ -1,8 +1,8 @@
 //! From the beginning of an id to the one thing it names, or the list of what it could be.
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::{AllocStub, Deployment, Eval, JobStub, NodeStub};
+use crate::command::{Context, failed};
 use crate::failure::Failure;
 use crate::render::quote::quoted;
 use crate::render::{allocs, deployment};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::{AllocStub, Deployment, Eval};
+use crate::command::{Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 use crate::render::quote::quoted;

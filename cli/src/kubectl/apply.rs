@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::documents::{self, Document};
 use super::get::{client, server};
-use crate::app::Context;
 use crate::client::views::{Plan, Registered};
 use crate::client::{ApiError, Client};
+use crate::command::Context;
 use crate::commands::job::source;
 use crate::commands::lookup::segment;
 use crate::commands::monitor;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::app::Context;
+use crate::command::Context;
 use crate::commands::job::source::{self, Source, plain};
 use crate::failure::Failure;
 

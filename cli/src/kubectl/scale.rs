@@ -2,8 +2,8 @@
 
 use super::get::{client, not_found, server};
 use super::kind::{Kind, targets};
-use crate::app::Context;
 use crate::client::views::Job;
+use crate::command::Context;
 use crate::commands::job::scale::send;
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};

@@ -64,7 +64,7 @@ async fn usage_errors_and_help_are_where_the_reference_puts_them() {
 #[tokio::test]
 async fn every_command_has_a_help_and_refuses_an_unknown_flag() {
     let call = Call::to("http://127.0.0.1:9");
-    for name in crate::commands::names() {
+    for name in crate::catalogue::names() {
         let mut words: Vec<&str> = name.split(' ').collect();
         words.push("-help");
         let ran = call.run(&words).await;

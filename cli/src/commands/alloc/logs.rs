@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::follow::Frames;
 use super::{From, from, last_lines};
-use crate::app::{Context, failed};
 use crate::client::views::{Alloc, AllocStub, Task};
 use crate::client::{ApiError, Client, Stream};
+use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;

@@ -1,8 +1,8 @@
 //! `job plan`: what running a file would change, and whether there is room for it.
 
 use super::{source, validate};
-use crate::app::{Context, failed};
 use crate::client::views::Plan;
+use crate::command::{Context, failed};
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{source, validate};
-use crate::app::{Context, failed};
 use crate::client::ApiError;
 use crate::client::views::Registered;
+use crate::command::{Context, failed};
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
 

@@ -5,8 +5,8 @@ use rove_model::as_parsed::AsParsed;
 use rove_model::job::Job;
 use serde_json::Value;
 
-use crate::app::Context;
 use crate::args::{Flag, many, switch};
+use crate::command::Context;
 use crate::failure::Failure;
 use crate::render::json;
 use crate::render::quote::quoted;

@@ -1,8 +1,8 @@
 //! `job stop`.
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::Registered;
+use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};

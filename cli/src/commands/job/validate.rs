@@ -4,9 +4,9 @@ use rove_jobspec::{Parsed, Severity};
 use rove_model::{supported, validate::validate};
 
 use super::source;
-use crate::app::{Context, failed};
 use crate::client::ApiError;
 use crate::client::views::Validation;
+use crate::command::{Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 
