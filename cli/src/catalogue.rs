@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::agent;
 use crate::args::description::{self, Purpose};
+use crate::args::{COMMON, Flag};
 use crate::command::Command;
 use crate::commands::{
     alloc, completion, deployment, eval, files, job, node, operator, server, status, system,
@@ -45,6 +46,21 @@ pub const ALIASES: &[(&str, &str)] = &[
     ("job versions", "job history"),
     ("jobs", "job status"),
 ];
+
+/// What people look for by a name that it does not have here, and where it is.
+const INSTEAD: &[(&str, &str)] = &[
+    ("cordon", "\"node eligibility -disable\""),
+    ("uncordon", "\"node eligibility -enable\""),
+    ("edit", "\"get -o yaml\" and \"apply -f\""),
+    ("create", "\"apply -f\""),
+    ("replace", "\"apply -f\""),
+    ("members", "\"server members\""),
+    ("ps", "\"get allocs\""),
+    ("top", "\"alloc status -stats\" and \"node status -stats\""),
+];
+
+/// The flags that may stand before a command's name.
+pub const IN_FRONT: &[&[Flag]] = &[kubectl::NAMESPACE, COMMON];
 
 /// The nouns, and what their commands are about.
 const GROUPS: &[(&str, &str)] = &[
@@ -113,6 +129,14 @@ pub fn group(name: &str) -> Option<&'static str> {
         .find(|group| *group == name)
 }
 
+/// What to use in place of a command that has another name elsewhere.
+pub fn instead_of(name: &str) -> Option<&'static str> {
+    INSTEAD
+        .iter()
+        .find(|(wanted, _)| *wanted == name)
+        .map(|(_, instead)| *instead)
+}
+
 /// The words that name no command, and the name of one that is written nearly so.
 pub fn nearest(words: &[String]) -> (String, Option<&'static str>) {
     let given: Vec<&str> = words
@@ -122,7 +146,10 @@ pub fn nearest(words: &[String]) -> (String, Option<&'static str>) {
         .map(String::as_str)
         .collect();
     let names = TABLES.iter().flat_map(|t| t.iter()).map(|c| c.name);
-    let names = names.chain(ALIASES.iter().map(|(alias, _)| *alias));
+    let names = names
+        .chain(ALIASES.iter().map(|(alias, _)| *alias))
+        .chain(GROUPS.iter().map(|(group, _)| *group))
+        .filter(|name| !HIDDEN.contains(name));
     // Behind a noun that is known only the second word can be a slip.
     if let [noun, verb] = given[..]
         && group(noun).is_some()

@@ -33,14 +33,34 @@ pub async fn run(words: &[String], mut world: World) -> (u8, Ui) {
         let (code, ui) = Box::pin(run_named("version", &[], world)).await;
         return (code, ui);
     }
-    if matches!(first, "" | "-h" | "-help" | "--help" | "help") {
+    if matches!(first, "-h" | "-help" | "--help" | "help") {
         world.ui.line(catalogue::overview(&world.program));
-        return (if first.is_empty() { UNKNOWN } else { 0 }, world.ui);
+        return (0, world.ui);
     }
-    let Some((command, used)) = catalogue::find(words) else {
-        return no_such_command(words, world);
+    let words = match command_first(words) {
+        Ok(words) => words,
+        Err(error) => {
+            world.ui.error(error.see(&world.program));
+            return (UNKNOWN, world.ui);
+        }
+    };
+    if words.is_empty() {
+        world.ui.line(catalogue::overview(&world.program));
+        return (UNKNOWN, world.ui);
+    }
+    let Some((command, used)) = catalogue::find(&words) else {
+        return no_such_command(&words, world);
     };
     run_command(command, &words[used..], world).await
+}
+
+/// Puts flags that stand before the command behind its name: `-n default get jobs`.
+fn command_first(words: &[String]) -> Result<Vec<String>, ParseError> {
+    let (front, rest) = words.split_at(args::flags_in_front(words, catalogue::IN_FRONT)?);
+    Ok(match catalogue::find(rest) {
+        Some((_, used)) => [&rest[..used], front, &rest[used..]].concat(),
+        None => rest.to_vec(),
+    })
 }
 
 async fn run_named(name: &str, words: &[String], mut world: World) -> (u8, Ui) {
@@ -54,34 +74,28 @@ async fn run_named(name: &str, words: &[String], mut world: World) -> (u8, Ui) {
 }
 
 fn no_such_command(words: &[String], mut world: World) -> (u8, Ui) {
-    let group = catalogue::group(&words[0]);
-    let asks_help = |w: &String| matches!(w.as_str(), "-h" | "-help" | "--help");
-    if let Some(group) = group {
-        let help = catalogue::group_help(&world.program, group);
-        match words.get(1) {
-            None => {
-                world.ui.line(help);
-                return (1, world.ui);
-            }
-            Some(word) if asks_help(word) => {
-                world.ui.line(help);
-                return (0, world.ui);
-            }
-            Some(_) => world.ui.line(help),
+    let mut help = format!("{} -help", world.program);
+    if let Some(group) = catalogue::group(&words[0]) {
+        let code = match words.get(1).map(String::as_str) {
+            None => Some(1),
+            Some("-h" | "-help" | "--help") => Some(0),
+            Some(_) => None,
+        };
+        if let Some(code) = code {
+            world.ui.line(catalogue::group_help(&world.program, group));
+            return (code, world.ui);
         }
-    } else {
-        world.ui.line(catalogue::overview(&world.program));
+        help = format!("{} {group} -help", world.program);
     }
-    match catalogue::nearest(words) {
-        (given, Some(near)) => world.ui.error(format!(
-            "There is no command \"{given}\". Did you mean \"{near}\"?"
-        )),
-        // The list of the noun's commands does not say by itself what was wrong.
-        (given, None) if group.is_some() => {
-            world.ui.error(format!("There is no command \"{given}\"."))
-        }
-        (_, None) => {}
-    }
+    let (given, near) = catalogue::nearest(words);
+    let way = match (catalogue::instead_of(&given), near) {
+        (Some(instead), _) => format!(" Use {instead} instead."),
+        (None, Some(near)) => format!(" Did you mean {near:?}?"),
+        (None, None) => String::new(),
+    };
+    world.ui.error(format!(
+        "There is no command {given:?}.{way} See \"{help}\"."
+    ));
     (UNKNOWN, world.ui)
 }
 
@@ -101,9 +115,8 @@ async fn run_command(command: &'static Command, words: &[String], mut world: Wor
             return (0, world.ui);
         }
         Err(error) => {
-            let help = help();
-            world.ui.error(error.to_string());
-            world.ui.line(help);
+            let called = format!("{} {}", world.program, command.name);
+            world.ui.error(error.see(&called));
             return (command.misuse, world.ui);
         }
     };

@@ -15,7 +15,7 @@ use rove_store::{
     state::{State, Stored, Table},
     store::{KeyRange, MAX_TXN_OPS, Op, OpResponse, RangeRequest, Txn},
 };
-use serde_json::json;
+use rove_wire::{AllocStopped, AllocStub};
 
 use super::UuidPrefix;
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     error::ApiError,
     page::{ByAge, ById, Page, Paging},
     status::alloc_index,
-    view::alloc::{self, AllocStub, FromStore, ListOptions, Successors},
+    view::alloc::{self, FromStore, ListOptions, Successors},
     write,
 };
 
@@ -71,7 +71,7 @@ async fn stubs(
                     .get(&one.id)
                     .copied();
                 let known = state.alloc_status(one.id).map(|status| &status.value);
-                AllocStub::of(state, one, next, events.get(&one.id).or(known), options)
+                alloc::stub(state, one, next, events.get(&one.id).or(known), options)
             })
             .collect();
         Answer::json(call, &stubs)
@@ -196,7 +196,7 @@ fn page(
         .cloned()
         .collect();
     let view = |one: &Arc<Stored<Alloc>>| {
-        AllocStub::of(
+        alloc::stub(
             state,
             one,
             None,
@@ -204,14 +204,15 @@ fn page(
             options,
         )
     };
+    let whole = |one: &Arc<Stored<Alloc>>| alloc::full(state, one, &FromStore::default());
     if prefix.is_some() {
         let token = |alloc: &Arc<Stored<Alloc>>| ById(alloc.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)
+        paging.page(list, token, view, whole)
     } else {
         let token = |alloc: &Arc<Stored<Alloc>>| ByAge(alloc.create, alloc.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)
+        paging.page(list, token, view, whole)
     }
 }
 
@@ -278,7 +279,11 @@ pub(super) async fn stop(
     };
     if alloc.desired_status != DesiredStatus::Run {
         let index = index_of(&state, id);
-        return Ok(Answer::json(call, &json!({"EvalID": "", "Index": index}))?.with_index(index));
+        let answer = AllocStopped {
+            eval: String::new(),
+            index,
+        };
+        return Ok(Answer::json(call, &answer)?.with_index(index));
     }
     let mut eval = EvalId::from_random(context.sources.random());
     let key = Key::AllocControl(alloc.node_id, id);
@@ -294,5 +299,9 @@ pub(super) async fn stop(
         })
     })
     .await?;
-    Ok(Answer::json(call, &json!({"EvalID": eval, "Index": index}))?.with_index(index))
+    let answer = AllocStopped {
+        eval: eval.to_string(),
+        index,
+    };
+    Ok(Answer::json(call, &answer)?.with_index(index))
 }

@@ -13,7 +13,7 @@ use rove_agent::{
     logs::LogKind,
 };
 use rove_model::ids::{AllocId, NodeId};
-use serde::Deserialize;
+use rove_wire::{NodeMetadata, StreamFrame, TaskRequest};
 use serde_json::json;
 
 use super::{decoded, only};
@@ -67,7 +67,11 @@ pub(super) async fn answer(
             match place_of_node(context, incoming, call).await? {
                 Place::Here(agent) => {
                     let node = agent.node();
-                    let answer = json!({"Meta": node.meta, "Static": node.meta, "Dynamic": {}});
+                    let answer = NodeMetadata {
+                        meta: node.meta.clone(),
+                        fixed: node.meta.clone(),
+                        ..NodeMetadata::default()
+                    };
                     Answer::json(call, &answer)
                 }
                 place => place.pass_on(context, incoming, call).await,
@@ -373,13 +377,12 @@ fn json_frame(frame: &Frame) -> Bytes {
     if frame.data.is_empty() && frame.file.is_empty() {
         return Bytes::from_static(b"{}");
     }
-    json!({
-        "Data": STANDARD.encode(&frame.data),
-        "File": frame.file,
-        "Offset": frame.offset,
-    })
-    .to_string()
-    .into()
+    let frame = StreamFrame {
+        data: STANDARD.encode(&frame.data),
+        file: frame.file.clone(),
+        offset: frame.offset,
+    };
+    json!(frame).to_string().into()
 }
 
 fn with_heartbeat<S>(
@@ -395,23 +398,6 @@ where
             Err(_) => Some((Ok(Bytes::from_static(b"{}")), frames)),
         }
     })
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct TaskBody {
-    task_name: String,
-    task: String,
-    signal: String,
-    all_tasks: bool,
-}
-
-impl TaskBody {
-    fn task(&self) -> Option<&str> {
-        [self.task_name.as_str(), self.task.as_str()]
-            .into_iter()
-            .find(|name| !name.is_empty())
-    }
 }
 
 async fn of_alloc(
@@ -431,7 +417,7 @@ async fn of_alloc(
         }
         "restart" => {
             only(verb, Verb::Write)?;
-            let body: TaskBody = call.json_or_default()?;
+            let body: TaskRequest = call.json_or_default()?;
             match body.task() {
                 Some(_) if body.all_tasks => {
                     return Err(ApiError::BadRequest(
@@ -446,7 +432,7 @@ async fn of_alloc(
         }
         "signal" => {
             only(verb, Verb::Write)?;
-            let body: TaskBody = call.json_or_default()?;
+            let body: TaskRequest = call.json_or_default()?;
             let name = if body.signal.is_empty() {
                 "SIGKILL"
             } else {

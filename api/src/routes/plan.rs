@@ -11,8 +11,7 @@ use rove_model::{
     plan::DesiredUpdates,
 };
 use rove_store::state::{State, Stored};
-use serde::Deserialize;
-use serde_json::json;
+use rove_wire::{Plan, PlanAnnotations, PlanRequest, Versions};
 
 use super::job::{versions_index, versions_of};
 use crate::{
@@ -21,17 +20,9 @@ use crate::{
     call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
-    status,
-    view::{self, eval::EvalView},
+    status, view,
     write::job::{Examined, complaints, examine, same_spec},
 };
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct PlanBody {
-    job: Option<Job>,
-    diff: Option<bool>,
-}
 
 pub(super) async fn plan(
     context: &Arc<ApiContext>,
@@ -39,7 +30,7 @@ pub(super) async fn plan(
     call: &Call,
     key: &JobKey,
 ) -> Result<Answer, ApiError> {
-    let body: PlanBody = call.json()?;
+    let body: PlanRequest = call.json()?;
     let job = body
         .job
         .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
@@ -61,7 +52,7 @@ pub(super) async fn plan(
     let state = blocking::ready(server).await?;
     let now = context.sources.now();
     let seed = context.sources.random();
-    let wants_diff = body.diff.unwrap_or(false);
+    let wants_diff = body.diff;
     // The decision takes as long as the scheduler's own: it does not hold up other calls.
     let answer = tokio::task::spawn_blocking(move || {
         let key = job.key();
@@ -75,31 +66,34 @@ pub(super) async fn plan(
         });
         let desired = run.as_ref().map(|run| &run.desired);
         let diff = wants_diff.then(|| planned_diff(old, &job, desired.unwrap_or(&BTreeMap::new())));
-        let created: Vec<EvalView> = run
+        let created: Vec<rove_wire::Eval> = run
             .iter()
             .flat_map(|run| &run.created_evals)
             .map(|eval| {
-                EvalView::of(&Stored {
+                view::eval::of(&Stored {
                     create: 0,
                     modify: 0,
                     value: eval.clone(),
                 })
             })
             .collect();
-        let failed = run.as_ref().map(|run| &run.failed_groups);
-        let mut answer = json!({
-            "Annotations": desired.map(|desired| json!({"DesiredTGUpdates": desired, "PreemptedAllocs": null})),
-            "FailedTGAllocs": failed.filter(|failed| !failed.is_empty()),
-            "JobModifyIndex": index,
-            "CreatedEvals": if created.is_empty() { None } else { Some(created) },
-            "Diff": diff,
-            "NextPeriodicLaunch": null,
-            "Warnings": warnings,
-            "Index": index,
-        });
-        if !unsupported.is_empty() {
-            answer["Unsupported"] = json!(unsupported);
-        }
+        let answer = Plan {
+            annotations: desired.map(|desired| PlanAnnotations {
+                updates: view::by_group(desired),
+                preempted: Vec::new(),
+            }),
+            failed: run
+                .as_ref()
+                .map(|run| view::by_group(&run.failed_groups))
+                .unwrap_or_default(),
+            modify_index: index,
+            created,
+            diff,
+            next_launch: None,
+            warnings,
+            index,
+            unsupported,
+        };
         (answer, index)
     })
     .await;
@@ -143,12 +137,12 @@ pub(super) async fn versions(
     let Some(job) = status::job(&state, key) else {
         return Ok(Answer::missing("job versions not found").with_meta(meta));
     };
-    let status = status::facts(&state, &job).status.text();
+    let status = view::word(status::facts(&state, &job).status);
     let versions: Vec<Job> = versions_of(&state, &job)
         .into_iter()
         .map(|version| {
             let mut spec = view::job::version(&state, &job, version);
-            spec.status = status.to_owned();
+            spec.status.clone_from(&status);
             spec
         })
         .collect();
@@ -158,14 +152,13 @@ pub(super) async fn versions(
             .map(|pair| diff(Some(&pair[1]), Some(&pair[0]), true))
             .collect::<Vec<_>>()
     });
-    let answer = json!({
-        "Versions": versions,
-        "Diffs": diffs,
-        "Index": meta.index,
-        "LastContact": 0,
-        "KnownLeader": meta.known_leader,
-        "NextToken": "",
-    });
+    let answer = Versions {
+        versions,
+        diffs,
+        index: meta.index,
+        known_leader: meta.known_leader,
+        ..Versions::default()
+    };
     Ok(Answer::json(call, &answer)?.with_meta(meta))
 }
 

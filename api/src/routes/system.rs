@@ -1,7 +1,9 @@
 //! The cluster as a whole: who leads, regions, namespaces, the scheduler's configuration; and what is empty as long as
 //! rove has no such thing.
 
-use serde_json::{Value, json};
+use rove_wire::{
+    NamespaceView, PreemptionConfiguration, SchedulerConfiguration, SchedulerConfigurationAnswer,
+};
 
 use super::{agent, events, only};
 use crate::{
@@ -20,11 +22,14 @@ pub(super) async fn nothing_yet(server: &ServerSide, call: &Call) -> Result<Answ
     Ok(Answer::json(call, &none)?.with_meta(Meta::of(&state, 1)))
 }
 
-fn default_namespace() -> Value {
-    json!({
-        "Name": "default", "Description": "Default shared namespace", "Quota": "", "Capabilities": null, "Meta": null,
-        "NodePoolConfiguration": null, "Hash": null, "CreateIndex": 1, "ModifyIndex": 1,
-    })
+fn default_namespace() -> NamespaceView {
+    NamespaceView {
+        name: "default".to_owned(),
+        description: "Default shared namespace".to_owned(),
+        create_index: 1,
+        modify_index: 1,
+        ..NamespaceView::default()
+    }
 }
 
 pub(super) async fn answer(
@@ -53,7 +58,7 @@ pub(super) async fn answer(
             only(verb, Verb::Read)?;
             let state = blocking::ready(server).await?;
             let prefix = call.params.get("prefix").unwrap_or_default();
-            let list: Vec<Value> = "default"
+            let list: Vec<NamespaceView> = "default"
                 .starts_with(prefix)
                 .then(default_namespace)
                 .into_iter()
@@ -126,29 +131,23 @@ pub(super) async fn answer(
     }
 }
 
-/// The one way of scheduling there is.
+/// The one way of scheduling there is. A task's `memory_max` is honoured by the docker driver, always.
 async fn scheduler_configuration(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
     let state = blocking::ready(server).await?;
     let meta = Meta::of(&state, 1);
-    let answer = json!({
-        "SchedulerConfig": {
-            "SchedulerAlgorithm": "binpack",
-            "MemoryOversubscriptionEnabled": false,
-            "RejectJobRegistration": false,
-            "PauseEvalBroker": false,
-            "PreemptionConfig": {
-                "SystemSchedulerEnabled": false,
-                "SysBatchSchedulerEnabled": false,
-                "BatchSchedulerEnabled": false,
-                "ServiceSchedulerEnabled": false,
-            },
-            "CreateIndex": 1,
-            "ModifyIndex": 1,
+    let answer = SchedulerConfigurationAnswer {
+        config: SchedulerConfiguration {
+            algorithm: "binpack".to_owned(),
+            memory_oversubscription: true,
+            reject_registration: false,
+            pause_broker: false,
+            preemption: PreemptionConfiguration::default(),
+            create_index: 1,
+            modify_index: 1,
         },
-        "Index": meta.index,
-        "LastContact": 0,
-        "KnownLeader": meta.known_leader,
-        "NextToken": "",
-    });
+        index: meta.index,
+        known_leader: meta.known_leader,
+        ..SchedulerConfigurationAnswer::default()
+    };
     Ok(Answer::json(call, &answer)?.with_meta(meta))
 }

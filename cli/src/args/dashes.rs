@@ -72,6 +72,21 @@ pub(super) fn normalised<'a>(
     Ok(all)
 }
 
+/// How many words at the beginning of `words` are flags of `tables` and their values: `-n default get jobs` has two.
+pub fn flags_in_front(words: &[String], tables: &[&[Flag]]) -> Result<usize, ParseError> {
+    let mut count = 0;
+    while let Some(word) = words.get(count) {
+        let Some(written) = Written::of(word)? else {
+            break;
+        };
+        let Some(flag) = find(tables, written.name) else {
+            return Err(ParseError::unknown(written.name, tables));
+        };
+        count += 1 + usize::from(flag.takes_a_word() && written.value.is_none());
+    }
+    Ok(count.min(words.len()))
+}
+
 /// A word that begins with a dash.
 struct Written<'a> {
     body: &'a str,

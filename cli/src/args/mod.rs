@@ -10,6 +10,7 @@ pub mod help;
 mod parsed;
 mod parser;
 
+pub use dashes::flags_in_front;
 pub use parsed::{ParseError, Parsed};
 pub use parser::parse;
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::{Flag, flags, nearest};
+
 /// Why the words can't be understood; the texts are Go's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
@@ -28,6 +30,23 @@ pub enum ParseError {
     /// `-h` or `-help`.
     #[error("help requested")]
     Help,
+}
+
+impl ParseError {
+    pub(super) fn unknown(name: &str, tables: &[&[Flag]]) -> Self {
+        let near = nearest(name, flags(tables).flat_map(Flag::names));
+        Self::Unknown {
+            name: name.to_owned(),
+            near: near.map(str::to_owned),
+        }
+    }
+
+    /// The message with where to read on.
+    pub fn see(&self, command: &str) -> String {
+        let text = self.to_string();
+        let stop = if text.ends_with('?') { "" } else { "." };
+        format!("{text}{stop} See \"{command} -help\".")
+    }
 }
 
 /// The flags and arguments that a command was given.

@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::description::{self, ARGUMENTS, Purpose};
-use super::{Flag, Kind, ParseError, Parsed, dashes, flags, nearest};
+use super::{Flag, Kind, ParseError, Parsed, dashes};
 
 /// Sorts `words` into flags of `tables` and arguments. With `short_values` a one-letter flag may have one of the words
 /// that it knows attached, `-ojson`.
@@ -53,9 +53,7 @@ fn refused(error: &clap::Error, spelled: &[(String, &Flag)], tables: &[&[Flag]])
         return ParseError::Help;
     }
     let Some((written, flag)) = spelled.iter().find(|(_, flag)| flag.name == name) else {
-        let near = flags(tables).flat_map(Flag::names);
-        let near = nearest(&name, near).map(str::to_owned);
-        return ParseError::Unknown { name, near };
+        return ParseError::unknown(&name, tables);
     };
     if error.kind() != ErrorKind::ValueValidation {
         return ParseError::NoValue(written.clone());

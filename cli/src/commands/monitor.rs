@@ -1,15 +1,20 @@
 //! Watching what a registration, a stop or a scaling leads to: first the evaluation, then the deployment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::client::Client;
-use crate::client::views::{AllocStub, Deployment, Eval};
 use crate::command::{Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 use crate::render::quote::quoted;
 use crate::render::{allocs, deployment, metrics, short, time};
+use rove_model::{
+    alloc::DesiredStatus,
+    deployment::DeploymentStatus,
+    eval::{EvalStatus, TriggeredBy},
+};
+use rove_wire::{AllocStub, Deployment, Eval, Word};
 
 /// The exit code when something could not be placed.
 const NOT_PLACED: u8 = 2;
@@ -40,7 +45,7 @@ pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bo
         }
         let seen = one(cx, client, &id, length).await?;
         placed &= seen.failed.is_empty();
-        stopped |= seen.triggered_by == "job-deregister";
+        stopped |= seen.triggered_by == TriggeredBy::JobDeregister;
         if !seen.deployment.is_empty() {
             within.clone_from(&seen.deployment);
         }
@@ -57,8 +62,14 @@ pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bo
             &format!("Monitoring deployment {}", quoted(&short(&within, length))),
         );
         let status = deployment_status(cx, client, &within, verbose, "    ").await?;
+        // What had no room at first was placed later.
+        if status == DeploymentStatus::Successful {
+            return Ok(0);
+        }
         // Who stops a job wants its roll-out cancelled.
-        if status != "successful" && !(stopped && status == "cancelled") {
+        if status != DeploymentStatus::Successful
+            && !(stopped && status == DeploymentStatus::Cancelled)
+        {
             return Ok(1);
         }
     }
@@ -118,7 +129,7 @@ async fn one(cx: &mut Context, client: &Client, id: &str, length: usize) -> Resu
 }
 
 fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], length: usize) {
-    if !seen.job && eval.triggered_by == "node-update" && !eval.node.is_empty() {
+    if !seen.job && eval.triggered_by == TriggeredBy::NodeUpdate && !eval.node.is_empty() {
         detail(
             cx,
             &format!(
@@ -155,11 +166,11 @@ fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], 
                 );
                 if alloc.create_index < eval.create_index {
                     detail(cx, &format!("Allocation {name} modified: {place}"));
-                } else if alloc.desired == "run" {
+                } else if alloc.desired == DesiredStatus::Run {
                     detail(cx, &format!("Allocation {name} created: {place}"));
                 }
             }
-            Some(before) if *before != alloc.client => {
+            Some(before) if **before != *alloc.client => {
                 let why = match alloc.client_description.as_str() {
                     "" => String::new(),
                     why => format!(" ({why})"),
@@ -172,13 +183,14 @@ fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], 
             }
             Some(_) => {}
         }
-        seen.allocs.insert(alloc.id.clone(), alloc.client.clone());
+        seen.allocs
+            .insert(alloc.id.clone(), alloc.client.to_string());
     }
-    if eval.status != "pending" && eval.status != seen.status {
+    if eval.status != EvalStatus::Pending && *eval.status != *seen.status {
         let (before, now) = (quoted(&seen.status), quoted(&eval.status));
         detail(cx, &format!("Evaluation status changed: {before} -> {now}"));
     }
-    seen.status.clone_from(&eval.status);
+    seen.status = eval.status.to_string();
 }
 
 fn finished(cx: &mut Context, eval: &Eval, length: usize) {
@@ -189,7 +201,7 @@ fn finished(cx: &mut Context, eval: &Eval, length: usize) {
             cx,
             &format!("Evaluation {name} finished with status {status}"),
         );
-        if eval.status != "complete" && !eval.description.is_empty() {
+        if eval.status != EvalStatus::Complete && !eval.description.is_empty() {
             detail(cx, &eval.description);
         }
         return;
@@ -230,14 +242,19 @@ pub async fn deployment_status(
     id: &str,
     verbose: bool,
     prefix: &str,
-) -> Result<String, Failure> {
+) -> Result<Word<DeploymentStatus>, Failure> {
     let path = format!("/v1/deployment/{id}");
     let (mut current, mut index): (Deployment, u64) = patiently(|| client.get_at(&path, &[]))
         .await
         .map_err(failed("Error fetching deployment"))?;
     let mut drawn = 0;
     let mut last = String::new();
+    let mut told = BTreeSet::new();
     loop {
+        if failed_tasks(cx, client, &current, verbose, &mut told).await? {
+            drawn = 0;
+            last.clear();
+        }
         let body = describe(cx, client, &current, verbose).await?;
         if body != last {
             drawn = draw(cx, &body, prefix, drawn);
@@ -261,6 +278,43 @@ pub async fn deployment_status(
             tokio::time::sleep(LONGEST_PAUSE).await;
         }
     }
+}
+
+/// Tells of each task of a deployment that has failed by which event it did, once; whether anything was told.
+async fn failed_tasks(
+    cx: &mut Context,
+    client: &Client,
+    current: &Deployment,
+    verbose: bool,
+    told: &mut BTreeSet<(String, String, i64)>,
+) -> Result<bool, Failure> {
+    if current.groups.values().all(|group| group.unhealthy == 0) {
+        return Ok(false);
+    }
+    let path = format!("/v1/deployment/allocations/{}", current.id);
+    let placed: Vec<AllocStub> = patiently(|| client.get(&path, &[]))
+        .await
+        .map_err(failed("Error fetching allocations"))?;
+    let mut any = false;
+    for alloc in &placed {
+        for (task, state) in &alloc.states {
+            let Some(event) = state.events.iter().rev().find(|event| event.is_failure()) else {
+                continue;
+            };
+            if told.insert((alloc.id.clone(), task.clone(), event.time)) {
+                let name = quoted(&short(&alloc.id, allocs::length(verbose)));
+                let text = format!(
+                    "Allocation {name} task {}: {}: {}",
+                    quoted(task),
+                    event.kind,
+                    event.text()
+                );
+                detail(cx, &text);
+                any = true;
+            }
+        }
+    }
+    Ok(any)
 }
 
 async fn describe(

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::documents::{self, Document};
 use super::get::{client, server};
-use crate::client::views::{Plan, Registered};
 use crate::client::{ApiError, Client};
 use crate::command::Context;
 use crate::commands::job::source;
@@ -12,9 +11,11 @@ use crate::commands::lookup::segment;
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
 use crate::render::diff;
+use rove_model::diff::DiffType;
+use rove_wire::{Plan, Registered};
 
 /// How often a job is looked at again after somebody else has changed it in between.
-const ATTEMPTS: u32 = 5;
+pub const ATTEMPTS: u32 = 5;
 /// The exit code of `diff` when it failed; 1 means that something differs.
 const DIFF_FAILED: u8 = 2;
 
@@ -28,10 +29,10 @@ enum Change {
 
 impl Change {
     fn of(plan: &Plan) -> Self {
-        match plan.diff.as_ref().map(|d| d.kind.as_str()) {
-            Some("Added") => Self::Created,
-            Some("None") => Self::Unchanged,
-            _ => Self::Configured,
+        match plan.diff.as_ref().map(|d| d.kind) {
+            Some(DiffType::Added) => Self::Created,
+            Some(DiffType::None) => Self::Unchanged,
+            Some(DiffType::Edited | DiffType::Deleted) | None => Self::Configured,
         }
     }
 
@@ -143,6 +144,10 @@ async fn one(
         match client.put::<_, Registered>("/v1/jobs", &[], &body).await {
             Ok(answer) => break (change, answer),
             Err(error) if attempt < ATTEMPTS && changed_meanwhile(&error) => {}
+            Err(error) if error.body().is_some() => {
+                let what = "Error from server";
+                return Err(source::refused(cx, what, &error, &document.parsed));
+            }
             Err(error) => return Err(server(error)),
         }
     };
@@ -160,7 +165,8 @@ async fn one(
     Ok(0)
 }
 
-fn changed_meanwhile(error: &ApiError) -> bool {
+/// Somebody else has registered the job in between.
+pub fn changed_meanwhile(error: &ApiError) -> bool {
     error
         .body()
         .is_some_and(|body| body.contains("Enforcing job modify index"))

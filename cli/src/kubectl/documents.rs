@@ -93,6 +93,8 @@ fn in_other_words(failure: Failure) -> Failure {
 }
 
 fn sources(cx: &mut Context, name: &str) -> Result<Vec<Source>, Failure> {
+    let name = source::existing(cx, name);
+    let name = name.as_str();
     let path = cx.folder.join(name);
     if name == "-" || !path.is_dir() {
         if name != "-" && !path.exists() {

@@ -21,7 +21,7 @@ use crate::commands::job::source;
 use crate::failure::Failure;
 
 /// kubectl calls the namespace `-n`.
-const NAMESPACE: &[Flag] =
+pub const NAMESPACE: &[Flag] =
     &[text("namespace", "name", "The namespace to work in.").also(&["n", "ns"])];
 
 const ALL: &[Flag] = &[switch("all-namespaces", "Look into all namespaces.").also(&["A"])];
@@ -91,7 +91,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: true,
-        misuse: 1,
+        misuse: 2,
         run: |cx| Box::pin(apply::diff(cx)),
     },
     Command {

@@ -12,6 +12,7 @@ mod recorded;
 mod runs;
 mod server;
 mod verbs;
+mod words;
 
 use std::io::{Cursor, Write};
 use std::path::PathBuf;

@@ -71,7 +71,7 @@ pub const COMMANDS: &[Command] = &[
             switch("recursive", "Go into the folders of a folder too."),
         ]],
         verb: false,
-        misuse: 1,
+        misuse: 2,
         run: |cx| Box::pin(fmt::run(cx)),
     },
     Command {

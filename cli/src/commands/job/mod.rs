@@ -59,7 +59,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
-        misuse: 1,
+        misuse: 255,
         run: |cx| Box::pin(plan::run(cx)),
     },
     Command {

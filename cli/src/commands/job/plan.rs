@@ -1,13 +1,13 @@
 //! `job plan`: what running a file would change, and whether there is room for it.
 
 use super::{source, validate};
-use crate::client::views::Plan;
-use crate::command::{Context, failed};
+use crate::command::Context;
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 use crate::render::quote::quoted;
 use crate::render::{diff, metrics, time};
+use rove_wire::Plan;
 
 /// The exit code of every error, so that it can't be taken for "there are changes".
 const ERROR: u8 = 255;
@@ -19,7 +19,8 @@ pub async fn run(cx: &mut Context) -> Outcome {
 
 async fn plan(cx: &mut Context) -> Outcome {
     let [path] = cx.arguments("This command takes one argument: <path>")?;
-    let (job, _) = source::job(cx, &path)?;
+    let (parsed, _) = source::checked(cx, &path)?;
+    let job = source::as_value(&parsed.job)?;
     let id = source::text(&job, "ID").to_owned();
     if id.is_empty() {
         return Err(Failure::new("Error during plan: the job has no id"));
@@ -31,7 +32,7 @@ async fn plan(cx: &mut Context) -> Outcome {
     let answer: Plan = client
         .put(&format!("/v1/job/{}/plan", segment(&id)), &[], &body)
         .await
-        .map_err(failed("Error during plan"))?;
+        .map_err(|error| source::refused(cx, "Error during plan", &error, &parsed))?;
     if let (true, Some(found)) = (wants_diff, &answer.diff) {
         let text = diff::job(found, verbose, cx.ui.colour);
         cx.ui.line(format!("{text}\n"));
@@ -42,7 +43,11 @@ async fn plan(cx: &mut Context) -> Outcome {
     cx.ui.line("");
     if !answer.unsupported.is_empty() {
         let why = answer.warnings.trim_end();
-        return Err(Failure::new(format!("Error during plan: {why}")));
+        let places = source::refusals(cx, &parsed).map(|places| format!("\n\n{places}"));
+        return Err(Failure::new(format!(
+            "Error during plan: {why}{}",
+            places.unwrap_or_default()
+        )));
     }
     validate::warn(cx, &answer.warnings);
     if !answer
@@ -84,7 +89,7 @@ fn dry_run(cx: &mut Context, answer: &Plan) {
     for eval in answer
         .created
         .iter()
-        .filter(|e| e.triggered_by == "rolling-update")
+        .filter(|e| e.triggered_by.as_str() == "rolling-update")
     {
         let wait = time::duration(eval.wait);
         cx.ui.line(format!(
@@ -145,6 +150,6 @@ fn how_to_run(cx: &mut Context, index: u64, path: &str) {
 fn changes(answer: &Plan) -> bool {
     let updates = answer.annotations.iter().flat_map(|a| a.updates.values());
     updates
-        .map(|u| u.stop + u.place + u.migrate + u.destructive + u.canary)
+        .map(|u| u.stop + u.place + u.migrate + u.destructive_update + u.canary)
         .any(|count| count > 0)
 }
