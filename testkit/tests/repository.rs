@@ -150,7 +150,8 @@ fn allowed(expression: &str, list: &BTreeSet<String>) -> bool {
         .and_then(|text| text.strip_suffix(')'))
     {
         Some(inner) => allowed(inner, list),
-        None => list.contains(text),
+        // "Or any later version" leaves the choice of this one.
+        None => list.contains(text.strip_suffix('+').unwrap_or(text)),
     }
 }
 
@@ -162,6 +163,7 @@ fn a_licence_expression_is_judged_by_its_choices() {
         ("GPL-3.0", false),
         ("GPL-3.0 OR MIT", true),
         ("MIT/Apache-2.0", true),
+        ("MPL-2.0+", true),
         ("MIT AND GPL-3.0", false),
         ("ISC AND (GPL-3.0 OR MPL-2.0)", true),
         ("(GPL-3.0 OR AGPL-3.0) AND MIT", false),
