@@ -1,80 +1,33 @@
 //! `/v1/agent/…`: about the agent that is asked, and the servers it knows.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use rove_wire::{AgentSelf, Members};
 use serde_json::{Value, json};
 
-use super::only;
 use crate::{
     answer::Answer,
     blocking,
-    call::{Call, Verb},
+    call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
-    proxy::{self, Incoming},
     view,
 };
 
-pub(super) async fn answer(
-    context: &Arc<ApiContext>,
-    verb: Verb,
-    segments: &[&str],
-    incoming: &Incoming,
-    call: &Call,
-) -> Result<Answer, ApiError> {
-    match segments {
-        ["self"] => {
-            only(verb, Verb::Read)?;
-            about_itself(context, call).await
-        }
-        ["health"] => {
-            only(verb, Verb::Read)?;
-            health(context, call).await
-        }
-        ["members"] => {
-            only(verb, Verb::Read)?;
-            match context.server() {
-                Some(server) => members(context, server, call).await,
-                None => proxy::to_server(context, incoming, &call.params).await,
-            }
-        }
-        ["servers"] => {
-            only(verb, Verb::Read)?;
-            match context.server() {
-                Some(server) => Answer::json(call, &rpc_addresses(server).await?),
-                None => proxy::to_server(context, incoming, &call.params).await,
-            }
-        }
-        ["schedulers"] => {
-            only(verb, Verb::Read)?;
-            let answer = json!({
-                "server_id": context.info.name, "schedulers": ["service", "batch"],
-                "num_schedulers": std::thread::available_parallelism().map_or(1, usize::from),
-            });
-            Answer::json(call, &answer)
-        }
-        ["monitor" | "join" | "force-leave" | "keyring" | "pprof", ..] => {
-            Err(ApiError::NotBuilt("this call to an agent"))
-        }
-        _ => Err(ApiError::NoSuchPath),
-    }
-}
-
-/// The addresses of the servers' store front ends, which is what an agent is given to join.
-pub(super) async fn rpc_addresses(server: &ServerSide) -> Result<Vec<String>, ApiError> {
-    let state = blocking::ready(server).await?;
-    Ok(state
-        .servers()
-        .map(|server| server.rpc_addr.clone())
-        .collect())
+/// The schedulers that run on this agent.
+pub(super) async fn schedulers(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+    let answer = json!({
+        "server_id": context.info.name, "schedulers": ["service", "batch"],
+        "num_schedulers": std::thread::available_parallelism().map_or(1, usize::from),
+    });
+    Answer::json(call, &answer)
 }
 
 fn server_name(context: &ApiContext) -> String {
     format!("{}.{}", context.info.name, context.info.region)
 }
 
-async fn members(
+pub(super) async fn members(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
@@ -92,7 +45,7 @@ async fn members(
     Answer::json(call, &answer)
 }
 
-async fn about_itself(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+pub(super) async fn about_itself(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
     let mut stats: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let section = |entries: &[(&str, &str)]| {
         entries
@@ -188,7 +141,7 @@ fn architecture() -> &'static str {
 }
 
 /// Healthy is who can do its work: a server that knows a leader, a client in touch with the store.
-async fn health(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+pub(super) async fn health(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
     let kind = call.params.get("type");
     let mut answer = serde_json::Map::new();
     let mut healthy = true;

@@ -20,11 +20,11 @@ use rove_wire::{AllocStopped, AllocStub};
 use super::UuidPrefix;
 use crate::{
     answer::{Answer, Meta},
-    apart::apart,
     blocking,
     call::{Call, Namespaces},
     context::{ApiContext, ServerSide},
     error::ApiError,
+    long_work::off_the_workers,
     page::{ByAge, ById, Page, Paging},
     status::alloc_index,
     view::alloc::{self, FromStore, ListOptions, Successors},
@@ -59,7 +59,7 @@ async fn stubs(
     } else {
         Events::new()
     };
-    apart(|| {
+    off_the_workers(|| {
         let mut successors: BTreeMap<JobKey, Successors> = BTreeMap::new();
         let stubs: Vec<AllocStub> = allocs
             .iter()
@@ -143,7 +143,7 @@ pub(super) async fn of_in_full(
     } else {
         Events::new()
     };
-    let answer = apart(|| {
+    let answer = off_the_workers(|| {
         let list: Vec<_> = allocs
             .iter()
             .map(|one| {
@@ -175,7 +175,8 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
     let namespaces = call.namespaces();
-    let page = apart(|| page(&state, &paging, &namespaces, prefix.as_ref(), options)).await?;
+    let page =
+        off_the_workers(|| page(&state, &paging, &namespaces, prefix.as_ref(), options)).await?;
     let body = stubs(server, call, &state, &page.entries, options).await?;
     Ok(body
         .with_meta(Meta::of(&state, index(&state)))

@@ -11,11 +11,11 @@ use rove_store::state::{State, Stored, Table};
 use super::allocs;
 use crate::{
     answer::{Answer, Meta},
-    apart::apart,
     blocking,
     call::Call,
     context::ServerSide,
     error::ApiError,
+    long_work::off_the_workers,
     page::{ByAge, ById, Paging},
     status, view,
 };
@@ -44,7 +44,7 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let index = |state: &State| state.newest_of(&TABLES);
     let prefix = super::uuid_prefix(call, "eval")?;
     let state = blocking::wait(server, &call.params, index).await?;
-    apart(|| {
+    off_the_workers(|| {
         let mut evals: Vec<_> = all(&state)
             .filter(|eval| wanted(call, eval))
             .filter(|eval| prefix.as_ref().is_none_or(|prefix| prefix.fits(eval.id.0)))
@@ -70,7 +70,7 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
 pub(super) async fn count(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
-    let count = apart(|| all(&state).filter(|eval| wanted(call, eval)).count()).await;
+    let count = off_the_workers(|| all(&state).filter(|eval| wanted(call, eval)).count()).await;
     let meta = Meta::of(&state, index(&state));
     let answer = rove_wire::EvalCount {
         count: count as u64,

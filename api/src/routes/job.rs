@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
-    ids::{EvalId, JobId, JobKey, JobUid, Namespace, Revision},
+    ids::{EvalId, JobKey, JobUid, Revision},
 };
-use rove_store::state::{State, Stored, Table};
+use rove_store::state::{State, Table};
 use rove_wire::{
     Deregistered, EvaluateRequest, GroupScale, RegisterRequest, Registered, RevertRequest,
     ScaleRequest, ScaleStatus, ScalingEvent,
 };
 
-use super::{allocs, decoded, deployments, evals, jobs, only, plan, system};
+use super::{allocs, deployments, evals};
 use crate::{
     answer::{Answer, Meta},
     blocking,
-    call::{Call, Verb},
+    call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
     status::{self, ShownJob},
@@ -27,146 +27,19 @@ use crate::{
     },
 };
 
-/// What may follow a job's id in a path. The id itself may hold slashes, escaped or not.
-const SUFFIXES: [&str; 16] = [
-    "allocations",
-    "deployment",
-    "deployments",
-    "dispatch",
-    "evaluate",
-    "evaluations",
-    "periodic/force",
-    "plan",
-    "revert",
-    "scale",
-    "services",
-    "stable",
-    "submission",
-    "summary",
-    "versions",
-    "actions",
-];
-
-/// Takes a path apart into the job's id and what is asked of it.
-fn split(path: &str) -> (String, &'static str) {
-    for suffix in SUFFIXES {
-        if let Some(id) = path
-            .strip_suffix(suffix)
-            .and_then(|rest| rest.strip_suffix('/'))
-            .filter(|id| !id.is_empty())
-        {
-            return (decoded(id), suffix);
-        }
-    }
-    (decoded(path), "")
-}
-
-pub(super) async fn answer(
-    context: &Arc<ApiContext>,
-    server: &ServerSide,
-    verb: Verb,
-    path: &str,
-    call: &Call,
-) -> Result<Answer, ApiError> {
-    let (id, what) = split(path);
-    let key = JobKey {
-        namespace: Namespace::from(call.namespace()),
-        id: JobId::from(id),
-    };
-    match what {
-        "" => match verb {
-            Verb::Read => read(server, call, &key).await,
-            // As Nomad has it: an update is a registration.
-            Verb::Write => {
-                let body: RegisterRequest = call.json()?;
-                if body
-                    .job
-                    .as_ref()
-                    .is_some_and(|job| job.id != key.id.as_str())
-                {
-                    return Err(ApiError::BadRequest(
-                        "Job ID does not match name".to_owned(),
-                    ));
-                }
-                register(context, server, call).await
-            }
-            Verb::Delete => deregister(context, server, call, &key).await,
-        },
-        "summary" => {
-            only(verb, Verb::Read)?;
-            summary(server, call, &key).await
-        }
-        "versions" => {
-            only(verb, Verb::Read)?;
-            plan::versions(server, call, &key).await
-        }
-        "allocations" => {
-            only(verb, Verb::Read)?;
-            allocations(server, call, &key).await
-        }
-        "evaluations" => {
-            only(verb, Verb::Read)?;
-            evaluations(server, call, &key).await
-        }
-        "deployments" => {
-            only(verb, Verb::Read)?;
-            deployments_of(server, call, &key).await
-        }
-        "deployment" => {
-            only(verb, Verb::Read)?;
-            latest_deployment(server, call, &key).await
-        }
-        "scale" => match verb {
-            Verb::Read => scale_status(server, call, &key).await,
-            Verb::Write => scale(context, server, call, &key).await,
-            Verb::Delete => Err(ApiError::MethodNotAllowed),
-        },
-        "plan" => {
-            only(verb, Verb::Write)?;
-            plan::plan(context, server, call, &key).await
-        }
-        "evaluate" => {
-            only(verb, Verb::Write)?;
-            evaluate(context, server, call, &key).await
-        }
-        "revert" => {
-            only(verb, Verb::Write)?;
-            revert(context, server, call, &key).await
-        }
-        "stable" => {
-            only(verb, Verb::Write)?;
-            Err(ApiError::NotBuilt("marking a version stable by hand"))
-        }
-        "dispatch" => {
-            only(verb, Verb::Write)?;
-            Err(ApiError::NotBuilt("dispatching a job"))
-        }
-        "periodic/force" => {
-            only(verb, Verb::Write)?;
-            Err(ApiError::NotBuilt("launching a periodic job"))
-        }
-        "services" => {
-            only(verb, Verb::Read)?;
-            system::nothing_yet(server, call).await
-        }
-        "submission" => {
-            only(verb, Verb::Read)?;
-            let state = blocking::ready(server).await?;
-            Ok(Answer::missing("job source not found").with_meta(Meta::of(&state, 0)))
-        }
-        _ => Err(ApiError::NoSuchPath),
-    }
-}
-
 /// The index of answers about one job: the newest change of the job, else of the tables it would come from.
-fn index_of(state: &State, key: &JobKey) -> Revision {
+pub(super) fn index_of(state: &State, key: &JobKey) -> Revision {
     match status::job(state, key) {
         Some(job) => status::job_index(state, &job, &status::facts(state, &job)),
         None => state.newest_of(&[Table::Registrations, Table::JobVersions]),
     }
 }
 
-async fn read(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn read(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
     Ok(match status::job(&state, key) {
@@ -179,7 +52,11 @@ async fn read(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, 
     .with_meta(meta))
 }
 
-async fn summary(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn summary(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
     Ok(match status::job(&state, key) {
@@ -200,7 +77,11 @@ fn only_of(state: &State, call: &Call, key: &JobKey) -> Result<Option<JobUid>, A
     Ok(status::job(state, key).map(|job| job.registration.uid))
 }
 
-async fn allocations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn allocations(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     // Refused before anything waits.
     call.params.flag("all")?;
     allocs::of(server, call, |state| {
@@ -214,7 +95,11 @@ async fn allocations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<A
     .await
 }
 
-async fn evaluations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn evaluations(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     let index = |state: &State| {
         let asked = status::asked_eval(state, key).map(|eval| eval.modify);
         state
@@ -243,7 +128,7 @@ fn deployments_index(state: &State, key: &JobKey) -> Revision {
         .unwrap_or_else(|| state.newest_of(&deployments::TABLES))
 }
 
-async fn deployments_of(
+pub(super) async fn deployments_of(
     server: &ServerSide,
     call: &Call,
     key: &JobKey,
@@ -259,7 +144,7 @@ async fn deployments_of(
     Ok(Answer::json(call, &list)?.with_meta(Meta::of(&state, index(&state))))
 }
 
-async fn latest_deployment(
+pub(super) async fn latest_deployment(
     server: &ServerSide,
     call: &Call,
     key: &JobKey,
@@ -275,7 +160,11 @@ async fn latest_deployment(
     Ok(Answer::json(call, &latest)?.with_meta(Meta::of(&state, index(&state))))
 }
 
-async fn scale_status(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn scale_status(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
     Ok(match status::job(&state, key) {
@@ -395,7 +284,29 @@ pub(super) async fn register(
     }
 }
 
-async fn deregister(
+/// As Nomad has it: an update is a registration.
+pub(super) async fn update(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
+    let body: RegisterRequest = call.json()?;
+    if body.job.is_some_and(|job| job.id != key.id.as_str()) {
+        return Err(ApiError::BadRequest(
+            "Job ID does not match name".to_owned(),
+        ));
+    }
+    register(context, server, call).await
+}
+
+/// The source of a job, of which none is kept.
+pub(super) async fn submission(server: &ServerSide) -> Result<Answer, ApiError> {
+    let state = blocking::ready(server).await?;
+    Ok(Answer::missing("job source not found").with_meta(Meta::of(&state, 0)))
+}
+
+pub(super) async fn deregister(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
@@ -455,7 +366,7 @@ async fn change(
     done.ok_or_else(not_found)
 }
 
-async fn evaluate(
+pub(super) async fn evaluate(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
@@ -478,7 +389,7 @@ async fn evaluate(
     written(call, done, "")
 }
 
-async fn revert(
+pub(super) async fn revert(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
@@ -507,7 +418,7 @@ async fn revert(
 /// The most bytes that the words and the meta of a scaling may have.
 const MAX_REASON: usize = 1024;
 
-async fn scale(
+pub(super) async fn scale(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
@@ -566,49 +477,4 @@ fn scalings(state: &State, job: &ShownJob<'_>, group: &str) -> Vec<ScalingEvent>
             create_index: made(scaling.version),
         })
         .collect()
-}
-
-/// The versions of a job's current registration, newest first.
-pub(super) fn versions_of<'a>(
-    state: &'a State,
-    job: &ShownJob<'_>,
-) -> Vec<&'a Arc<Stored<rove_model::registration::JobVersion>>> {
-    let mut versions: Vec<_> = state
-        .job_versions(job.key)
-        .filter(|(key, _)| key.uid == job.registration.uid)
-        .map(|(_, version)| version)
-        .collect();
-    versions.reverse();
-    versions
-}
-
-/// Everything that the versions of a job are made of.
-pub(super) fn versions_index(state: &State, key: &JobKey) -> Revision {
-    match status::job(state, key) {
-        Some(_) => index_of(state, key),
-        None => state.newest_of(&jobs::TABLES),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split;
-
-    #[test]
-    fn an_id_with_slashes_is_told_from_what_is_asked_of_it() {
-        for (path, id, what) in [
-            ("web", "web", ""),
-            ("web/plan", "web", "plan"),
-            ("a%2Fb/plan", "a/b", "plan"),
-            ("a/b/plan", "a/b", "plan"),
-            ("a/b", "a/b", ""),
-            ("plan", "plan", ""),
-            ("plan/plan", "plan", "plan"),
-            ("tick/periodic/force", "tick", "periodic/force"),
-            ("web/deployments", "web", "deployments"),
-            ("b%C3%BC", "bü", ""),
-        ] {
-            assert_eq!(split(path), (id.to_owned(), what), "{path}");
-        }
-    }
 }

@@ -7,11 +7,11 @@ use rove_wire::{JobStub, ParseRequest, PlanRequest, Validation};
 
 use crate::{
     answer::{Answer, Meta},
-    apart::apart,
     blocking,
     call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
+    long_work::off_the_workers,
     page::{ByJob, Paging},
     status::{self, ShownJob},
     view,
@@ -38,7 +38,7 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let state = blocking::wait(server, &call.params, index).await?;
     let namespaces = call.namespaces();
     let prefix = call.params.get("prefix").unwrap_or_default();
-    apart(|| {
+    off_the_workers(|| {
         let jobs = status::jobs(&state).filter(|job| {
             namespaces.contains(job.key.namespace.as_str())
                 && job.key.id.as_str().starts_with(prefix)

@@ -15,11 +15,11 @@ use rove_wire::{EligibilityRequest, NodeChanged, NodePool, NodeStub};
 use super::allocs;
 use crate::{
     answer::{Answer, Meta},
-    apart::apart,
     blocking,
     call::Call,
     context::ServerSide,
     error::ApiError,
+    long_work::off_the_workers,
     page::{ById, Paging},
     view::node::{self, ListOptions},
     write,
@@ -37,7 +37,7 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let prefix = super::uuid_prefix(call, "node")?;
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
-    apart(|| {
+    off_the_workers(|| {
         let mut list: Vec<_> = state
             .nodes()
             .filter(|node| prefix.as_ref().is_none_or(|prefix| prefix.fits(node.id.0)))

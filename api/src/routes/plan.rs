@@ -1,4 +1,4 @@
-//! The dry run of a registration, and the history of a job: what differs, and what it would lead to.
+//! The dry run of a registration: what differs, and what it would lead to.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,11 +11,10 @@ use rove_model::{
     plan::DesiredUpdates,
 };
 use rove_store::state::{State, Stored};
-use rove_wire::{Plan, PlanAnnotations, PlanRequest, Versions};
+use rove_wire::{Plan, PlanAnnotations, PlanRequest};
 
-use super::job::{versions_index, versions_of};
 use crate::{
-    answer::{Answer, Meta},
+    answer::Answer,
     blocking,
     call::Call,
     context::{ApiContext, ServerSide},
@@ -123,43 +122,6 @@ fn try_out(
         now,
         &mut rng,
     )
-}
-
-pub(super) async fn versions(
-    server: &ServerSide,
-    call: &Call,
-    key: &JobKey,
-) -> Result<Answer, ApiError> {
-    let diffs = call.params.flag("diffs")?.unwrap_or(false);
-    let index = |state: &_| versions_index(state, key);
-    let state = blocking::wait(server, &call.params, index).await?;
-    let meta = Meta::of(&state, index(&state));
-    let Some(job) = status::job(&state, key) else {
-        return Ok(Answer::missing("job versions not found").with_meta(meta));
-    };
-    let status = view::word(status::facts(&state, &job).status);
-    let versions: Vec<Job> = versions_of(&state, &job)
-        .into_iter()
-        .map(|version| {
-            let mut spec = view::job::version(&state, &job, version);
-            spec.status.clone_from(&status);
-            spec
-        })
-        .collect();
-    let diffs = diffs.then(|| {
-        versions
-            .windows(2)
-            .map(|pair| diff(Some(&pair[1]), Some(&pair[0]), true))
-            .collect::<Vec<_>>()
-    });
-    let answer = Versions {
-        versions,
-        diffs,
-        index: meta.index,
-        known_leader: meta.known_leader,
-        ..Versions::default()
-    };
-    Ok(Answer::json(call, &answer)?.with_meta(meta))
 }
 
 /// What a registration changes, with what each change would do.
