@@ -81,7 +81,14 @@ view! {
 view! {
     /// When an alloc was rescheduled before.
     RescheduleTracker {
-        events: Vec<serde_json::Value> = "Events",
+        events: Vec<RescheduleEvent> = "Events",
+    }
+}
+
+view! {
+    /// One time that an alloc was rescheduled.
+    RescheduleEvent {
+        time: i64 = "RescheduleTime",
     }
 }
 

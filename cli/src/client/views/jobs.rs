@@ -103,6 +103,16 @@ view! {
         name: String = "Name",
         count: i64 = "Count",
         tasks: Vec<Task> = "Tasks",
+        reschedule: Option<ReschedulePolicy> = "ReschedulePolicy",
+    }
+}
+
+view! {
+    /// How often the allocs of a group are rescheduled.
+    ReschedulePolicy {
+        attempts: i64 = "Attempts",
+        interval: i64 = "Interval",
+        unlimited: bool = "Unlimited",
     }
 }
 
