@@ -21,8 +21,8 @@ pub const COMMANDS: &[Command] = &[
             read from standard input unless that is a terminal.",
         flags: &[
             &[
-                text("X", "method", "GET by default."),
-                many("H", "name: value", "Sends a header."),
+                text("X", "method", "The HTTP method; GET by default."),
+                many("H", "name: value", "Send this header."),
                 text(
                     "filter",
                     "expression",
@@ -32,7 +32,7 @@ pub const COMMANDS: &[Command] = &[
                     "dryrun",
                     "Print the request as a curl command, and do not send it.",
                 ),
-                switch("verbose", "Say on standard error what is sent.").also(&["v"]),
+                switch("verbose", "Print the request on standard error.").also(&["v"]),
             ],
             COMMON,
         ],
@@ -70,7 +70,7 @@ pub const COMMANDS: &[Command] = &[
         flags: &[&[text(
             "out",
             "file",
-            "Writes there instead of to standard output; only its owner may read it.",
+            "Write to this file, readable by its owner alone, instead of to standard output.",
         )]],
         verb: false,
         misuse: 1,

@@ -504,6 +504,7 @@ impl Decoder<'_> {
             at,
             field: field.to_owned(),
             message,
+            line: None,
         });
     }
 
