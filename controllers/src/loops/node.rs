@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::Duration,
 };
 
@@ -42,6 +43,15 @@ pub enum NodeLoopKey {
     Node(NodeId),
     /// An evaluation that waits for room.
     Blocked(EvalId),
+}
+
+impl fmt::Display for NodeLoopKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "node {node}"),
+            Self::Blocked(eval) => write!(f, "blocked evaluation {eval}"),
+        }
+    }
 }
 
 /// What the loop noted while it leads.

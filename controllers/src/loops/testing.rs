@@ -472,6 +472,7 @@ impl World {
                     desired_total: total,
                     progress_deadline: deadline * SECOND,
                     require_progress_by: None,
+                    reached: None,
                 },
             )]
             .into(),

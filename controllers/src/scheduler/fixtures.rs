@@ -14,7 +14,7 @@ use rove_model::{
     ids::{AllocId, EvalId, GroupName, JobKey, JobUid, Namespace, NodeId, UnixNanos, VersionKey},
     job::{Job, JobType, NetworkResource, Port, Resources, Task, TaskGroup, UpdateStrategy},
     node::{DriverInfo, Node, NodeControl, NodeNetwork, NodeResources, NodeState, NodeStatus},
-    plan::Plan,
+    plan::{Plan, StopReason},
     registration::{EvalRequest, JobVersion, Registration},
 };
 use rove_store::{
@@ -386,7 +386,7 @@ impl World {
         for stop in &plan.stops {
             let mut alloc = self.state.alloc(stop.alloc_id).unwrap().value.clone();
             alloc.desired_status = stop.desired_status;
-            alloc.desired_description = stop.desired_description.clone();
+            alloc.desired_description = stop.reason.map_or("", StopReason::text).to_owned();
             alloc.follow_up_eval = stop.follow_up_eval.or(alloc.follow_up_eval);
             alloc.modify_time = self.now;
             self.put(&Key::Alloc(alloc.node_id, alloc.id), &alloc);

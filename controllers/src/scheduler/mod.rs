@@ -5,6 +5,7 @@
 //! node classes will do, [`rank`] which node is best, [`place`] makes the plan of it. [`Cluster`] is what all of
 //! them read of the nodes. [`check_plan`] is the applier's last look before a plan is written; it counts by itself.
 
+mod causes;
 mod check;
 mod cluster;
 mod constraints;

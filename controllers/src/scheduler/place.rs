@@ -11,12 +11,13 @@ use rove_model::{
     eval::{AllocMetric, Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, DeploymentId, EvalId, GroupName, UnixNanos},
     job::{Job, TaskGroup},
-    plan::{InPlaceUpdate, MAX_PLACEMENTS, Plan, PlannedStop},
+    plan::{InPlaceUpdate, MAX_PLACEMENTS, Plan, PlannedStop, StopReason},
     resources::Dimension,
 };
 
 use super::{
     Decision, JobView, Outcome, View,
+    causes::causes,
     cluster::SlotId,
     draft::Draft,
     draw_id, evals,
@@ -157,7 +158,7 @@ impl Placer<'_> {
                 alloc_id: alloc.id,
                 node_id: alloc.node_id,
                 desired_status: stop.desired,
-                desired_description: stop.why.to_owned(),
+                reason: Some(stop.why),
                 follow_up_eval: None,
             });
         }
@@ -166,7 +167,7 @@ impl Placer<'_> {
                 alloc_id: known.alloc.id,
                 node_id: known.alloc.node_id,
                 desired_status: DesiredStatus::Run,
-                desired_description: known.alloc.desired_description.clone(),
+                reason: None,
                 follow_up_eval: Some(*eval),
             });
         }
@@ -196,7 +197,7 @@ impl Placer<'_> {
                 .place
                 .iter()
                 .filter(|placement| placement.group == place)
-                .partition(|placement| placement.stop_previous == Some(reconcile::UPDATING));
+                .partition(|placement| placement.stop_previous == Some(StopReason::Updating));
             wanted.extend(rest);
             if wanted.is_empty() {
                 continue;
@@ -290,7 +291,7 @@ impl Placer<'_> {
                             alloc_id: previous.alloc.id,
                             node_id: previous.alloc.node_id,
                             desired_status: DesiredStatus::Stop,
-                            desired_description: why.to_owned(),
+                            reason: Some(why),
                             follow_up_eval: None,
                         });
                     }
@@ -305,6 +306,7 @@ impl Placer<'_> {
                         search.unfree(draft, slot, alloc.resources.room(), numbers(alloc));
                     }
                     note_exhausted(&mut failure, group, 1);
+                    failure.causes = causes(self.view.state, &asks.requirements[place]);
                     self.failed.insert(name.clone(), *failure);
                 }
             }
@@ -596,11 +598,4 @@ fn eligibility(
         }
     }
     classes
-}
-
-/// Whether a stop is made only for the alloc that replaces it.
-pub(super) fn makes_way(stop: &PlannedStop) -> bool {
-    stop.desired_status == DesiredStatus::Stop
-        && [reconcile::UPDATING, reconcile::RESCHEDULED]
-            .contains(&stop.desired_description.as_str())
 }

@@ -10,7 +10,7 @@ use rove_model::{
     ids::JobKey,
     job::{Job, ReschedulePolicy},
     node::NodeState,
-    plan::{DesiredUpdates, Plan},
+    plan::{DesiredUpdates, Plan, StopReason},
 };
 use rove_store::keys::Key;
 
@@ -32,7 +32,12 @@ fn updates(change: impl FnOnce(&mut DesiredUpdates)) -> DesiredUpdates {
 fn stops(plan: &Plan) -> Vec<(DesiredStatus, &str)> {
     plan.stops
         .iter()
-        .map(|stop| (stop.desired_status, stop.desired_description.as_str()))
+        .map(|stop| {
+            (
+                stop.desired_status,
+                stop.reason.map_or("", StopReason::text),
+            )
+        })
         .collect()
 }
 

@@ -7,6 +7,7 @@ use rove_model::{
     eval::EvalStatus,
     job::{Constraint, ReschedulePolicy},
     node::NodeState,
+    plan::StopReason,
 };
 
 use super::super::{
@@ -49,8 +50,8 @@ fn a_destructive_update_goes_max_parallel_at_a_time_as_its_allocs_become_healthy
     assert_eq!(deployment.task_groups[&"g".into()].desired_total, 4);
     for (stop, alloc) in plan.stops.iter().zip(&plan.placements) {
         assert_eq!(
-            stop.desired_description,
-            "alloc is being updated due to job update"
+            stop.reason.map(StopReason::text),
+            Some("alloc is being updated due to job update")
         );
         assert_eq!(alloc.previous_allocation, Some(stop.alloc_id));
         assert!(alloc.reschedule_events.is_empty());
