@@ -60,7 +60,7 @@ async fn a_process_runs_with_its_environment_and_its_files_and_logs_can_be_read(
     let agent = start(config(&world, dir.path())).await;
     let mut job = shell(
         "batch",
-        "env | sort; echo $NOMAD_PORT_http >local/f; echo oops >&2; sleep 0.2; echo done",
+        "tr '\\0' '\\n' </proc/$$/environ | sort; echo $NOMAD_PORT_http >local/f; echo oops >&2; sleep 0.2; echo done",
     );
     job.meta.insert("who.am-i".to_owned(), "me".to_owned());
     job.task_groups[0].tasks[0].env.insert(
@@ -102,8 +102,8 @@ async fn a_process_runs_with_its_environment_and_its_files_and_logs_can_be_read(
         "NOMAD_HOST_PORT_http=8080".to_owned(),
         "NOMAD_IP_http=127.0.0.1".to_owned(),
         "NOMAD_ADDR_http=127.0.0.1:8080".to_owned(),
-        "NOMAD_META_who_am_i=me".to_owned(),
-        "NOMAD_META_WHO_AM_I=me".to_owned(),
+        "NOMAD_META_who.am_i=me".to_owned(),
+        "NOMAD_META_WHO.AM_I=me".to_owned(),
         "NOMAD_CPU_LIMIT=100".to_owned(),
         "NOMAD_MEMORY_LIMIT=64".to_owned(),
         "NOMAD_DC=dc1".to_owned(),
@@ -179,8 +179,15 @@ async fn a_process_and_its_log_outlive_the_agent() {
     let alloc = world.place(&job, 1).await;
     world.want(&alloc).await;
     let before = world.until_status(&alloc, ClientStatus::Running).await;
+    let written = dir
+        .path()
+        .join("alloc")
+        .join(alloc.id.to_string())
+        .join("alloc/logs/t.stdout.0");
+    let lines = || std::fs::read_to_string(&written).map_or(0, |text| text.lines().count());
     drop(agent);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let while_alone = lines() + 20;
+    eventually("what it says while alone", || lines() > while_alone).await;
     let agent = start(config(&world, dir.path())).await;
     let handle = agent.handle();
     let stats = loop {
@@ -191,7 +198,8 @@ async fn a_process_and_its_log_outlive_the_agent() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(stats.resource_usage.memory_stats.rss > 0);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let with_the_next = lines() + 20;
+    eventually("what it says next", || lines() > with_the_next).await;
     assert_eq!(
         world.status(&alloc).await.unwrap().task_states,
         before.task_states
@@ -201,7 +209,7 @@ async fn a_process_and_its_log_outlive_the_agent() {
     let log = read_log(&handle, alloc.id, LogKind::Stdout, ReadOptions::default()).await;
     let lines: Vec<usize> = log.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(lines, (0..lines.len()).collect::<Vec<_>>());
-    assert!(lines.len() > 20);
+    assert!(lines.len() > with_the_next);
     agent.stop().await;
 }
 
@@ -298,5 +306,46 @@ async fn a_reader_that_does_not_read_holds_nothing_back() {
     }
     assert!(last.ends_with(b"\nend\n"));
     assert!(total < 3 * 1024 * 1024, "{total} bytes were kept");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_was_never_started_has_no_logs() {
+    let world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let agent = start(config(&world, dir.path())).await;
+    let missing = job(
+        "batch",
+        "raw_exec",
+        &[("t", json!({"command": "/no/such/binary"}))],
+    );
+    let silent = shell("batch", "exit 0");
+    let mut allocs = Vec::new();
+    for (number, mut job) in [(1, missing), (2, silent)] {
+        job.id = format!("job-{number}");
+        if let Some(policy) = &mut job.task_groups[0].tasks[0].restart_policy {
+            policy.attempts = Some(0);
+        }
+        let alloc = world.place(&job, number).await;
+        world.want(&alloc).await;
+        allocs.push(alloc);
+    }
+    world.until_status(&allocs[0], ClientStatus::Failed).await;
+    world.until_status(&allocs[1], ClientStatus::Complete).await;
+    let handle = agent.handle();
+    for follow in [false, true] {
+        let options = ReadOptions {
+            follow,
+            ..ReadOptions::default()
+        };
+        let kind = LogKind::Stdout;
+        let error = handle.logs(allocs[0].id, "t", kind, options).await.err();
+        assert_eq!(
+            error.unwrap().to_string(),
+            "task \"t\" not started yet. No logs available"
+        );
+        // It ran and said nothing: that is an empty log.
+        assert_eq!(read_log(&handle, allocs[1].id, kind, options).await, "");
+    }
     agent.stop().await;
 }
