@@ -25,7 +25,7 @@ use rove_store::{
 use crate::{
     decision::{Again, Commit, Decision, Object, Require, Write},
     facts,
-    loops::cause::derived_id,
+    loops::asking::derived_id,
     runtime::{Began, Loop, News, View},
     scheduler::{PlanVerdict, check_plan_beside},
 };

@@ -19,7 +19,7 @@ use rove_store::{
 use crate::{
     decision::{Decision, Object, Write},
     facts::{self, Progress, health},
-    loops::cause::{asks_for_eval, derived_id, new_eval},
+    loops::asking::{asks_for_eval, derived_id, new_eval},
     runtime::{Began, Loop, News, View},
     scheduler::reschedule,
 };

@@ -22,7 +22,7 @@ use rove_store::{keys::Key, state::State};
 
 use crate::{
     decision::{Again, Decision, Object, Require, Write},
-    loops::cause::{asks_for_eval, derived_id, new_eval, woken},
+    loops::asking::{asks_for_eval, derived_id, new_eval, woken},
     runtime::{Began, Loop, News, View},
 };
 

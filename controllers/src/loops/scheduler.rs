@@ -27,8 +27,8 @@ use rove_store::{
 use crate::{
     clock::SECOND,
     decision::{Again, Decision, Object, Require, Write},
-    loops::cause::woken,
-    runtime::{Began, Loop, News},
+    loops::asking::woken,
+    runtime::{Began, Loop, News, View},
     scheduler::{self, Cluster},
 };
 
@@ -189,12 +189,7 @@ impl Loop for SchedulerLoop {
         state.unreadable_of_job(job)
     }
 
-    fn decide(
-        &self,
-        view: &crate::runtime::View<'_, Self>,
-        job: &JobKey,
-        rng: &mut StdRng,
-    ) -> Decision<Arc<Plan>> {
+    fn decide(&self, view: &View<'_, Self>, job: &JobKey, rng: &mut StdRng) -> Decision<Arc<Plan>> {
         let state = view.state;
         let planned = state
             .evals_of_job(job)
@@ -225,7 +220,7 @@ impl Loop for SchedulerLoop {
                 None => Decision::wait(NOTHING),
             };
         };
-        let on = scheduler::View {
+        let on = scheduler::Snapshot {
             state,
             cluster: &view.memory.cluster,
         };
@@ -235,9 +230,9 @@ impl Loop for SchedulerLoop {
             Some(held) => Require::Unchanged(registration, held.modify),
             None => Require::Absent(registration),
         };
-        let mut decision = match outcome.decision {
-            scheduler::Decision::Plan(plan) => plan_for(eval, *plan, view.now),
-            scheduler::Decision::Eval(ended) => {
+        let mut decision = match outcome.conclusion {
+            scheduler::Conclusion::Plan(plan) => plan_for(eval, *plan, view.now),
+            scheduler::Conclusion::Eval(ended) => {
                 let branch = match ended.status {
                     EvalStatus::Complete | EvalStatus::Pending => COMPLETE,
                     EvalStatus::Blocked => BLOCKED,
@@ -623,7 +618,7 @@ mod tests {
         let mut eval = id
             .and_then(|id| {
                 let now = world.now;
-                crate::loops::cause::new_eval(
+                crate::loops::asking::new_eval(
                     &world.state,
                     &job,
                     id,

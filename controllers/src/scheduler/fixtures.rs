@@ -23,7 +23,7 @@ use rove_store::{
 };
 use uuid::Uuid;
 
-use super::{Cluster, Decision, Outcome, View, check_plan, schedule};
+use super::{Cluster, Conclusion, Outcome, Snapshot, check_plan, schedule};
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 
@@ -345,7 +345,7 @@ impl World {
 
     pub(super) fn decide(&mut self, eval: &Eval) -> Outcome {
         let cluster = Cluster::new(&self.state);
-        let view = View {
+        let view = Snapshot {
             state: &self.state,
             cluster: &cluster,
         };
@@ -371,9 +371,9 @@ impl World {
     }
 
     pub(super) fn write(&mut self, outcome: &Outcome) {
-        match &outcome.decision {
-            Decision::Eval(eval) => self.put(&Key::Eval(eval.id), &**eval),
-            Decision::Plan(plan) => self.apply(plan),
+        match &outcome.conclusion {
+            Conclusion::Eval(eval) => self.put(&Key::Eval(eval.id), &**eval),
+            Conclusion::Plan(plan) => self.apply(plan),
         }
     }
 

@@ -16,7 +16,7 @@ use rove_model::{
 };
 
 use super::{
-    Decision, JobView, Outcome, View,
+    Conclusion, JobView, Outcome, Snapshot,
     causes::causes,
     cluster::SlotId,
     draft::Draft,
@@ -38,7 +38,7 @@ struct Asks<'j> {
 }
 
 pub(super) fn run(
-    view: &View<'_>,
+    view: &Snapshot<'_>,
     job: &JobView<'_>,
     eval: &Eval,
     now: UnixNanos,
@@ -97,7 +97,7 @@ pub(super) fn run(
     placer.finish(work, &asks, groups, rng)
 }
 
-fn empty_plan(view: &View<'_>, job: &JobView<'_>, eval: &Eval) -> Plan {
+fn empty_plan(view: &Snapshot<'_>, job: &JobView<'_>, eval: &Eval) -> Plan {
     Plan {
         eval: eval.clone(),
         namespace: job.key.namespace.clone(),
@@ -115,7 +115,7 @@ fn empty_plan(view: &View<'_>, job: &JobView<'_>, eval: &Eval) -> Plan {
 }
 
 struct Placer<'v> {
-    view: &'v View<'v>,
+    view: &'v Snapshot<'v>,
     job: &'v JobView<'v>,
     eval: &'v Eval,
     now: UnixNanos,
@@ -481,14 +481,14 @@ impl Placer<'_> {
             && plan.deployment_ends.is_empty()
             && plan.follow_ups.is_empty()
             && plan.cancels.is_empty();
-        let decision = if nothing {
-            Decision::Eval(Box::new(eval))
+        let conclusion = if nothing {
+            Conclusion::Eval(Box::new(eval))
         } else {
             plan.eval = eval;
-            Decision::Plan(Box::new(plan))
+            Conclusion::Plan(Box::new(plan))
         };
         Outcome {
-            decision,
+            conclusion,
             desired: work.desired,
         }
     }
@@ -528,7 +528,7 @@ fn wish(group: &TaskGroup, placement: &Placement<'_>) -> Wish {
 }
 
 /// The nodes that are looked at, counted.
-fn scope(view: &View<'_>, verdicts: &[ClassVerdict]) -> AllocMetric {
+fn scope(view: &Snapshot<'_>, verdicts: &[ClassVerdict]) -> AllocMetric {
     let mut metric = AllocMetric::default();
     for (class, verdict) in view.cluster.classes.iter().zip(verdicts) {
         if *verdict == ClassVerdict::OutOfScope {
@@ -577,7 +577,7 @@ fn note_exhausted(metric: &mut AllocMetric, group: &TaskGroup, allocs: u64) {
 
 /// Which of the classes that were looked at could hold one of the groups that found no place.
 fn eligibility(
-    view: &View<'_>,
+    view: &Snapshot<'_>,
     asks: &Asks<'_>,
     groups: &[TaskGroup],
     eval: &Eval,

@@ -21,7 +21,7 @@ use rove_store::state::State;
 
 pub(super) use self::known::Known;
 use self::{failed::Failed, known::known_allocs};
-use super::{JobView, draw_id, names::Numbers};
+use super::{JobView, draw_id, indexes::Indexes};
 
 const DEPLOYMENT_RUNNING: &str = "Deployment is running";
 const DEPLOYMENT_STOPPED_JOB: &str = "Cancelled because job is stopped";
@@ -269,7 +269,7 @@ impl<'a> Reconciler<'a, '_> {
         desired.stop += self.stop_surplus(count, &mut live, &mut migrate, &mut failed);
         self.reschedule_later(failed.later);
         let taken = live.iter().chain(&migrate).chain(&failed.now).chain(&lost);
-        let mut numbers = Numbers::new(count, taken.map(|known| known.alloc.index));
+        let mut indexes = Indexes::new(count, taken.map(|known| known.alloc.index));
 
         let (mut destructive, mut in_place) = (Vec::new(), 0);
         for known in &live {
@@ -292,7 +292,7 @@ impl<'a> Reconciler<'a, '_> {
             &migrate,
             &failed.now,
             &lost,
-            &mut numbers,
+            &mut indexes,
         );
         let total = destructive.len() as u64 + in_place + wanted.len() as u64 + more;
 
@@ -543,7 +543,7 @@ fn missing<'a>(
     migrate: &[Known<'a>],
     failed: &[Known<'a>],
     lost: &[Known<'a>],
-    numbers: &mut Numbers,
+    indexes: &mut Indexes,
 ) -> (Vec<Placement<'a>>, u64) {
     let successor = |known: &Known<'a>, reschedule: bool| Placement {
         group,
@@ -565,7 +565,7 @@ fn missing<'a>(
         wanted.push(successor(known, false));
     }
     let lacks = count.saturating_sub(existing);
-    let fresh = numbers.next(lacks.min(FRESH_AT_ONCE));
+    let fresh = indexes.next(lacks.min(FRESH_AT_ONCE));
     wanted.extend(fresh.into_iter().map(|index| Placement {
         group,
         index,
