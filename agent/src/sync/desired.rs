@@ -322,6 +322,7 @@ mod tests {
             keys: Keys::default(),
             node,
             outbox: Arc::default(),
+            registered: watch::channel(true).1,
             out,
             newest_seen: 0,
             seed: 1,
