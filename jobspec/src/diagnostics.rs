@@ -5,6 +5,8 @@
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
+pub use rove_model::nearest::nearest;
+
 use crate::source::{Source, Span};
 
 /// How bad it is.
@@ -310,19 +312,3 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
-
-/// The known name that a misspelt one most likely means.
-#[must_use]
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // What is longer or shorter by more is further away, and need not be measured: a name may be very long.
-    let length = name.chars().count();
-    known
-        .into_iter()
-        .filter(|candidate| candidate.chars().count().abs_diff(length) < 3)
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| {
-            (1..3).contains(distance) && *distance < candidate.len().min(name.len())
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}

@@ -133,7 +133,8 @@ async fn scheduler_configuration(server: &ServerSide, call: &Call) -> Result<Ans
     let answer = json!({
         "SchedulerConfig": {
             "SchedulerAlgorithm": "binpack",
-            "MemoryOversubscriptionEnabled": false,
+            // A task may use what its memory_max says: the docker driver takes it as the limit.
+            "MemoryOversubscriptionEnabled": true,
             "RejectJobRegistration": false,
             "PauseEvalBroker": false,
             "PreemptionConfig": {
