@@ -4,11 +4,13 @@
 //! `agent` is a server or a client; everything else is a command that asks an agent over HTTP.
 
 mod agent;
-mod app;
 mod args;
+mod catalogue;
 mod client;
 mod clock;
+mod command;
 mod commands;
+mod dispatch;
 mod env;
 mod failure;
 mod kubectl;
@@ -21,8 +23,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use app::World;
 use clock::Clock;
+use dispatch::World;
 use env::Env;
 use ui::Ui;
 
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
         .map(|w| w.to_string_lossy().into_owned())
         .collect();
     if words.first().is_some_and(|w| w == "agent") {
-        return agent::run(&words[1..]);
+        return agent::run(&program, &words[1..]);
     }
     command(program, &words)
 }
@@ -73,7 +75,7 @@ fn command(program: String, words: &[String]) -> ExitCode {
         clock: Clock::System,
         folder,
     };
-    let (code, ui) = runtime.block_on(app::run(words, world));
+    let (code, ui) = runtime.block_on(dispatch::run(words, world));
     drop(ui);
     ExitCode::from(code)
 }

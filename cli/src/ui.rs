@@ -125,15 +125,15 @@ impl Ui {
         self.paint(Style::Bold, text)
     }
 
-    /// Asks on standard output, answers from standard input; the end of input is an empty answer.
-    pub fn ask(&mut self, question: &str) -> String {
+    /// Asks on standard output, answers from standard input; none at its end.
+    pub fn ask(&mut self, question: &str) -> Option<String> {
         self.write(question.as_bytes());
         self.write(b" ");
         self.flush();
         let mut answer = String::new();
         match self.input.read_line(&mut answer) {
-            Ok(_) => answer.trim().to_owned(),
-            Err(_) => String::new(),
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(answer.trim().to_owned()),
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
         ui.error("text");
         ui.write_error(b"text");
         assert!(ui.closed());
-        assert_eq!(ui.ask("sure?"), "");
+        assert_eq!(ui.ask("sure?"), None);
         assert!(ui.lost().is_none());
         let full = Box::new(Gone(io::ErrorKind::StorageFull));
         let mut ui = Ui::plain(full, gone(), Box::new(io::empty()));

@@ -2,11 +2,13 @@
 
 use std::{
     io::Read,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+pub use rove_testkit::{available, workspace};
 
 /// The longest any command of a test may take.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
@@ -120,15 +122,6 @@ pub fn eventually<T>(
     }
 }
 
-/// The root of the workspace.
-#[must_use]
-pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default()
-}
-
 /// The rove binary under test: `$ROVE_BIN`, or the one beside this program, or beside this test's own folder.
 ///
 /// # Panics
@@ -150,21 +143,4 @@ pub fn rove() -> PathBuf {
             program.display()
         )
     })
-}
-
-/// Whether a part that a test needs is there. On a build server a missing part is a failure, elsewhere the test is
-/// skipped with a word.
-///
-/// # Panics
-/// When it is missing and `CI` is `true`.
-#[must_use]
-pub fn available(what: &str, there: bool) -> bool {
-    if !there {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "{what} is missing"
-        );
-        eprintln!("skipped: {what} is missing");
-    }
-    there
 }

@@ -7,6 +7,5 @@ pub mod engine;
 pub mod etcd;
 pub mod measure;
 pub mod netns;
-pub mod reference;
 pub mod text;
 pub mod tls;

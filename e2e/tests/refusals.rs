@@ -6,9 +6,9 @@ use std::{process::Command, time::Duration};
 use rove_e2e::{
     command::{available, eventually, rove, run},
     dev::Agent,
-    reference,
     text::field,
 };
+use rove_testkit::reference;
 
 const GOOD: &str = r#"
 job "good" {
@@ -66,7 +66,7 @@ fn a_bad_job_file_is_refused_at_its_place_and_registers_nothing() {
 
 #[test]
 fn the_hello_job_of_2017_is_refused_for_its_checksum() {
-    let Some(reference) = reference::folder() else {
+    let Some(reference) = reference() else {
         return;
     };
     let agent = Agent::start("");

@@ -8,9 +8,9 @@ use std::{path::Path, time::Duration};
 use rove_e2e::{
     cluster::Cluster,
     command::{available, eventually},
-    reference,
     text::{column_names, field, field_names, quoted, table},
 };
+use rove_testkit::reference;
 use tempfile::TempDir;
 
 const SERVER: &str = "nomad-server";
@@ -19,7 +19,7 @@ const TWO: &str = "client-two";
 
 /// The story's own files, as a cluster's folder.
 fn story_files() -> Option<TempDir> {
-    let story = reference::folder()?.join("story");
+    let story = reference()?.join("story");
     let files = tempfile::tempdir().unwrap();
     for (from, to) in [
         ("000_cluster.yaml", "cluster.yaml"),
@@ -36,8 +36,7 @@ fn story_files() -> Option<TempDir> {
 
 /// What the reference printed on standard output for a recorded command.
 fn recorded(name: &str) -> String {
-    let text =
-        std::fs::read_to_string(reference::folder().unwrap().join("cli").join(name)).unwrap();
+    let text = std::fs::read_to_string(reference().unwrap().join("cli").join(name)).unwrap();
     text.split("--- stdout\n")
         .nth(1)
         .unwrap()

@@ -1,37 +1,17 @@
 //! Jobs from each language into each other: nothing is lost, and what can't be said is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use proptest::prelude::*;
 use rove_jobspec::{
     Format, ParseOptions, convert::convert, format, parse_any, parse_hcl, parse_json, parse_yaml,
 };
 use rove_model::job::Job;
+use rove_testkit::reference;
 use serde_json::{Value as Json, json};
 
 const FORMATS: [Format; 3] = [Format::Hcl, Format::Yaml, Format::Json];
-
-/// The reference's folder; without it the test is skipped, or fails on CI.
-fn reference() -> Option<PathBuf> {
-    let root = env::var_os("ROVE_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-        PathBuf::from,
-    );
-    if root.is_dir() {
-        return Some(root);
-    }
-    assert!(
-        env::var("CI").as_deref() != Ok("true"),
-        "no reference at {}",
-        root.display()
-    );
-    println!("skipped: no reference at {}", root.display());
-    None
-}
 
 fn read(name: &str, text: &str, format: Format) -> Job {
     let options = ParseOptions::default();

@@ -1,29 +1,10 @@
 //! The layout of every file of the reference: it means what it meant, and stays.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use rove_jobspec::{ParseOptions, format, parse_hcl};
-
-fn reference() -> Option<PathBuf> {
-    let root = env::var_os("ROVE_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-        PathBuf::from,
-    );
-    if root.is_dir() {
-        return Some(root);
-    }
-    assert!(
-        env::var("CI").as_deref() != Ok("true"),
-        "no reference at {}",
-        root.display()
-    );
-    println!("skipped: no reference at {}", root.display());
-    None
-}
+use rove_testkit::reference;
 
 fn parsed(text: &str) -> Result<String, String> {
     match parse_hcl("a.hcl", text, &ParseOptions::default()) {

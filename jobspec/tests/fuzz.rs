@@ -381,13 +381,10 @@ fn mutate(text: &str, others: &[String], random: &mut Random) -> String {
 /// The project's own examples, and the reference's where it is there.
 fn seeds() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let reference = env::var_os("ROVE_REFERENCE")
-        .map_or_else(|| root.join("../../shared/reference"), Into::into);
-    let folders = [
-        root.join("../examples"),
-        reference.join("jobspec"),
-        reference.join("jobspec-invalid"),
-    ];
+    let mut folders = vec![root.join("../examples")];
+    if let Some(reference) = rove_testkit::reference() {
+        folders.extend(["jobspec", "jobspec-invalid"].map(|name| reference.join(name)));
+    }
     let mut seeds = vec!["job \"x\" {\n  meta {\n    a = \"${1 + 1}\"\n  }\n}\n".to_owned()];
     for folder in folders {
         let Ok(entries) = fs::read_dir(folder) else {

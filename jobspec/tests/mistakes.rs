@@ -1,32 +1,11 @@
 //! Mistakes are told with their place, all of them at once; nothing runs away.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{fs, time::Instant};
 
 use rove_jobspec::{Diagnostics, ParseOptions, parse_hcl};
 use rove_model::{supported, validate::validate};
-
-/// The reference's folder; without it the test is skipped, or fails on CI.
-fn reference() -> Option<PathBuf> {
-    let root = env::var_os("ROVE_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-        PathBuf::from,
-    );
-    if root.is_dir() {
-        return Some(root);
-    }
-    assert!(
-        env::var("CI").as_deref() != Ok("true"),
-        "no reference at {}",
-        root.display()
-    );
-    println!("skipped: no reference at {}", root.display());
-    None
-}
+use rove_testkit::reference;
 
 /// Everything that is wrong with a text, at parsing or at validation.
 fn complaints(name: &str, text: &str) -> Option<Diagnostics> {

@@ -2,31 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
 use rove_jobspec::{Format, ParseOptions, parse_any, parse_hcl, parse_hcl1};
 use rove_model::as_parsed::AsParsed;
+use rove_testkit::reference;
 use serde_json::Value;
-
-/// The reference's folder; without it the test is skipped, or fails on CI.
-fn reference() -> Option<PathBuf> {
-    let root = env::var_os("ROVE_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-        PathBuf::from,
-    );
-    if root.is_dir() {
-        return Some(root);
-    }
-    assert!(
-        env::var("CI").as_deref() != Ok("true"),
-        "no reference at {}",
-        root.display()
-    );
-    println!("skipped: no reference at {}", root.display());
-    None
-}
 
 /// Where an empty text stands for null or absence: the reference makes no difference there.
 const EMPTY_TEXT_IS_NULL: [&str; 2] = ["DispatchIdempotencyToken", "Hostname"];

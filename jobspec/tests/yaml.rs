@@ -1,32 +1,12 @@
 //! Jobs in YAML: read, refused with places, and written so that they read back the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use proptest::prelude::*;
 use rove_jobspec::{ParseOptions, parse_any, parse_hcl, parse_json, parse_yaml, to_yaml};
 use rove_model::job::Job;
-
-/// The reference's folder; without it the test is skipped, or fails on CI.
-fn reference() -> Option<PathBuf> {
-    let root = env::var_os("ROVE_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-        PathBuf::from,
-    );
-    if root.is_dir() {
-        return Some(root);
-    }
-    assert!(
-        env::var("CI").as_deref() != Ok("true"),
-        "no reference at {}",
-        root.display()
-    );
-    println!("skipped: no reference at {}", root.display());
-    None
-}
+use rove_testkit::reference;
 
 const HELLO: &str = r#"
 # a job

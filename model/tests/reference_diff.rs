@@ -1,11 +1,7 @@
 //! Diffs are those of the reference.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use rove_model::{
     diff::{annotate, diff},
@@ -13,25 +9,8 @@ use rove_model::{
     job::Job,
     plan::DesiredUpdates,
 };
+use rove_testkit::reference;
 use serde_json::Value;
-
-/// The reference's folder; without it the test is skipped, or fails on CI.
-fn reference() -> Option<PathBuf> {
-    let root = env::var_os("ROVE_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-        PathBuf::from,
-    );
-    if root.is_dir() {
-        return Some(root);
-    }
-    assert!(
-        env::var("CI").as_deref() != Ok("true"),
-        "no reference at {}",
-        root.display()
-    );
-    println!("skipped: no reference at {}", root.display());
-    None
-}
 
 fn exchange(root: &Path, name: &str) -> Value {
     let text = fs::read_to_string(root.join(format!("api/{name}.json"))).unwrap();

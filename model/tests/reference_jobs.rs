@@ -1,31 +1,11 @@
 //! Every job of the reference is read and written back without loss.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use rove_model::job::Job;
+use rove_testkit::reference;
 use serde_json::Value;
-
-/// The reference's folder; without it the test is skipped, or fails on CI.
-fn reference() -> Option<PathBuf> {
-    let root = env::var_os("ROVE_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-        PathBuf::from,
-    );
-    if root.is_dir() {
-        return Some(root);
-    }
-    assert!(
-        env::var("CI").as_deref() != Ok("true"),
-        "no reference at {}",
-        root.display()
-    );
-    println!("skipped: no reference at {}", root.display());
-    None
-}
 
 /// Without what equals absence: null, empty lists and objects.
 fn normalised(value: Value) -> Value {

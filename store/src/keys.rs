@@ -13,7 +13,7 @@ use rove_model::ids::{
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::store::KeyRange;
+use crate::{store::KeyRange, tables::every_table};
 
 /// What stands before every key unless the operator says otherwise.
 pub const DEFAULT_PREFIX: &str = "/rove/";
@@ -27,211 +27,316 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 /// Digits of a version: those of `u64::MAX`, so that keys sort as their versions do.
 const VERSION_DIGITS: usize = 20;
 
-/// One of the kinds of keys: the first segment after the prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// `jobs/<ns>/<job>`.
-    Registrations,
-    /// `job-versions/<ns>/<job>/<uid>/<version>`.
-    JobVersions,
-    /// `job-evaluated/<ns>/<job>`.
-    JobEvaluated,
-    /// `job-stable/<ns>/<job>`.
-    JobStable,
-    /// `job-collected/<ns>/<job>`.
-    JobCollected,
-    /// `evals/<id>`.
-    Evals,
-    /// `plans/<eval>`.
-    Plans,
-    /// `allocs/<node>/<id>`.
-    Allocs,
-    /// `alloc-status/<node>/<id>`.
-    AllocStatuses,
-    /// `alloc-control/<node>/<id>`.
-    AllocControls,
-    /// `nodes/<node>`.
-    Nodes,
-    /// `node-alive/<node>`.
-    NodesAlive,
-    /// `node-status/<node>`.
-    NodeStatuses,
-    /// `node-control/<node>`.
-    NodeControls,
-    /// `node-secret/<node>`: kept out of State.
-    NodeSecrets,
-    /// `deployments/<id>`.
-    Deployments,
-    /// `servers/<name>`.
-    Servers,
-    /// `leader/<loop>`.
-    Leaders,
+/// Who writes a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The HTTP API, for a user.
+    Api,
+    /// Every loop that asks for an evaluation, the scheduler and the applier.
+    Loops,
+    /// The job loop.
+    JobLoop,
+    /// The scheduler; the applier removes what it has done.
+    Scheduler,
+    /// The applier.
+    Applier,
+    /// The deployment loop; the applier creates.
+    DeploymentLoop,
+    /// The node loop.
+    NodeLoop,
+    /// Garbage collection.
+    Gc,
+    /// The agent of the node that the key names, and no other.
+    NodesAgent,
+    /// The store's front end.
+    FrontEnd,
+    /// The server that the value names.
+    Server,
 }
 
-impl Table {
-    /// Every table.
-    pub const ALL: [Self; 18] = [
-        Self::Registrations,
-        Self::JobVersions,
-        Self::JobEvaluated,
-        Self::JobStable,
-        Self::JobCollected,
-        Self::Evals,
-        Self::Plans,
-        Self::Allocs,
-        Self::AllocStatuses,
-        Self::AllocControls,
-        Self::Nodes,
-        Self::NodesAlive,
-        Self::NodeStatuses,
-        Self::NodeControls,
-        Self::NodeSecrets,
-        Self::Deployments,
-        Self::Servers,
-        Self::Leaders,
-    ];
+/// Where the job is found that a value is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// In the key.
+    InKey,
+    /// In the value, by the names that all values have it under.
+    InValue,
+    /// Nowhere.
+    Nowhere,
+}
 
-    /// The first segment of its keys.
-    #[must_use]
-    pub const fn segment(self) -> &'static str {
-        match self {
-            Self::Registrations => "jobs",
-            Self::JobVersions => "job-versions",
-            Self::JobEvaluated => "job-evaluated",
-            Self::JobStable => "job-stable",
-            Self::JobCollected => "job-collected",
-            Self::Evals => "evals",
-            Self::Plans => "plans",
-            Self::Allocs => "allocs",
-            Self::AllocStatuses => "alloc-status",
-            Self::AllocControls => "alloc-control",
-            Self::Nodes => "nodes",
-            Self::NodesAlive => "node-alive",
-            Self::NodeStatuses => "node-status",
-            Self::NodeControls => "node-control",
-            Self::NodeSecrets => "node-secret",
-            Self::Deployments => "deployments",
-            Self::Servers => "servers",
-            Self::Leaders => "leader",
-        }
+/// How a table is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Volume {
+    /// One range.
+    Few,
+    /// Sixteen ranges at once: its keys begin with a random id.
+    Many,
+    /// One range of values that may be large: specifications and plans.
+    Large,
+    /// Not at all.
+    NotListed,
+}
+
+/// What a full store does with a new value of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum WhenFull {
+    /// It fills the store.
+    Refused,
+    /// A small one is taken from the reserve: a loop's record of what it decided.
+    Reserve,
+    /// Without it nobody leads or lives.
+    Always,
+}
+
+/// Who reads a table through the front end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SeenBy {
+    Everyone,
+    Nobody,
+}
+
+/// One of the things that a key names. It takes one segment or more.
+trait Part: Sized {
+    /// Writes its segments, each behind a `/`.
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// Takes its segments; a second spelling gets through here and is refused by the caller.
+    fn read<'a>(segments: &mut impl Iterator<Item = &'a str>) -> Option<Self>;
+
+    fn job(&self) -> Option<&JobKey> {
+        None
     }
 
-    fn of_segment(segment: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|table| table.segment() == segment)
+    fn node(&self) -> Option<NodeId> {
+        None
     }
 }
 
-/// A key, without its prefix.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Key {
-    /// Which version of a job is wanted.
-    Registration(JobKey),
-    /// An immutable specification.
-    JobVersion(VersionKey),
-    /// The last evaluation made for a job.
-    JobEvaluated(JobKey),
-    /// Versions of a job that ran healthy.
-    JobStable(JobKey),
-    /// Counts of a job's allocs that were collected.
-    JobCollected(JobKey),
-    /// An evaluation.
-    Eval(EvalId),
-    /// The plan of an evaluation.
-    Plan(EvalId),
-    /// What is wanted of an alloc.
-    Alloc(NodeId, AllocId),
-    /// What is known of an alloc.
-    AllocStatus(NodeId, AllocId),
-    /// What was asked of an alloc.
-    AllocControl(NodeId, AllocId),
-    /// A node's fingerprint.
-    Node(NodeId),
-    /// A node is alive.
-    NodeAlive(NodeId),
-    /// What the servers think of a node.
-    NodeStatus(NodeId),
-    /// What was asked of a node.
-    NodeControl(NodeId),
-    /// The hash of a node's secret.
-    NodeSecret(NodeId),
-    /// A roll-out.
-    Deployment(DeploymentId),
-    /// A server.
-    Server(String),
-    /// Who runs a loop.
-    Leader(String),
-}
+impl Part for JobKey {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "/{}/{}",
+            escape(self.namespace.as_str()),
+            escape(self.id.as_str())
+        )
+    }
 
-impl Key {
-    /// Its table.
-    #[must_use]
-    pub const fn table(&self) -> Table {
-        match self {
-            Self::Registration(_) => Table::Registrations,
-            Self::JobVersion(_) => Table::JobVersions,
-            Self::JobEvaluated(_) => Table::JobEvaluated,
-            Self::JobStable(_) => Table::JobStable,
-            Self::JobCollected(_) => Table::JobCollected,
-            Self::Eval(_) => Table::Evals,
-            Self::Plan(_) => Table::Plans,
-            Self::Alloc(..) => Table::Allocs,
-            Self::AllocStatus(..) => Table::AllocStatuses,
-            Self::AllocControl(..) => Table::AllocControls,
-            Self::Node(_) => Table::Nodes,
-            Self::NodeAlive(_) => Table::NodesAlive,
-            Self::NodeStatus(_) => Table::NodeStatuses,
-            Self::NodeControl(_) => Table::NodeControls,
-            Self::NodeSecret(_) => Table::NodeSecrets,
-            Self::Deployment(_) => Table::Deployments,
-            Self::Server(_) => Table::Servers,
-            Self::Leader(_) => Table::Leaders,
-        }
+    fn read<'a>(segments: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
+        Some(Self {
+            namespace: Namespace::from(&*unescape(segments.next()?)?),
+            id: JobId::from(&*unescape(segments.next()?)?),
+        })
+    }
+
+    fn job(&self) -> Option<&JobKey> {
+        Some(self)
     }
 }
 
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.table().segment())?;
-        match self {
-            Self::Registration(job)
-            | Self::JobEvaluated(job)
-            | Self::JobStable(job)
-            | Self::JobCollected(job) => write_job(f, job),
-            Self::JobVersion(key) => {
-                write_job(f, &key.job)?;
-                write!(
-                    f,
-                    "/{}/{:0width$}",
-                    key.uid,
-                    key.version,
-                    width = VERSION_DIGITS
-                )
+impl Part for VersionKey {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.job.write(f)?;
+        write!(
+            f,
+            "/{}/{:0width$}",
+            self.uid,
+            self.version,
+            width = VERSION_DIGITS
+        )
+    }
+
+    fn read<'a>(segments: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
+        Some(Self {
+            job: JobKey::read(segments)?,
+            uid: JobUid(Uuid::parse_str(segments.next()?).ok()?),
+            version: segments.next()?.parse().ok()?,
+        })
+    }
+
+    fn job(&self) -> Option<&JobKey> {
+        Some(&self.job)
+    }
+}
+
+impl Part for NodeId {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{self}")
+    }
+
+    fn read<'a>(segments: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
+        segments.next()?.parse().ok()
+    }
+
+    fn node(&self) -> Option<NodeId> {
+        Some(*self)
+    }
+}
+
+/// Ids that are written as they are shown.
+macro_rules! plain_part {
+    ($($id:ty),+) => {$(
+        impl Part for $id {
+            fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "/{self}")
             }
-            Self::Eval(id) | Self::Plan(id) => write!(f, "/{id}"),
-            Self::Alloc(node, id) | Self::AllocStatus(node, id) | Self::AllocControl(node, id) => {
-                write!(f, "/{node}/{id}")
+
+            fn read<'a>(segments: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
+                segments.next()?.parse().ok()
             }
-            Self::Node(id)
-            | Self::NodeAlive(id)
-            | Self::NodeStatus(id)
-            | Self::NodeControl(id)
-            | Self::NodeSecret(id) => write!(f, "/{id}"),
-            Self::Deployment(id) => write!(f, "/{id}"),
-            Self::Server(name) | Self::Leader(name) => write!(f, "/{}", escape(name)),
         }
+    )+};
+}
+
+plain_part!(AllocId, EvalId, DeploymentId);
+
+impl Part for String {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", escape(self))
+    }
+
+    fn read<'a>(segments: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
+        Some(unescape(segments.next()?)?.into_owned())
     }
 }
 
-fn write_job(f: &mut fmt::Formatter<'_>, job: &JobKey) -> fmt::Result {
-    write!(
-        f,
-        "/{}/{}",
-        escape(job.namespace.as_str()),
-        escape(job.id.as_str())
-    )
+macro_rules! tables_and_keys {
+    ($(
+        $(#[doc = $doc:literal])+
+        $table:ident, $key:ident($($part:ident: $Part:ty),+) = $segment:literal {
+            owner: $owner:ident,
+            state: $field:ident: $Rows:ty,
+            take: $take:ident,
+            about: $about:ident,
+            volume: $volume:ident,
+            when_full: $when_full:ident,
+            seen_by: $seen_by:ident,
+            example: $example:expr,
+        }
+    )+) => {
+        /// One of the kinds of keys: the first segment after the prefix.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Table {
+            $($(#[doc = $doc])+ $table,)+
+        }
+
+        /// A key, without its prefix.
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Key {
+            $($(#[doc = $doc])+ $key($($Part),+),)+
+        }
+
+        impl Table {
+            /// Every table.
+            pub const ALL: &'static [Self] = &[$(Self::$table),+];
+
+            /// The first segment of its keys.
+            #[must_use]
+            pub const fn segment(self) -> &'static str {
+                match self {
+                    $(Self::$table => $segment,)+
+                }
+            }
+
+            /// Who writes it.
+            #[must_use]
+            pub const fn owner(self) -> Owner {
+                match self {
+                    $(Self::$table => Owner::$owner,)+
+                }
+            }
+
+            pub(crate) const fn about(self) -> About {
+                match self {
+                    $(Self::$table => About::$about,)+
+                }
+            }
+
+            pub(crate) const fn volume(self) -> Volume {
+                match self {
+                    $(Self::$table => Volume::$volume,)+
+                }
+            }
+
+            pub(crate) const fn when_full(self) -> WhenFull {
+                match self {
+                    $(Self::$table => WhenFull::$when_full,)+
+                }
+            }
+
+            pub(crate) const fn seen_by(self) -> SeenBy {
+                match self {
+                    $(Self::$table => SeenBy::$seen_by,)+
+                }
+            }
+
+            /// How many things its keys name.
+            const fn parts(self) -> usize {
+                match self {
+                    $(Self::$table => [$(stringify!($part)),+].len(),)+
+                }
+            }
+
+            fn of_segment(segment: &str) -> Option<Self> {
+                match segment {
+                    $($segment => Some(Self::$table),)+
+                    _ => None,
+                }
+            }
+
+            /// Takes the segments after its own apart; a second spelling of a key gets through here and is refused by
+            /// the caller.
+            fn key(self, rest: &str) -> Option<Key> {
+                let mut segments = rest.split('/');
+                let key = match self {
+                    $(Self::$table => Key::$key($(<$Part>::read(&mut segments)?),+),)+
+                };
+                segments.next().is_none().then_some(key)
+            }
+        }
+
+        impl Key {
+            /// Its table.
+            #[must_use]
+            pub const fn table(&self) -> Table {
+                match self {
+                    $(Self::$key(..) => Table::$table,)+
+                }
+            }
+
+            /// The job that it names.
+            #[must_use]
+            pub fn job(&self) -> Option<&JobKey> {
+                match self {
+                    $(Self::$key($($part),+) => None$(.or($part.job()))+,)+
+                }
+            }
+
+            /// The node that it names.
+            #[must_use]
+            pub fn node(&self) -> Option<NodeId> {
+                match self {
+                    $(Self::$key($($part),+) => None$(.or($part.node()))+,)+
+                }
+            }
+        }
+
+        impl fmt::Display for Key {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.table().segment())?;
+                match self {
+                    $(Self::$key($($part),+) => {
+                        $($part.write(f)?;)+
+                    })+
+                }
+                Ok(())
+            }
+        }
+    };
 }
+
+every_table!(tables_and_keys);
 
 fn escape(segment: &str) -> impl fmt::Display {
     utf8_percent_encode(segment, ESCAPED)
@@ -301,7 +406,8 @@ impl Keys {
             .split_once('/')
             .ok_or_else(|| KeyError::UnknownTable(shown()))?;
         let table = Table::of_segment(segment).ok_or_else(|| KeyError::UnknownTable(shown()))?;
-        parse_rest(table, rest)
+        table
+            .key(rest)
             .filter(|key| key.to_string() == path)
             .ok_or_else(|| KeyError::Malformed(shown()))
     }
@@ -360,48 +466,24 @@ impl Keys {
         ))
     }
 
+    /// Everything that a node's agent writes.
+    pub(crate) fn written_by_node(&self, node: NodeId) -> impl Iterator<Item = KeyRange> {
+        Table::ALL
+            .iter()
+            .filter(|table| table.owner() == Owner::NodesAgent)
+            .map(move |&table| {
+                if table.parts() == 1 {
+                    let key = format!("{}{}/{node}", self.prefix, table.segment());
+                    KeyRange::Key(key.into())
+                } else {
+                    self.of_node(table, node)
+                }
+            })
+    }
+
     fn of_node(&self, table: Table, node: NodeId) -> KeyRange {
         KeyRange::prefix(format!("{}{}/{node}/", self.prefix, table.segment()))
     }
-}
-
-/// Takes the segments apart; a second spelling of a key gets through here and is refused by the caller.
-fn parse_rest(table: Table, rest: &str) -> Option<Key> {
-    let parts: Vec<&str> = rest.split('/').collect();
-    let job = |ns: &str, id: &str| {
-        Some(JobKey {
-            namespace: Namespace::from(&*unescape(ns)?),
-            id: JobId::from(&*unescape(id)?),
-        })
-    };
-    let node = |text: &str| Uuid::parse_str(text).ok().map(NodeId);
-    let alloc = |text: &str| Uuid::parse_str(text).ok().map(AllocId);
-    let eval = |text: &str| Uuid::parse_str(text).ok().map(EvalId);
-    Some(match (table, parts.as_slice()) {
-        (Table::Registrations, [ns, id]) => Key::Registration(job(ns, id)?),
-        (Table::JobVersions, [ns, id, uid, version]) => Key::JobVersion(VersionKey {
-            job: job(ns, id)?,
-            uid: JobUid(Uuid::parse_str(uid).ok()?),
-            version: version.parse().ok()?,
-        }),
-        (Table::JobEvaluated, [ns, id]) => Key::JobEvaluated(job(ns, id)?),
-        (Table::JobStable, [ns, id]) => Key::JobStable(job(ns, id)?),
-        (Table::JobCollected, [ns, id]) => Key::JobCollected(job(ns, id)?),
-        (Table::Evals, [id]) => Key::Eval(eval(id)?),
-        (Table::Plans, [id]) => Key::Plan(eval(id)?),
-        (Table::Allocs, [on, id]) => Key::Alloc(node(on)?, alloc(id)?),
-        (Table::AllocStatuses, [on, id]) => Key::AllocStatus(node(on)?, alloc(id)?),
-        (Table::AllocControls, [on, id]) => Key::AllocControl(node(on)?, alloc(id)?),
-        (Table::Nodes, [id]) => Key::Node(node(id)?),
-        (Table::NodesAlive, [id]) => Key::NodeAlive(node(id)?),
-        (Table::NodeStatuses, [id]) => Key::NodeStatus(node(id)?),
-        (Table::NodeControls, [id]) => Key::NodeControl(node(id)?),
-        (Table::NodeSecrets, [id]) => Key::NodeSecret(node(id)?),
-        (Table::Deployments, [id]) => Key::Deployment(DeploymentId(Uuid::parse_str(id).ok()?)),
-        (Table::Servers, [name]) => Key::Server(unescape(name)?.into_owned()),
-        (Table::Leaders, [name]) => Key::Leader(unescape(name)?.into_owned()),
-        _ => return None,
-    })
 }
 
 fn unescape(segment: &str) -> Option<Cow<'_, str>> {

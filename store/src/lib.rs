@@ -14,5 +14,6 @@ pub mod lease_keeper;
 pub mod memory;
 pub mod state;
 pub mod store;
+mod tables;
 
 pub use store::{Store, StoreError};

@@ -16,22 +16,9 @@ pub(super) struct Exchange {
     pub(super) body: Value,
 }
 
-/// The folder of the reference; `None` (with a word) where there is none.
+/// The folder of the recorded exchanges; `None` (with a word) where there is none.
 pub(super) fn reference() -> Option<PathBuf> {
-    let folder = std::env::var_os("ROVE_REFERENCE").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-        PathBuf::from,
-    );
-    if folder.join("api").is_dir() {
-        return Some(folder.join("api"));
-    }
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "the reference is missing at {}",
-        folder.display()
-    );
-    println!("skipped: no reference at {}", folder.display());
-    None
+    Some(rove_testkit::reference()?.join("api"))
 }
 
 pub(super) fn exchange(folder: &std::path::Path, number: u32) -> Exchange {

@@ -5,57 +5,93 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::config::{AgentConfig, ConfigErrors};
+use crate::args::{self, Flag, ParseError, help, many, switch, text};
+
+/// How `rove agent` is called.
+pub const USAGE: &str = "agent [options]";
+
+/// What it does.
+pub const ABOUT: &str = "Runs a rove agent until it is told to stop: a server, a client, or both.\n\n\
+    A server keeps the cluster's state, in etcd or in an embedded store, and decides what runs where. A client runs \
+    tasks on its machine. A client's tasks go on when its agent ends with SIGTERM, and are found again when it comes \
+    back.";
+
+/// The flags, by what they are about.
+pub const FLAGS: &[(&str, &[Flag])] = &[
+    ("General options", GENERAL),
+    ("Server options", SERVER),
+    ("Client options", CLIENT),
+];
+
+const GENERAL: &[Flag] = &[
+    many(
+        "config",
+        "path",
+        "A configuration file (.hcl or .json), or a folder of them. Later files win, lists append.",
+    ),
+    switch(
+        "dev",
+        "A server and client in one for development: listens on 127.0.0.1 only, raw_exec is on, state goes with the \
+         agent unless -data-dir is given, and its tasks are stopped with it.",
+    ),
+    text(
+        "bind",
+        "address",
+        "The address to listen on (default 0.0.0.0).",
+    ),
+    text("data-dir", "path", "Where state is kept."),
+    text("dc", "name", "The datacenter (default dc1)."),
+    text(
+        "log-level",
+        "level",
+        "TRACE, DEBUG, INFO, WARN or ERROR (default INFO).",
+    ),
+    switch("log-json", "Write log lines as JSON."),
+    text(
+        "node",
+        "name",
+        "The agent's name (default: the host's name).",
+    ),
+    text("region", "name", "The region (default global)."),
+];
+
+const SERVER: &[Flag] = &[
+    switch("server", "Be a server."),
+    text(
+        "bootstrap-expect",
+        "number",
+        "How many servers the cluster will have (default 1); more than one needs an etcd.",
+    ),
+];
+
+const CLIENT: &[Flag] = &[
+    switch("client", "Be a client."),
+    many(
+        "servers",
+        "host:port,...",
+        "The servers' addresses (port 4647).",
+    ),
+    many("meta", "key=value,...", "Facts about the node."),
+    text(
+        "network-interface",
+        "name",
+        "The interface whose address tasks get.",
+    ),
+    text("node-class", "class", "The node's class."),
+    text("node-pool", "pool", "The node's pool (default default)."),
+];
 
 /// What `rove agent -h` prints.
-pub const HELP: &str = "\
-Usage: rove agent [options]
-
-  Runs a rove agent until it is told to stop: a server, a client, or both.
-
-  A server keeps the cluster's state, in etcd or in an embedded store, and decides what runs where. A client runs tasks
-  on its machine. A client's tasks go on when its agent ends with SIGTERM, and are found again when it comes back.
-
-General options:
-
-  -config=<path>
-    A configuration file (.hcl or .json), or a folder of them. May be repeated: later files win, lists append.
-
-  -dev
-    A server and client in one for development: listens on 127.0.0.1 only, raw_exec is on, state goes with the agent
-    unless -data-dir is given, and its tasks are stopped with it.
-
-  -bind=<address>           The address to listen on (default 0.0.0.0).
-  -data-dir=<path>          Where state is kept.
-  -dc=<name>                The datacenter (default dc1).
-  -log-level=<level>        TRACE, DEBUG, INFO, WARN or ERROR (default INFO).
-  -log-json                 Log lines as JSON.
-  -node=<name>              The agent's name (default: the host's name).
-  -region=<name>            The region (default global).
-
-Server options:
-
-  -server                   Be a server.
-  -bootstrap-expect=<n>     How many servers there shall be (default 1); more than one needs an etcd.
-
-Client options:
-
-  -client                   Be a client.
-  -servers=<host:port,…>    The servers' addresses (port 4647). May be repeated.
-  -meta=<key=value,…>       Facts about the node. May be repeated.
-  -network-interface=<name> The interface whose address tasks get.
-  -node-class=<class>       The node's class.
-  -node-pool=<pool>         The node's pool (default default).
-";
+pub fn help(program: &str) -> String {
+    help::of_sections(&format!("{program} {USAGE}"), ABOUT, FLAGS)
+}
 
 /// Why the agent's command line was refused.
 #[derive(Debug, Error)]
 pub enum FlagError {
-    /// No such flag.
-    #[error("flag provided but not defined: -{0}")]
-    Unknown(String),
-    /// A flag without its value.
-    #[error("flag needs an argument: -{0}")]
-    NoValue(String),
+    /// The words can't be understood.
+    #[error(transparent)]
+    Words(#[from] ParseError),
     /// A value that does not fit.
     #[error("invalid value {value:?} for flag -{flag}: expected {expected}")]
     BadValue {
@@ -74,79 +110,32 @@ pub enum FlagError {
     Config(#[from] ConfigErrors),
 }
 
-/// The configuration that `args` ask for and the files it was read from; `None` when they ask for help.
+/// The configuration that `words` ask for and the files it was read from; `None` when they ask for help.
 ///
 /// # Errors
 /// What is wrong with the flags or the files.
-pub fn parse(args: &[String]) -> Result<Option<(AgentConfig, Vec<PathBuf>)>, FlagError> {
-    let flags = split(args)?;
-    if flags.iter().any(|(name, _)| name == "h" || name == "help") {
-        return Ok(None);
+pub fn parse(words: &[String]) -> Result<Option<(AgentConfig, Vec<PathBuf>)>, FlagError> {
+    let tables: Vec<&[Flag]> = FLAGS.iter().map(|(_, flags)| *flags).collect();
+    let given = match args::parse(words, &tables, false) {
+        Err(ParseError::Help) => return Ok(None),
+        given => given?,
+    };
+    if let Some(argument) = given.positional.first() {
+        return Err(FlagError::Argument(argument.clone()));
     }
-    let dev = flags
-        .iter()
-        .any(|(name, value)| name == "dev" && value != "false");
-    let mut config = if dev {
+    let mut config = if given.is("dev") {
         AgentConfig::dev()
     } else {
         AgentConfig::default()
     };
-    let files: Vec<PathBuf> = flags
-        .iter()
-        .filter(|(name, _)| name == "config")
-        .map(|(_, value)| PathBuf::from(value))
-        .collect();
+    let files: Vec<PathBuf> = given.all("config").iter().map(PathBuf::from).collect();
     config.load(&files)?;
-    for (flag, value) in flags {
-        set(&mut config, &flag, &value)?;
+    for flag in tables.iter().flat_map(|table| table.iter()) {
+        for value in given.all(flag.name) {
+            set(&mut config, flag.name, value)?;
+        }
     }
     Ok(Some((config, files)))
-}
-
-const SWITCHES: &[&str] = &["dev", "server", "client", "log-json", "h", "help"];
-const VALUES: &[&str] = &[
-    "config",
-    "bind",
-    "data-dir",
-    "dc",
-    "log-level",
-    "node",
-    "region",
-    "bootstrap-expect",
-    "servers",
-    "meta",
-    "network-interface",
-    "node-class",
-    "node-pool",
-];
-
-fn split(args: &[String]) -> Result<Vec<(String, String)>, FlagError> {
-    let mut flags = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let Some(flag) = arg
-            .strip_prefix("--")
-            .or_else(|| arg.strip_prefix('-'))
-            .filter(|flag| !flag.is_empty())
-        else {
-            return Err(FlagError::Argument(arg.clone()));
-        };
-        let (name, value) = match flag.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (flag, None),
-        };
-        let value = if SWITCHES.contains(&name) {
-            value.unwrap_or_else(|| "true".to_owned())
-        } else if VALUES.contains(&name) {
-            value
-                .or_else(|| args.next().cloned())
-                .ok_or_else(|| FlagError::NoValue(name.to_owned()))?
-        } else {
-            return Err(FlagError::Unknown(name.to_owned()));
-        };
-        flags.push((name.to_owned(), value));
-    }
-    Ok(flags)
 }
 
 fn set(config: &mut AgentConfig, flag: &str, value: &str) -> Result<(), FlagError> {
@@ -155,12 +144,11 @@ fn set(config: &mut AgentConfig, flag: &str, value: &str) -> Result<(), FlagErro
         value: value.to_owned(),
         expected,
     };
-    let switch = || value.parse::<bool>().map_err(|_| bad("true or false"));
+    let on = value == "true";
     match flag {
-        "dev" => drop(switch()?),
-        "server" => config.server.enabled = switch()?,
-        "client" => config.client.enabled = switch()?,
-        "log-json" => config.log_json = switch()?,
+        "server" => config.server.enabled = on,
+        "client" => config.client.enabled = on,
+        "log-json" => config.log_json = on,
         "bind" => value.clone_into(&mut config.bind_addr),
         "data-dir" => config.data_dir = Some(value.into()),
         "dc" => value.clone_into(&mut config.datacenter),

@@ -6,7 +6,7 @@ mod announce;
 mod banner;
 mod config;
 mod drivers;
-mod flags;
+pub mod flags;
 mod logging;
 mod server;
 mod servers;
@@ -53,12 +53,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long everything may take to end.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// Runs `rove agent` with `args`, which come after the word `agent`.
-pub fn run(args: &[String]) -> ExitCode {
-    let (config, files) = match flags::parse(args) {
+/// Runs `rove agent` with `words`, which come after the word `agent`.
+pub fn run(program: &str, words: &[String]) -> ExitCode {
+    let (config, files) = match flags::parse(words) {
         Ok(Some(parsed)) => parsed,
         Ok(None) => {
-            print!("{}", flags::HELP);
+            say(&format!("{}\n", flags::help(program)));
             return ExitCode::SUCCESS;
         }
         Err(error) => {

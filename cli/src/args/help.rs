@@ -2,13 +2,26 @@
 
 use std::fmt::Write as _;
 
-use super::{Flag, Kind};
+use super::{Flag, Kind, flags};
 
 /// How wide help is written.
 const WIDTH: usize = 100;
 
 /// The help of one command.
 pub fn of_command(usage: &str, about: &str, tables: &[&[Flag]]) -> String {
+    let (common, own): (Vec<Flag>, Vec<Flag>) = flags(tables).partition(|flag| flag.common);
+    of_sections(
+        usage,
+        about,
+        &[
+            ("Options", &own),
+            ("Options of every command that asks an agent", &common),
+        ],
+    )
+}
+
+/// A help whose flags stand under titles.
+pub fn of_sections(usage: &str, about: &str, sections: &[(&str, &[Flag])]) -> String {
     let mut text = format!("Usage: {usage}\n");
     for paragraph in about.split("\n\n") {
         text.push('\n');
@@ -18,20 +31,11 @@ pub fn of_command(usage: &str, about: &str, tables: &[&[Flag]]) -> String {
             2,
         );
     }
-    let all = || tables.iter().flat_map(|t| t.iter());
-    let own: Vec<&Flag> = all().filter(|flag| !flag.common).collect();
-    // A command may have its own word on a flag that all have.
-    let common: Vec<&Flag> = all()
-        .filter(|flag| flag.common && own.iter().all(|o| o.name != flag.name))
-        .collect();
-    for (title, flags) in [
-        ("Options", own),
-        ("Options of every command that asks an agent", common),
-    ] {
+    for (title, flags) in sections {
         if !flags.is_empty() {
             text.push_str(&format!("\n{title}:\n"));
         }
-        for flag in flags {
+        for flag in *flags {
             of_flag(&mut text, flag);
         }
     }

@@ -1,12 +1,18 @@
-//! What a command may be given: one table of flags per command, which both the parser and the help are made from.
+//! What a command may be given: one table of flags per command, which the help and clap's description of the command
+//! are made from; clap parses, and completions and manual pages come from the same description.
 //!
 //! Flags are written as Go programs take them: one dash or two, `-flag value` or `-flag=value`, a switch takes
 //! `=true` or `=false`. They may stand before, between and after the arguments; `--` ends them.
 
+mod dashes;
+pub mod description;
 pub mod help;
-mod parse;
+mod parsed;
+mod parser;
 
-pub use parse::{ParseError, Parsed, parse};
+pub use dashes::flags_in_front;
+pub use parsed::{ParseError, Parsed};
+pub use parser::parse;
 
 /// What a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +70,42 @@ impl Flag {
     fn is_called(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
     }
+
+    /// Its name and its other names.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// A value follows as a word of its own unless one is attached.
+    fn takes_a_word(&self) -> bool {
+        match self.kind {
+            Kind::Switch | Kind::SwitchOrNumber(_) => false,
+            Kind::Text(_) | Kind::Number(_) | Kind::Many(_) => true,
+        }
+    }
+}
+
+/// The flags of `tables`, each name once: the first table that has it has the word on it.
+fn flags<'a>(tables: &'a [&'a [Flag]]) -> impl Iterator<Item = &'a Flag> {
+    let all = move || tables.iter().flat_map(|table| table.iter());
+    all()
+        .enumerate()
+        .filter(move |(at, flag)| all().take(*at).all(|earlier| earlier.name != flag.name))
+        .map(|(_, flag)| flag)
+}
+
+/// The one of `known` that `given` is a slip of: a third of the letters may be wrong, more is another word.
+pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (strsim::damerau_levenshtein(given, known), known))
+        .filter(|(distance, known)| distance * 3 <= known.chars().count())
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// The flag of that name or spelling.
+fn find<'a>(tables: &'a [&'a [Flag]], name: &str) -> Option<&'a Flag> {
+    flags(tables).find(|flag| flag.is_called(name))
 }
 
 /// A switch.

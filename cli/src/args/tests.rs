@@ -84,7 +84,10 @@ fn a_short_flag_may_have_its_value_attached_where_kubectls_verbs_have_it() {
     }
     assert_eq!(
         parse(&words("--ojson"), &[FLAGS], true).unwrap_err(),
-        ParseError::Unknown("ojson".into())
+        ParseError::Unknown {
+            name: "ojson".into(),
+            near: None
+        }
     );
 }
 
@@ -92,7 +95,10 @@ fn a_short_flag_may_have_its_value_attached_where_kubectls_verbs_have_it() {
 fn a_value_may_begin_with_a_character_of_several_bytes() {
     assert_eq!(
         parse(&words("-é"), &[FLAGS], true).unwrap_err(),
-        ParseError::Unknown("é".into())
+        ParseError::Unknown {
+            name: "é".into(),
+            near: None
+        }
     );
 }
 

@@ -14,6 +14,8 @@ pub enum ApiError {
         url: String,
         /// What went wrong.
         cause: String,
+        /// Nobody listens there.
+        refused: bool,
     },
     /// The agent answered with an error.
     #[error("Unexpected response code: {code} ({body})")]
@@ -61,9 +63,13 @@ impl ApiError {
 
     /// The message with its causes.
     pub fn full(&self) -> String {
-        match self.source() {
-            Some(cause) => format!("{self}: {cause}"),
-            None => self.to_string(),
+        match (self, self.source()) {
+            (Self::Transport { refused: true, .. }, _) => format!(
+                "{self}\nNo agent answers there. Start an agent with \"rove agent -dev\", or name another with -address \
+                 or NOMAD_ADDR."
+            ),
+            (_, Some(cause)) => format!("{self}: {cause}"),
+            (_, None) => self.to_string(),
         }
     }
 
@@ -76,8 +82,21 @@ impl ApiError {
             method,
             url: url.to_string(),
             cause: cause(url, error),
+            refused: refused(error),
         }
     }
+}
+
+fn refused(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = next {
+        let io = current.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        next = current.source();
+    }
+    false
 }
 
 fn cause(url: &reqwest::Url, error: &reqwest::Error) -> String {

@@ -20,6 +20,8 @@ use crate::ui::Ui;
 
 /// Used when neither a flag nor the environment names an agent.
 const DEFAULT_ADDRESS: &str = "http://127.0.0.1:4646";
+/// The port of an address that names none.
+const DEFAULT_PORT: &str = ":4646";
 /// An agent on the other side of the world answers a connect well within this.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A list of a million allocs takes seconds; nothing takes longer than this.
@@ -56,7 +58,7 @@ impl Settings {
         };
         let given = pick("address", "ADDR").unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
         let bad = |why: &str| ApiError::Setup(format!("invalid address '{given}': {why}"));
-        let address = Url::parse(&given).map_err(|e| bad(&e.to_string()))?;
+        let address = Url::parse(&whole(&given)).map_err(|e| bad(&e.to_string()))?;
         if !matches!(address.scheme(), "http" | "https") {
             return Err(bad("it must begin with http:// or https://"));
         }
@@ -78,6 +80,20 @@ impl Settings {
             skip_verify,
         })
     }
+}
+
+/// A host by itself is spoken to in plain HTTP, on the usual port.
+fn whole(address: &str) -> String {
+    if address.contains("://") || address.is_empty() {
+        return address.to_owned();
+    }
+    let (host, path) = address.split_once('/').unwrap_or((address, ""));
+    let port = match host.rsplit_once(':') {
+        // A colon inside brackets belongs to an IPv6 address.
+        Some((_, port)) if !port.contains(']') => "",
+        _ => DEFAULT_PORT,
+    };
+    format!("http://{host}{port}/{path}")
 }
 
 /// Parameters of a request.
@@ -362,6 +378,7 @@ fn silent(method: &'static str, url: &Url, silence: Duration) -> ApiError {
         method,
         url: url.to_string(),
         cause: format!("nothing was heard for {} s", silence.as_secs()),
+        refused: false,
     }
 }
 

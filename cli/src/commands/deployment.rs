@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::app::{Command, Context, failed};
 use crate::args::{COMMON, FORMAT, VERBOSE, switch};
 use crate::client::views::Deployment;
+use crate::command::{Command, Context, failed};
 use crate::commands::{job, lookup, monitor};
 use crate::failure::{Failure, Outcome};
 use crate::render::{allocs, deployment};
@@ -17,6 +17,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Lists the deployments, newest first.",
         flags: &[job::FILTER, FORMAT, VERBOSE, COMMON],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(list(cx)),
     },
     Command {
@@ -30,6 +31,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(status(cx)),
     },
 ];
@@ -60,7 +62,8 @@ async fn list(cx: &mut Context) -> Outcome {
     Ok(0)
 }
 
-async fn status(cx: &mut Context) -> Outcome {
+/// Shows the one that is named.
+pub async fn status(cx: &mut Context) -> Outcome {
     let [prefix] = cx.arguments("This command takes one argument: <deployment>")?;
     let verbose = cx.args.is("verbose");
     let client = cx.client()?;

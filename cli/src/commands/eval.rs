@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::app::{Command, Context, failed};
 use crate::args::{COMMON, FORMAT, VERBOSE, number, switch, text};
 use crate::client::views::Eval;
+use crate::command::{Command, Context, failed};
 use crate::commands::{job, lookup, monitor};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
@@ -24,6 +24,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(status(cx)),
     },
     Command {
@@ -43,11 +44,13 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(list(cx)),
     },
 ];
 
-async fn status(cx: &mut Context) -> Outcome {
+/// Shows the one that is named.
+pub async fn status(cx: &mut Context) -> Outcome {
     let [prefix] = cx.arguments("This command takes one argument: <evaluation>")?;
     let verbose = cx.args.is("verbose");
     let client = cx.client()?;

@@ -1,14 +1,33 @@
 //! From the beginning of an id to the one thing it names, or the list of what it could be.
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::{AllocStub, Deployment, Eval, JobStub, NodeStub};
+use crate::command::{Context, failed};
 use crate::failure::Failure;
 use crate::render::quote::quoted;
 use crate::render::{allocs, deployment};
 
 /// The shortest beginning of an id that is looked for: a single character names nearly everything.
 const SHORTEST: usize = 2;
+
+/// What to say behind "not found" of what can't be the beginning of an id.
+const NO_ID: &str = "an id is made of hexadecimal digits, as 6309fb8e-8378-1610-df56-ca973156b735 or the beginning of it";
+
+/// It could be an id or its beginning: hexadecimal digits, with dashes where ids have them.
+pub fn could_be_id(text: &str) -> bool {
+    text.len() <= crate::render::FULL
+        && text.char_indices().all(|(at, c)| match at {
+            8 | 13 | 18 | 23 => c == '-',
+            _ => c.is_ascii_hexdigit(),
+        })
+}
+
+fn no_id(prefix: &str, not_found: String) -> Result<(), Failure> {
+    if could_be_id(prefix) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{not_found}: {NO_ID}")))
+}
 
 fn long_enough(prefix: &str) -> Result<(), Failure> {
     if prefix.chars().count() < SHORTEST {
@@ -64,6 +83,11 @@ pub async fn alloc(
     verbose: bool,
 ) -> Result<AllocStub, Failure> {
     long_enough(prefix)?;
+    let none = format!(
+        "No allocation(s) with prefix or id {} found",
+        quoted(prefix)
+    );
+    no_id(prefix, none.clone())?;
     let mut found: Vec<AllocStub> = client
         .get("/v1/allocations", &[("prefix", even(prefix))])
         .await
@@ -71,10 +95,7 @@ pub async fn alloc(
     found.retain(|a| a.id.starts_with(prefix));
     allocs::newest_first(&mut found);
     match found.as_slice() {
-        [] => Err(Failure::new(format!(
-            "No allocation(s) with prefix or id {} found",
-            quoted(prefix)
-        ))),
+        [] => Err(Failure::new(none)),
         [alloc] => Ok(alloc.clone()),
         _ => Err(Failure::new(format!(
             "Prefix matched multiple allocations\n\n{}",
@@ -86,16 +107,18 @@ pub async fn alloc(
 /// The evaluation that `prefix` names.
 pub async fn eval(client: &Client, prefix: &str, verbose: bool) -> Result<Eval, Failure> {
     long_enough(prefix)?;
+    let none = format!(
+        "No evaluation(s) with prefix or id {} found",
+        quoted(prefix)
+    );
+    no_id(prefix, none.clone())?;
     let mut found: Vec<Eval> = client
         .get("/v1/evaluations", &[("prefix", even(prefix))])
         .await
         .map_err(failed("Error querying evaluation"))?;
     found.retain(|e| e.id.starts_with(prefix));
     match found.as_slice() {
-        [] => Err(Failure::new(format!(
-            "No evaluation(s) with prefix or id {} found",
-            quoted(prefix)
-        ))),
+        [] => Err(Failure::new(none)),
         [eval] => Ok(eval.clone()),
         _ => Err(Failure::new(format!(
             "Prefix matched multiple evaluations\n\n{}",
@@ -111,16 +134,15 @@ pub async fn node(
     list: impl Fn(&[NodeStub]) -> String,
 ) -> Result<NodeStub, Failure> {
     long_enough(prefix)?;
+    let none = format!("No node(s) with prefix {} found", quoted(prefix));
+    no_id(prefix, none.clone())?;
     let mut found: Vec<NodeStub> = client
         .get("/v1/nodes", &[("prefix", even(prefix))])
         .await
         .map_err(failed("Error querying node info"))?;
     found.retain(|n| n.id.starts_with(prefix));
     match found.as_slice() {
-        [] => Err(Failure::new(format!(
-            "No node(s) with prefix {} found",
-            quoted(prefix)
-        ))),
+        [] => Err(Failure::new(none)),
         [node] => Ok(node.clone()),
         _ => Err(Failure::new(format!(
             "Prefix matched multiple nodes\n\n{}",
@@ -137,16 +159,18 @@ pub async fn deployment(
     verbose: bool,
 ) -> Result<Deployment, Failure> {
     long_enough(prefix)?;
+    let none = format!(
+        "Error retrieving deployment: Deployment ID {} matched no deployments",
+        quoted(prefix)
+    );
+    no_id(prefix, none.clone())?;
     let mut found: Vec<Deployment> = client
         .get("/v1/deployments", &[("prefix", even(prefix))])
         .await
         .map_err(failed("Error retrieving deployment"))?;
     found.retain(|d| d.id.starts_with(prefix));
     match found.as_slice() {
-        [] => Err(Failure::new(format!(
-            "Error retrieving deployment: Deployment ID {} matched no deployments",
-            quoted(prefix)
-        ))),
+        [] => Err(Failure::new(none)),
         [one] => Ok(one.clone()),
         _ => Err(Failure::new(format!(
             "Prefix matched multiple deployments\n\n{}",

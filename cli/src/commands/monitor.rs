@@ -1,11 +1,11 @@
 //! Watching what a registration, a stop or a scaling leads to: first the evaluation, then the deployment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::{AllocStub, Deployment, Eval};
+use crate::command::{Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 use crate::render::quote::quoted;
@@ -57,6 +57,10 @@ pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bo
             &format!("Monitoring deployment {}", quoted(&short(&within, length))),
         );
         let status = deployment_status(cx, client, &within, verbose, "    ").await?;
+        // What had no room at first was placed later.
+        if status == "successful" {
+            return Ok(0);
+        }
         // Who stops a job wants its roll-out cancelled.
         if status != "successful" && !(stopped && status == "cancelled") {
             return Ok(1);
@@ -237,7 +241,12 @@ pub async fn deployment_status(
         .map_err(failed("Error fetching deployment"))?;
     let mut drawn = 0;
     let mut last = String::new();
+    let mut told = BTreeSet::new();
     loop {
+        if failed_tasks(cx, client, &current, verbose, &mut told).await? {
+            drawn = 0;
+            last.clear();
+        }
         let body = describe(cx, client, &current, verbose).await?;
         if body != last {
             drawn = draw(cx, &body, prefix, drawn);
@@ -261,6 +270,43 @@ pub async fn deployment_status(
             tokio::time::sleep(LONGEST_PAUSE).await;
         }
     }
+}
+
+/// Tells of each task of a deployment that has failed by which event it did, once; whether anything was told.
+async fn failed_tasks(
+    cx: &mut Context,
+    client: &Client,
+    current: &Deployment,
+    verbose: bool,
+    told: &mut BTreeSet<(String, String, i64)>,
+) -> Result<bool, Failure> {
+    if current.groups.values().all(|group| group.unhealthy == 0) {
+        return Ok(false);
+    }
+    let path = format!("/v1/deployment/allocations/{}", current.id);
+    let placed: Vec<AllocStub> = patiently(|| client.get(&path, &[]))
+        .await
+        .map_err(failed("Error fetching allocations"))?;
+    let mut any = false;
+    for alloc in &placed {
+        for (task, state) in &alloc.states {
+            let Some(event) = state.events.iter().rev().find(|event| event.is_failure()) else {
+                continue;
+            };
+            if told.insert((alloc.id.clone(), task.clone(), event.time)) {
+                let name = quoted(&short(&alloc.id, allocs::length(verbose)));
+                let text = format!(
+                    "Allocation {name} task {}: {}: {}",
+                    quoted(task),
+                    event.kind,
+                    event.text()
+                );
+                detail(cx, &text);
+                any = true;
+            }
+        }
+    }
+    Ok(any)
 }
 
 async fn describe(

@@ -2,9 +2,9 @@
 
 use reqwest::Method;
 
-use crate::app::{Command, Context};
 use crate::args::{COMMON, many, switch, text};
 use crate::client::ApiError;
+use crate::command::{Command, Context};
 use crate::failure::{Failure, Outcome};
 
 /// The commands.
@@ -31,6 +31,7 @@ pub const COMMANDS: &[Command] = &[Command {
         COMMON,
     ],
     verb: false,
+    misuse: 1,
     run: |cx| Box::pin(api(cx)),
 }];
 

@@ -1,8 +1,8 @@
 //! The commands about servers.
 
-use crate::app::{Command, Context, failed};
 use crate::args::{COMMON, FORMAT, switch};
 use crate::client::views::Members;
+use crate::command::{Command, Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;
 
@@ -17,6 +17,7 @@ pub const COMMANDS: &[Command] = &[Command {
         COMMON,
     ],
     verb: false,
+    misuse: 1,
     run: |cx| Box::pin(members(cx)),
 }];
 

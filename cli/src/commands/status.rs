@@ -1,10 +1,9 @@
 //! `status`: whatever an id is the beginning of.
 
-use crate::app::{Command, Context, failed};
 use crate::args::{COMMON, FORMAT, VERBOSE, switch};
 use crate::client::views::Matches;
-use crate::commands;
-use crate::commands::job;
+use crate::command::{Command, Context, failed};
+use crate::commands::{alloc, deployment, eval, job, node};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
 
@@ -32,16 +31,27 @@ pub const COMMANDS: &[Command] = &[Command {
         COMMON,
     ],
     verb: false,
+    misuse: 1,
     run: |cx| Box::pin(status(cx)),
 }];
 
-/// What the search calls things, the command that shows them, and how they are named in a list.
-const KINDS: &[(&str, &str, &str)] = &[
-    ("jobs", "job status", "Jobs"),
-    ("allocs", "alloc status", "Allocations"),
-    ("nodes", "node status", "Nodes"),
-    ("evals", "eval status", "Evaluations"),
-    ("deployment", "deployment status", "Deployments"),
+/// What the search finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Job,
+    Alloc,
+    Node,
+    Eval,
+    Deployment,
+}
+
+/// What the search calls things, and how they are named in a list.
+const KINDS: &[(&str, Found, &str)] = &[
+    ("jobs", Found::Job, "Jobs"),
+    ("allocs", Found::Alloc, "Allocations"),
+    ("nodes", Found::Node, "Nodes"),
+    ("evals", Found::Eval, "Evaluations"),
+    ("deployment", Found::Deployment, "Deployments"),
 ];
 
 async fn status(cx: &mut Context) -> Outcome {
@@ -61,8 +71,8 @@ async fn status(cx: &mut Context) -> Outcome {
             ))(error));
         }
     };
-    let mut matching: Vec<(&'static str, &'static str, Vec<String>)> = Vec::new();
-    for (kind, command, title) in KINDS {
+    let mut matching: Vec<(Found, &'static str, Vec<String>)> = Vec::new();
+    for (kind, what, title) in KINDS {
         let ids = found
             .matches
             .get(*kind)
@@ -70,13 +80,13 @@ async fn status(cx: &mut Context) -> Outcome {
             .flatten()
             .unwrap_or_default();
         if !ids.is_empty() {
-            matching.push((command, title, ids));
+            matching.push((*what, title, ids));
         }
     }
     // The very id of a job wins over ids that merely begin like it.
     if let Some(at) = matching
         .iter()
-        .position(|(command, _, ids)| *command == "job status" && ids.contains(&given))
+        .position(|(what, _, ids)| *what == Found::Job && ids.contains(&given))
     {
         matching = vec![matching.swap_remove(at)];
     }
@@ -85,13 +95,11 @@ async fn status(cx: &mut Context) -> Outcome {
             "Unable to resolve ID: {}",
             quoted(&given)
         ))),
-        [(command, ..)] => {
-            let Some(command) = commands::named(command) else {
-                return Err(Failure::new(format!("no command {command}")));
-            };
-            cx.name = command.name;
-            (command.run)(cx).await
-        }
+        [(Found::Job, ..)] => job::status::run(cx).await,
+        [(Found::Alloc, ..)] => alloc::status::run(cx).await,
+        [(Found::Node, ..)] => node::status::run(cx).await,
+        [(Found::Eval, ..)] => eval::status(cx).await,
+        [(Found::Deployment, ..)] => deployment::status(cx).await,
         several => {
             let mut text = format!("Multiple matches found for id {}", quoted(&given));
             for (_, title, ids) in several {

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::app::{Command, Context, failed};
 use crate::args::COMMON;
 use crate::client::views::AgentSelf;
+use crate::command::{Command, Context, failed};
 use crate::failure::{Failure, Outcome};
 
 /// The commands.
@@ -15,6 +15,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Lets the servers forget now what nothing refers to any more.",
         flags: &[COMMON],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(gc(cx)),
     },
     Command {
@@ -23,6 +24,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Shows what the agent that answers says about itself.",
         flags: &[crate::args::FORMAT, COMMON],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(info(cx)),
     },
 ];

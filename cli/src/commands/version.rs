@@ -1,7 +1,7 @@
 //! `version`.
 
-use crate::app::{Command, Context};
 use crate::args::switch;
+use crate::command::{Command, Context};
 use crate::failure::Outcome;
 
 /// The commands.
@@ -11,6 +11,7 @@ pub const COMMANDS: &[Command] = &[Command {
     about: "Prints the version of rove.",
     flags: &[&[switch("json", "As JSON.")]],
     verb: false,
+    misuse: 1,
     run: |cx| Box::pin(version(cx)),
 }];
 

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::documents::{self, Document};
 use super::get::{client, server};
-use crate::app::Context;
 use crate::client::views::{Plan, Registered};
 use crate::client::{ApiError, Client};
+use crate::command::Context;
 use crate::commands::job::source;
 use crate::commands::lookup::segment;
 use crate::commands::monitor;
@@ -14,7 +14,7 @@ use crate::failure::{Failure, Outcome};
 use crate::render::diff;
 
 /// How often a job is looked at again after somebody else has changed it in between.
-const ATTEMPTS: u32 = 5;
+pub const ATTEMPTS: u32 = 5;
 /// The exit code of `diff` when it failed; 1 means that something differs.
 const DIFF_FAILED: u8 = 2;
 
@@ -143,6 +143,10 @@ async fn one(
         match client.put::<_, Registered>("/v1/jobs", &[], &body).await {
             Ok(answer) => break (change, answer),
             Err(error) if attempt < ATTEMPTS && changed_meanwhile(&error) => {}
+            Err(error) if error.body().is_some() => {
+                let what = "Error from server";
+                return Err(source::refused(cx, what, &error, &document.parsed));
+            }
             Err(error) => return Err(server(error)),
         }
     };
@@ -160,7 +164,8 @@ async fn one(
     Ok(0)
 }
 
-fn changed_meanwhile(error: &ApiError) -> bool {
+/// Somebody else has registered the job in between.
+pub fn changed_meanwhile(error: &ApiError) -> bool {
     error
         .body()
         .is_some_and(|body| body.contains("Enforcing job modify index"))

@@ -2,11 +2,11 @@
 
 use super::get::{client, not_found, server};
 use super::kind::{Kind, targets};
-use crate::app::Context;
 use crate::client::Client;
 use crate::client::views::{Job, NodeStub};
+use crate::command::Context;
 use crate::commands::lookup::segment;
-use crate::commands::{self, job};
+use crate::commands::{alloc, deployment, eval, job, node};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::{Fields, Table};
 
@@ -51,7 +51,7 @@ async fn all(client: &Client, kind: Kind) -> Result<Vec<String>, Failure> {
 }
 
 async fn one(cx: &mut Context, client: &Client, kind: Kind, name: &str) -> Outcome {
-    let command = match kind {
+    match kind {
         Kind::Job => {
             let spec: Job = match client.get(&format!("/v1/job/{}", segment(name)), &[]).await {
                 Ok(spec) => spec,
@@ -61,24 +61,26 @@ async fn one(cx: &mut Context, client: &Client, kind: Kind, name: &str) -> Outco
             cx.args.positional = vec![name.to_owned()];
             job::status::one(cx, name).await?;
             groups(cx, &spec);
-            return Ok(0);
+            Ok(0)
         }
-        Kind::Node => "node status",
-        Kind::Alloc => "alloc status",
-        Kind::Eval => "eval status",
-        Kind::Deployment => "deployment status",
-    };
-    let mut name = name.to_owned();
-    if kind == Kind::Node {
-        let nodes: Vec<NodeStub> = client.get("/v1/nodes", &[]).await.map_err(server)?;
-        if let Some(node) = nodes.iter().find(|n| n.name == name) {
-            name.clone_from(&node.id);
+        Kind::Node => {
+            let nodes: Vec<NodeStub> = client.get("/v1/nodes", &[]).await.map_err(server)?;
+            let named = nodes.into_iter().find(|n| n.name == name);
+            cx.args.positional = vec![named.map_or_else(|| name.to_owned(), |node| node.id)];
+            node::status::run(cx).await
         }
-    }
-    cx.args.positional = vec![name];
-    match commands::named(command) {
-        Some(command) => (command.run)(cx).await,
-        None => Err(Failure::new(format!("error: no command {command}"))),
+        Kind::Alloc => {
+            cx.args.positional = vec![name.to_owned()];
+            alloc::status::run(cx).await
+        }
+        Kind::Eval => {
+            cx.args.positional = vec![name.to_owned()];
+            eval::status(cx).await
+        }
+        Kind::Deployment => {
+            cx.args.positional = vec![name.to_owned()];
+            deployment::status(cx).await
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::app::Context;
+use crate::command::Context;
 use crate::commands::job::source::{self, Source, plain};
 use crate::failure::Failure;
 
@@ -93,6 +93,8 @@ fn in_other_words(failure: Failure) -> Failure {
 }
 
 fn sources(cx: &mut Context, name: &str) -> Result<Vec<Source>, Failure> {
+    let name = source::existing(cx, name);
+    let name = name.as_str();
     let path = cx.folder.join(name);
     if name == "-" || !path.is_dir() {
         if name != "-" && !path.exists() {

@@ -15,13 +15,13 @@ mod selector;
 
 use std::time::Duration;
 
-use crate::app::Command;
 use crate::args::{COMMON, Flag, Kind, VERBOSE, many, number, switch, text};
+use crate::command::Command;
 use crate::commands::job::source;
 use crate::failure::Failure;
 
 /// kubectl calls the namespace `-n`.
-const NAMESPACE: &[Flag] =
+pub const NAMESPACE: &[Flag] =
     &[text("namespace", "name", "The namespace to work in.").also(&["n", "ns"])];
 
 const ALL: &[Flag] = &[switch("all-namespaces", "Look into all namespaces.").also(&["A"])];
@@ -76,6 +76,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: true,
+        misuse: 1,
         run: |cx| Box::pin(apply::apply(cx)),
     },
     Command {
@@ -90,6 +91,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: true,
+        misuse: 2,
         run: |cx| Box::pin(apply::diff(cx)),
     },
     Command {
@@ -113,6 +115,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: true,
+        misuse: 1,
         run: |cx| Box::pin(get::run(cx)),
     },
     Command {
@@ -121,6 +124,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Shows all about something: a job, node, alloc, eval or deployment.",
         flags: &[NAMESPACE, ALL, VERBOSE, COMMON],
         verb: true,
+        misuse: 1,
         run: |cx| Box::pin(describe::run(cx)),
     },
     Command {
@@ -154,6 +158,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: true,
+        misuse: 1,
         run: |cx| Box::pin(delete::run(cx)),
     },
     Command {
@@ -178,6 +183,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: true,
+        misuse: 1,
         run: |cx| Box::pin(scale::run(cx)),
     },
 ];
@@ -215,7 +221,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::commands;
+    use crate::catalogue;
 
     #[test]
     fn durations_are_read() {
@@ -274,7 +280,7 @@ mod tests {
             ("R", "-", "recursive", "apply", Some("recursive")),
         ];
         for (letter, nomad, kubectl, command, meaning) in table {
-            let found = commands::named(command).unwrap();
+            let found = catalogue::named(command).unwrap();
             let flag = found
                 .flags
                 .iter()
@@ -287,7 +293,7 @@ mod tests {
             );
         }
         // Nothing is missing from the table: every one-letter flag of every verb and of logs stands in it.
-        for command in COMMANDS.iter().chain(commands::named("alloc logs")) {
+        for command in COMMANDS.iter().chain(catalogue::named("alloc logs")) {
             for flag in command.flags.iter().flat_map(|t| t.iter()) {
                 for name in flag
                     .aliases
@@ -307,8 +313,8 @@ mod tests {
 
     #[test]
     fn no_command_has_two_flags_of_one_name() {
-        for name in commands::names() {
-            let command = commands::named(name).unwrap();
+        for name in catalogue::names() {
+            let command = catalogue::named(name).unwrap();
             let mut seen = std::collections::BTreeMap::new();
             for flag in command.flags.iter().flat_map(|t| t.iter()) {
                 for word in flag.aliases.iter().chain(std::iter::once(&flag.name)) {

@@ -1,9 +1,13 @@
 //! `scale job/NAME --replicas=N`.
 
+use serde_json::{Value, json};
+
+use super::apply::{ATTEMPTS, changed_meanwhile};
 use super::get::{client, not_found, server};
 use super::kind::{Kind, targets};
-use crate::app::Context;
-use crate::client::views::Job;
+use crate::client::views::{Job, Registered};
+use crate::client::{ApiError, Client};
+use crate::command::Context;
 use crate::commands::job::scale::send;
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
@@ -34,12 +38,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
     Ok(code)
 }
 
-async fn one(
-    cx: &mut Context,
-    client: &crate::client::Client,
-    name: &str,
-    count: i64,
-) -> Result<(), Failure> {
+async fn one(cx: &mut Context, client: &Client, name: &str, count: i64) -> Result<(), Failure> {
     let path = format!("/v1/job/{}", segment(name));
     let job: Job = match client.get(&path, &[]).await {
         Ok(job) => job,
@@ -74,9 +73,39 @@ async fn one(
             group.count
         )));
     }
-    send(client, &path, &group.name, count, &cx.program)
-        .await
-        .map_err(server)?;
+    match send(client, &path, &group.name, count, &cx.program).await {
+        Ok(_) => {}
+        // A new version takes the place of one that is being rolled out, as with apply.
+        Err(error) if rolls_out(&error) => register(client, &path, &group.name, count).await?,
+        Err(error) => return Err(server(error)),
+    }
     cx.ui.line(format!("job/{name} scaled"));
     Ok(())
+}
+
+/// The agent scales no job while a deployment of it is under way.
+fn rolls_out(error: &ApiError) -> bool {
+    error
+        .body()
+        .is_some_and(|body| body.contains("blocked due to active deployment"))
+}
+
+/// Registers the job as it is with another count.
+async fn register(client: &Client, path: &str, group: &str, count: i64) -> Result<(), Failure> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let mut job: Value = client.get(path, &[]).await.map_err(server)?;
+        let index = job["JobModifyIndex"].clone();
+        let groups = job["TaskGroups"].as_array_mut().into_iter().flatten();
+        for found in groups.filter(|found| found["Name"] == group) {
+            found["Count"] = Value::from(count);
+        }
+        let body = json!({"Job": job, "EnforceIndex": true, "JobModifyIndex": index});
+        match client.put::<_, Registered>("/v1/jobs", &[], &body).await {
+            Ok(_) => return Ok(()),
+            Err(error) if attempt < ATTEMPTS && changed_meanwhile(&error) => {}
+            Err(error) => return Err(server(error)),
+        }
+    }
 }

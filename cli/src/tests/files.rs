@@ -355,7 +355,7 @@ async fn fmt_takes_standard_input() {
     assert_eq!((ran.out.as_str(), ran.code), ("", 1));
     assert!(ran.err.starts_with("<stdin>:1:4: error: "), "{}", ran.err);
     let ran = call(temp.path()).run(&["fmt", "-", "a.hcl"]).await;
-    assert_eq!(ran.code, 1);
+    assert_eq!(ran.code, 2);
 }
 
 #[tokio::test]

@@ -18,7 +18,6 @@ async fn usage_errors_and_help_are_where_the_reference_puts_them() {
     for (number, words) in [
         ("019", vec!["job", "-h"]),
         ("020", vec!["job", "run", "-h"]),
-        ("048", vec!["job", "status", "-bogus", "cache"]),
     ] {
         let expected = cli(number).unwrap();
         let ran = call.run(&words).await;
@@ -33,26 +32,22 @@ async fn usage_errors_and_help_are_where_the_reference_puts_them() {
             "{number}"
         );
     }
+    // Where the reference prints its whole help, one line says what is wrong and where the help is.
+    let expected = cli("048").unwrap();
+    let ran = call.run(&["job", "status", "-bogus", "cache"]).await;
+    let line = format!(
+        "{}. See \"nomad job status -help\".\n",
+        expected.err.trim_end()
+    );
+    assert_eq!(
+        (ran.err, ran.out, ran.code),
+        (line, String::new(), expected.code)
+    );
     let unknown = call.run(&["frobnicate"]).await;
-    assert!(
-        unknown.out.starts_with("Usage: nomad [-version] [-help]"),
-        "{}",
-        unknown.out
-    );
-    assert_eq!((unknown.err.as_str(), unknown.code), ("", 127));
-    let near = call.run(&["job", "statsu"]).await;
+    let line = "There is no command \"frobnicate\". See \"nomad -help\".\n";
     assert_eq!(
-        near.err,
-        "There is no command \"job statsu\". Did you mean \"job status\"?\n"
-    );
-    assert_eq!(near.code, 127);
-    assert_eq!(
-        call.run(&["job", "dispatch", "x"]).await.err,
-        "There is no command \"job dispatch\".\n"
-    );
-    assert_eq!(
-        call.run(&["plam", "x.hcl"]).await.err,
-        "There is no command \"plam\". Did you mean \"plan\"?\n"
+        (unknown.err.as_str(), unknown.out.as_str(), unknown.code),
+        (line, "", 127)
     );
     assert_eq!(
         call.run(&["-version"]).await.out,
@@ -64,7 +59,7 @@ async fn usage_errors_and_help_are_where_the_reference_puts_them() {
 #[tokio::test]
 async fn every_command_has_a_help_and_refuses_an_unknown_flag() {
     let call = Call::to("http://127.0.0.1:9");
-    for name in crate::commands::names() {
+    for name in crate::catalogue::names() {
         let mut words: Vec<&str> = name.split(' ').collect();
         words.push("-help");
         let ran = call.run(&words).await;
@@ -77,8 +72,13 @@ async fn every_command_has_a_help_and_refuses_an_unknown_flag() {
         *words.last_mut().unwrap() = "-no-such-flag";
         let ran = call.run(&words).await;
         assert_eq!(
-            (ran.code, ran.err.as_str()),
-            (1, "flag provided but not defined: -no-such-flag\n"),
+            (ran.code, ran.err),
+            (
+                crate::catalogue::named(name).unwrap().misuse,
+                format!(
+                    "flag provided but not defined: -no-such-flag. See \"nomad {name} -help\".\n"
+                )
+            ),
             "{name}"
         );
     }
@@ -93,17 +93,50 @@ async fn a_server_that_is_not_there_is_said_plainly() {
         .run(&["job", "status"])
         .await;
     let Some(expected) = cli("022") else { return };
-    assert_eq!(ran.err.replace(&port.to_string(), "9"), expected.err);
+    let said = ran.err.replace(&port.to_string(), "9");
+    assert_eq!(
+        said.split_inclusive('\n').next(),
+        Some(expected.err.as_str())
+    );
     assert_eq!((ran.out, ran.code), (expected.out, expected.code));
     let ran = Call::to("http://127.0.0.1:9")
-        .run(&["job", "status", "-address", "nonsense"])
+        .run(&["job", "status", "-address", "ftp://x"])
         .await;
     assert!(
         ran.err
-            .starts_with("Error initializing client: invalid address 'nonsense'"),
+            .starts_with("Error initializing client: invalid address 'ftp://x'"),
         "{}",
         ran.err
     );
+}
+
+#[test]
+fn an_address_may_leave_out_what_is_usual() {
+    let url = |address: &str| {
+        let env = crate::env::Env::from_pairs([("NOMAD_ADDR", address)]);
+        let settings = crate::client::Settings::from(&crate::args::Parsed::default(), &env);
+        settings
+            .map(|s| s.address.to_string())
+            .map_err(|e| e.to_string())
+    };
+    for (given, expected) in [
+        ("localhost", "http://localhost:4646/"),
+        ("localhost:8080", "http://localhost:8080/"),
+        ("10.0.0.1", "http://10.0.0.1:4646/"),
+        ("[::1]", "http://[::1]:4646/"),
+        ("[::1]:5000", "http://[::1]:5000/"),
+        ("example.com/rove", "http://example.com:4646/rove"),
+        ("https://example.com", "https://example.com/"),
+    ] {
+        assert_eq!(url(given).as_deref(), Ok(expected), "{given}");
+    }
+    for given in ["ftp://x", "http://", "local host", "::1", "localhost:port"] {
+        let error = url(given).unwrap_err();
+        assert!(
+            error.starts_with(&format!("invalid address '{given}': ")),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]

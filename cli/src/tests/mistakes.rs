@@ -1,6 +1,8 @@
 //! Mistakes in job files: every command shows them at their place, and sends nothing.
 
-use super::recorded::{cli, folder};
+use rove_testkit::reference;
+
+use super::recorded::cli;
 use super::server::{Answer, Server};
 use super::{Call, Ran};
 
@@ -33,7 +35,7 @@ pub fn says_as_much(ran: &Ran, expected: &Ran) {
 
 #[tokio::test]
 async fn every_refused_sample_is_shown_at_its_place_with_its_field() {
-    let Some(root) = folder() else { return };
+    let Some(root) = reference() else { return };
     let samples = root.join("jobspec-invalid");
     let names: Vec<String> = std::fs::read_dir(&samples)
         .unwrap()

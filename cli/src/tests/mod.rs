@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod allocs;
+mod completion;
 mod files;
 mod jobs;
 mod misc;
@@ -11,13 +12,14 @@ mod recorded;
 mod runs;
 mod server;
 mod verbs;
+mod words;
 
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use crate::app::{self, World};
 use crate::clock::Clock;
+use crate::dispatch::{self, World};
 use crate::env::Env;
 use crate::ui::Ui;
 
@@ -126,6 +128,6 @@ impl Call {
             folder: self.folder.clone(),
         };
         let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-        app::run(&words, world).await.0
+        dispatch::run(&words, world).await.0
     }
 }

@@ -6,26 +6,8 @@ use serde_json::Value;
 
 use super::Ran;
 
-/// The folder with the recordings; without it a test ends with a word, on CI with a failure.
-pub fn folder() -> Option<PathBuf> {
-    let folder = match std::env::var_os("ROVE_REFERENCE") {
-        Some(path) => PathBuf::from(path),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-    };
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "the reference is missing: {}",
-        folder.display()
-    );
-    println!("skipped: the reference is not here; ROVE_REFERENCE names its folder");
-    None
-}
-
 fn find(kind: &str, number: &str) -> Option<PathBuf> {
-    let folder = folder()?.join(kind);
+    let folder = rove_testkit::reference()?.join(kind);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|f| f.unwrap().path())

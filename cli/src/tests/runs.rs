@@ -15,10 +15,22 @@ async fn a_job_named_by_a_prefix_is_stopped_only_after_a_yes() {
     for (input, words, code, stopped) in [
         ("y\n", vec!["job", "stop", "-detach", "exam"], 0, true),
         ("n\n", vec!["job", "stop", "-detach", "exam"], 0, false),
-        ("", vec!["job", "stop", "-detach", "exam"], 0, false),
+        ("", vec!["job", "stop", "-detach", "exam"], 1, false),
         ("yes\n", vec!["job", "stop", "-detach", "exam"], 1, false),
         ("what\n", vec!["stop", "-detach", "exam"], 1, false),
-        ("", vec!["job", "stop", "-detach", "-yes", "exam"], 0, true),
+        ("", vec!["job", "stop", "-detach", "-yes", "exam"], 1, false),
+        (
+            "y\n",
+            vec!["job", "stop", "-detach", "-yes", "exam"],
+            1,
+            false,
+        ),
+        (
+            "",
+            vec!["job", "stop", "-detach", "-yes", "example"],
+            0,
+            true,
+        ),
         ("", vec!["stop", "example", "-detach"], 0, true),
     ] {
         let server = Server::start().await;
@@ -32,6 +44,9 @@ async fn a_job_named_by_a_prefix_is_stopped_only_after_a_yes() {
             );
         let ran = Call::to(&server.address).typing(input).run(&words).await;
         assert_eq!(ran.code, code, "{input:?} {words:?} {ran:?}");
+        if code == 1 && input.is_empty() {
+            assert!(ran.err.contains("-yes"), "{ran:?}");
+        }
         let asked = server.requests().iter().any(|r| r.method == "DELETE");
         assert_eq!(asked, stopped, "{input:?} {words:?}");
         assert_eq!(
@@ -490,7 +505,7 @@ async fn job_init_writes_the_example_once() {
             .await,
         cli("025").unwrap()
     );
-    let story = super::recorded::folder()
+    let story = rove_testkit::reference()
         .unwrap()
         .join("story/000_example.nomad");
     let written = std::fs::read(folder.path().join("example.nomad.hcl")).unwrap();
@@ -783,12 +798,9 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
     server.on("PUT /v1/validate/job", Answer::json(&answer));
     let call = Call::to(&server.address).folder(folder.path());
     let ran = call.run(&["job", "validate", "x.hcl"]).await;
-    assert_eq!(
-        (ran.out.as_str(), ran.code),
-        ("Job validation successful\n", 0)
-    );
+    assert_eq!((ran.out.as_str(), ran.code), ("", 1));
     for said in [
-        "warning: Not supported yet\n",
+        "error: Not supported yet\n",
         "field: type\n",
         "This version of rove does not support system jobs.",
         "The job would not be registered.\n",

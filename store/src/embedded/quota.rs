@@ -4,7 +4,7 @@
 use rove_model::encoding;
 use rove_model::registration::Registration;
 
-use crate::keys::{Key, Keys, Table};
+use crate::keys::{Key, Keys, Table, WhenFull};
 use crate::store::{Op, StoreError, Txn};
 
 /// An overwritten value may be larger by so much: a word on why an alloc is to stop, an event of a task.
@@ -58,22 +58,12 @@ pub(super) fn need(
             && encoding::decode::<Registration>(value).is_ok_and(|job| job.stop || job.purge);
         let table = known.map(|key| key.table());
         let before = length(key)?;
-        let one = match (table, before) {
-            (Some(Table::Leaders | Table::Servers | Table::NodesAlive), _) => Need::Always,
+        let when_full = table.map_or(WhenFull::Refused, Table::when_full);
+        let one = match (when_full, before) {
+            (WhenFull::Always, _) => Need::Always,
             (_, Some(before)) if value.len() <= before + GROWTH => Need::Reserve,
-            (
-                None
-                | Some(
-                    Table::Registrations
-                    | Table::JobVersions
-                    | Table::Allocs
-                    | Table::Nodes
-                    | Table::NodeSecrets,
-                ),
-                _,
-            ) => Need::Refused,
-            (Some(_), _) if value.len() <= RECORD => Need::Reserve,
-            (Some(_), _) => Need::Refused,
+            (WhenFull::Reserve, _) if value.len() <= RECORD => Need::Reserve,
+            (WhenFull::Reserve | WhenFull::Refused, _) => Need::Refused,
         };
         grows |= one == Need::Refused;
         need = need.min(one);

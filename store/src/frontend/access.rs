@@ -8,7 +8,7 @@ use rove_model::ids::NodeId;
 use tonic::Status;
 
 use super::FrontendConfig;
-use crate::keys::{Key, Keys, Table};
+use crate::keys::{Keys, SeenBy, Table};
 use crate::store::{KeyRange, Op, Txn};
 
 /// What nobody reads through this port, beside the nodes' secrets: tables that this version doesn't write yet.
@@ -19,7 +19,12 @@ fn secrets(keys: &Keys) -> Vec<KeyRange> {
     let mut ranges: Vec<_> = SECRET
         .iter()
         .map(|segment| KeyRange::prefix(format!("{}{segment}/", keys.prefix())))
-        .chain([keys.table(Table::NodeSecrets)])
+        .chain(
+            Table::ALL
+                .iter()
+                .filter(|table| table.seen_by() == SeenBy::Nobody)
+                .map(|&table| keys.table(table)),
+        )
         .collect();
     ranges.sort_by_key(|range| bounds(range).0);
     ranges
@@ -161,9 +166,8 @@ impl Access {
             Caller::Anonymous => false,
             Caller::Everyone => true,
             Caller::Node(node) => {
-                let own = [Key::Node(node.id), Key::NodeAlive(node.id)]
-                    .map(|key| KeyRange::Key(self.keys.encode(&key)));
-                own.contains(keys) || is_within(keys, &self.keys.alloc_statuses_of_node(node.id))
+                let mut own = self.keys.written_by_node(node.id);
+                own.any(|own| is_within(keys, &own))
             }
         }
     }
@@ -205,6 +209,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::keys::Key;
     use crate::store::{Compare, LeaseId, RangeRequest};
 
     fn access() -> Access {

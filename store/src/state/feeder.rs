@@ -200,8 +200,8 @@ impl StateFeeder {
                     revision,
                     "the store was restored from a copy: everything was read again"
                 );
-                new.touch_all_tables(revision);
             }
+            new.touch_all_tables(revision);
             self.publisher.replace(Arc::new(new));
         }
         Step::to(Position::Watching(revision))

@@ -1,13 +1,11 @@
 //! Reading everything at one revision, and telling two states apart.
 
-use std::cmp::Ordering;
-
 use futures::{StreamExt, TryStreamExt, stream};
 use rove_model::ids::Revision;
 
-use super::{ById, State, Table};
+use super::{State, Table};
 use crate::{
-    keys::{Key, Keys},
+    keys::{Key, Keys, Volume},
     store::{KeyRange, KeyValue, RangeRequest, Store, StoreError},
 };
 
@@ -69,17 +67,17 @@ pub(super) async fn list(
 /// The ranges that are read in parallel: one a table, sixteen where keys begin with a random id and are many.
 fn parts(keys: &Keys) -> Vec<(KeyRange, usize)> {
     let mut parts = Vec::new();
-    for table in Table::ALL {
-        match table {
-            Table::NodeSecrets => {}
-            Table::Allocs | Table::AllocStatuses | Table::Evals => {
+    for &table in Table::ALL {
+        match table.volume() {
+            Volume::NotListed => {}
+            Volume::Few => parts.push((keys.table(table), PAGE)),
+            Volume::Large => parts.push((keys.table(table), PAGE_OF_LARGE)),
+            Volume::Many => {
                 for digit in "0123456789abcdef".chars() {
                     let prefix = format!("{}{}/{digit}", keys.prefix(), table.segment());
                     parts.push((KeyRange::prefix(prefix), PAGE));
                 }
             }
-            Table::JobVersions | Table::Plans => parts.push((keys.table(table), PAGE_OF_LARGE)),
-            _ => parts.push((keys.table(table), PAGE)),
         }
     }
     parts
@@ -112,87 +110,15 @@ fn pages<'a>(
     .boxed()
 }
 
-/// The keys in which two states differ.
+/// The keys in which two states differ: what is in one alone, was written since, or can be read in one only.
 pub(super) fn difference(old: &State, new: &State) -> Vec<Key> {
     let mut keys = Vec::new();
-    let out = &mut keys;
-    compare(&old.registrations, &new.registrations, out, |k| {
-        Key::Registration(k.clone())
-    });
-    compare(&old.job_versions, &new.job_versions, out, |k| {
-        Key::JobVersion(k.clone())
-    });
-    compare(&old.evaluated, &new.evaluated, out, |k| {
-        Key::JobEvaluated(k.clone())
-    });
-    compare(&old.stable, &new.stable, out, |k| Key::JobStable(k.clone()));
-    compare(&old.collected, &new.collected, out, |k| {
-        Key::JobCollected(k.clone())
-    });
-    compare(&old.evals, &new.evals, out, |k| Key::Eval(*k));
-    compare(&old.plans, &new.plans, out, |k| Key::Plan(*k));
-    // The index by node, because an alloc's key names its node.
-    compare(
-        &old.allocs_of_node,
-        &new.allocs_of_node,
-        out,
-        |(node, id)| Key::Alloc(*node, *id),
-    );
-    compare(
-        &old.alloc_statuses,
-        &new.alloc_statuses,
-        out,
-        |(id, node)| Key::AllocStatus(*node, *id),
-    );
-    compare(
-        &old.alloc_controls,
-        &new.alloc_controls,
-        out,
-        |(id, node)| Key::AllocControl(*node, *id),
-    );
-    compare(&old.nodes, &new.nodes, out, |k| Key::Node(*k));
-    compare(&old.nodes_alive, &new.nodes_alive, out, |k| {
-        Key::NodeAlive(*k)
-    });
-    compare(&old.node_statuses, &new.node_statuses, out, |k| {
-        Key::NodeStatus(*k)
-    });
-    compare(&old.node_controls, &new.node_controls, out, |k| {
-        Key::NodeControl(*k)
-    });
-    compare(&old.deployments, &new.deployments, out, |k| {
-        Key::Deployment(*k)
-    });
-    compare(&old.servers, &new.servers, out, |k| Key::Server(k.clone()));
-    compare(&old.leaders, &new.leaders, out, |k| Key::Leader(k.clone()));
-    keys
-}
-
-/// Walks two maps side by side and notes what is in one alone, or was written since.
-fn compare<K: Ord + Clone, T: PartialEq>(
-    old: &ById<K, T>,
-    new: &ById<K, T>,
-    out: &mut Vec<Key>,
-    key: impl Fn(&K) -> Key,
-) {
-    let (mut left, mut right) = (old.iter().peekable(), new.iter().peekable());
-    loop {
-        let order = match (left.peek(), right.peek()) {
-            (None, None) => return,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-        };
-        match order {
-            Ordering::Less => out.extend(left.next().map(|(k, _)| key(k))),
-            Ordering::Greater => out.extend(right.next().map(|(k, _)| key(k))),
-            Ordering::Equal => {
-                if let (Some((k, a)), Some((_, b))) = (left.next(), right.next())
-                    && a != b
-                {
-                    out.push(key(k));
-                }
-            }
+    old.tables.differing(&new.tables, &mut |key| keys.push(key));
+    old.unreadable.differing(&new.unreadable, &mut |key| {
+        // What could be read in one of them differs there already.
+        if old.revisions(key).is_none() && new.revisions(key).is_none() {
+            keys.push(key.clone());
         }
-    }
+    });
+    keys
 }

@@ -7,6 +7,7 @@ mod apply;
 mod feeder;
 mod handle;
 mod list;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod unreadable;
@@ -26,13 +27,16 @@ use rove_model::{
 };
 use uuid::Uuid;
 
-use self::unreadable::Unreadable;
 pub use self::{
     feeder::{FeederConfig, StateFeeder},
     handle::{ChangeFeed, FeedItem, StateChange, StateHandle, StatePublisher, Stopped},
 };
+use self::{rows::Tables, unreadable::Unreadable};
 use crate::keys::Keys;
 pub use crate::keys::Table;
+
+/// The revision of a store that nothing was ever written to.
+pub const FIRST_REVISION: Revision = 1;
 
 /// A value and the revisions of its key.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,30 +66,7 @@ pub struct State {
     keys: Keys,
     revision: Revision,
     changed: [Revision; Table::ALL.len()],
-    registrations: ById<JobKey, Registration>,
-    job_versions: ById<VersionKey, JobVersion>,
-    evaluated: ById<JobKey, JobEvaluated>,
-    stable: ById<JobKey, JobStable>,
-    collected: ById<JobKey, JobCollected>,
-    evals: ById<EvalId, Eval>,
-    evals_of_job: OrdMap<JobKey, ById<EvalId, Eval>>,
-    plans: ById<EvalId, Plan>,
-    allocs: ById<AllocId, Alloc>,
-    allocs_of_node: ById<(NodeId, AllocId), Alloc>,
-    allocs_of_job: OrdMap<JobKey, ById<AllocId, Alloc>>,
-    allocs_of_eval: ById<(EvalId, AllocId), Alloc>,
-    allocs_of_deployment: ById<(DeploymentId, AllocId), Alloc>,
-    // By alloc, then by the node whose agent wrote it: one node's word on another's alloc is kept and never heard.
-    alloc_statuses: ById<(AllocId, NodeId), AllocStatus>,
-    alloc_controls: ById<(AllocId, NodeId), AllocControl>,
-    nodes: ById<NodeId, Node>,
-    nodes_alive: ById<NodeId, NodeAlive>,
-    node_statuses: ById<NodeId, NodeStatus>,
-    node_controls: ById<NodeId, NodeControl>,
-    deployments: ById<DeploymentId, Deployment>,
-    deployments_of_job: OrdMap<JobKey, ById<DeploymentId, Deployment>>,
-    servers: ById<String, Server>,
-    leaders: ById<String, Leadership>,
+    tables: Tables,
     unreadable: Unreadable,
 }
 
@@ -97,29 +78,7 @@ impl State {
             keys,
             revision: 0,
             changed: [0; Table::ALL.len()],
-            registrations: OrdMap::new(),
-            job_versions: OrdMap::new(),
-            evaluated: OrdMap::new(),
-            stable: OrdMap::new(),
-            collected: OrdMap::new(),
-            evals: OrdMap::new(),
-            evals_of_job: OrdMap::new(),
-            plans: OrdMap::new(),
-            allocs: OrdMap::new(),
-            allocs_of_node: OrdMap::new(),
-            allocs_of_job: OrdMap::new(),
-            allocs_of_eval: OrdMap::new(),
-            allocs_of_deployment: OrdMap::new(),
-            alloc_statuses: OrdMap::new(),
-            alloc_controls: OrdMap::new(),
-            nodes: OrdMap::new(),
-            nodes_alive: OrdMap::new(),
-            node_statuses: OrdMap::new(),
-            node_controls: OrdMap::new(),
-            deployments: OrdMap::new(),
-            deployments_of_job: OrdMap::new(),
-            servers: OrdMap::new(),
-            leaders: OrdMap::new(),
+            tables: Tables::default(),
             unreadable: Unreadable::default(),
         }
     }
@@ -136,37 +95,37 @@ impl State {
         self.revision
     }
 
-    /// The newest revision that changed a table, removals included.
+    /// The newest revision that changed a table, removals included: never below [`FIRST_REVISION`], so that whoever
+    /// waits for a newer one waits.
     #[must_use]
     pub fn table_index(&self, table: Table) -> Revision {
-        self.changed[table as usize]
+        self.newest_of(&[table])
     }
 
-    /// The newest revision that changed any of these tables.
+    /// The newest revision that changed any of these tables, as [`State::table_index`].
     #[must_use]
     pub fn newest_of(&self, tables: &[Table]) -> Revision {
         tables
             .iter()
-            .map(|&table| self.table_index(table))
-            .max()
-            .unwrap_or_default()
+            .map(|&table| self.changed[table as usize])
+            .fold(FIRST_REVISION, Revision::max)
     }
 
     /// A job's registration; a purged one is still there until it is collected.
     #[must_use]
     pub fn registration(&self, job: &JobKey) -> Option<&Arc<Stored<Registration>>> {
-        self.registrations.get(job)
+        self.tables.registrations.get(job)
     }
 
     /// Every registration, by namespace and id.
     pub fn registrations(&self) -> impl Iterator<Item = (&JobKey, &Arc<Stored<Registration>>)> {
-        self.registrations.iter()
+        self.tables.registrations.iter()
     }
 
     /// One version of a job's specification.
     #[must_use]
     pub fn job_version(&self, key: &VersionKey) -> Option<&Arc<Stored<JobVersion>>> {
-        self.job_versions.get(key)
+        self.tables.job_versions.get(key)
     }
 
     /// The version that a job's registration names.
@@ -192,7 +151,8 @@ impl State {
             uid: JobUid(uid),
             version,
         };
-        self.job_versions
+        self.tables
+            .job_versions
             .range(bound(Uuid::nil(), 0)..=bound(Uuid::max(), u64::MAX))
     }
 
@@ -200,56 +160,58 @@ impl State {
     pub fn all_job_versions(
         &self,
     ) -> impl Iterator<Item = (&VersionKey, &Arc<Stored<JobVersion>>)> {
-        self.job_versions.iter()
+        self.tables.job_versions.iter()
     }
 
     /// The last evaluation made for a job.
     #[must_use]
     pub fn evaluated(&self, job: &JobKey) -> Option<&Arc<Stored<JobEvaluated>>> {
-        self.evaluated.get(job)
+        self.tables.evaluated.get(job)
     }
 
     /// The last evaluation made for every job.
     pub fn all_evaluated(&self) -> impl Iterator<Item = (&JobKey, &Arc<Stored<JobEvaluated>>)> {
-        self.evaluated.iter()
+        self.tables.evaluated.iter()
     }
 
     /// Which versions of a job ran healthy.
     #[must_use]
     pub fn stable(&self, job: &JobKey) -> Option<&Arc<Stored<JobStable>>> {
-        self.stable.get(job)
+        self.tables.stable.get(job)
     }
 
     /// Which versions of every job ran healthy.
     pub fn all_stable(&self) -> impl Iterator<Item = (&JobKey, &Arc<Stored<JobStable>>)> {
-        self.stable.iter()
+        self.tables.stable.iter()
     }
 
     /// Counts of a job's allocs that were collected.
     #[must_use]
     pub fn collected(&self, job: &JobKey) -> Option<&Arc<Stored<JobCollected>>> {
-        self.collected.get(job)
+        self.tables.collected.get(job)
     }
 
     /// Counts of every job's allocs that were collected.
     pub fn all_collected(&self) -> impl Iterator<Item = (&JobKey, &Arc<Stored<JobCollected>>)> {
-        self.collected.iter()
+        self.tables.collected.iter()
     }
 
     /// An evaluation.
     #[must_use]
     pub fn eval(&self, id: EvalId) -> Option<&Arc<Stored<Eval>>> {
-        self.evals.get(&id)
+        self.tables.evals.by_id.get(&id)
     }
 
     /// Every evaluation, by id.
     pub fn evals(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<Eval>>> {
-        self.evals.values()
+        self.tables.evals.by_id.values()
     }
 
     /// A job's evaluations, by id.
     pub fn evals_of_job(&self, job: &JobKey) -> impl Iterator<Item = &Arc<Stored<Eval>>> {
-        self.evals_of_job
+        self.tables
+            .evals
+            .by_job
             .get(job)
             .into_iter()
             .flat_map(OrdMap::values)
@@ -258,41 +220,45 @@ impl State {
     /// The plan of an evaluation.
     #[must_use]
     pub fn plan(&self, eval: EvalId) -> Option<&Arc<Stored<Plan>>> {
-        self.plans.get(&eval)
+        self.tables.plans.get(&eval)
     }
 
     /// Every plan, by its evaluation.
     pub fn plans(&self) -> impl Iterator<Item = &Arc<Stored<Plan>>> {
-        self.plans.values()
+        self.tables.plans.values()
     }
 
     /// An alloc.
     #[must_use]
     pub fn alloc(&self, id: AllocId) -> Option<&Arc<Stored<Alloc>>> {
-        self.allocs.get(&id)
+        self.tables.allocs.by_id.get(&id)
     }
 
     /// Every alloc, by id.
     pub fn allocs(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<Alloc>>> {
-        self.allocs.values()
+        self.tables.allocs.by_id.values()
     }
 
     /// How many allocs there are.
     #[must_use]
     pub fn alloc_count(&self) -> usize {
-        self.allocs.len()
+        self.tables.allocs.by_id.len()
     }
 
     /// A node's allocs, by id.
     pub fn allocs_of_node(&self, node: NodeId) -> impl Iterator<Item = &Arc<Stored<Alloc>>> {
-        self.allocs_of_node
+        self.tables
+            .allocs
+            .by_node
             .range((node, AllocId(Uuid::nil()))..=(node, AllocId(Uuid::max())))
             .map(|(_, alloc)| alloc)
     }
 
     /// A job's allocs, by id.
     pub fn allocs_of_job(&self, job: &JobKey) -> impl Iterator<Item = &Arc<Stored<Alloc>>> {
-        self.allocs_of_job
+        self.tables
+            .allocs
+            .by_job
             .get(job)
             .into_iter()
             .flat_map(OrdMap::values)
@@ -300,7 +266,9 @@ impl State {
 
     /// The allocs that an evaluation placed or last changed, by id.
     pub fn allocs_of_eval(&self, eval: EvalId) -> impl Iterator<Item = &Arc<Stored<Alloc>>> {
-        self.allocs_of_eval
+        self.tables
+            .allocs
+            .by_eval
             .range((eval, AllocId(Uuid::nil()))..=(eval, AllocId(Uuid::max())))
             .map(|(_, alloc)| alloc)
     }
@@ -310,7 +278,9 @@ impl State {
         &self,
         deployment: DeploymentId,
     ) -> impl Iterator<Item = &Arc<Stored<Alloc>>> {
-        self.allocs_of_deployment
+        self.tables
+            .allocs
+            .by_deployment
             .range((deployment, AllocId(Uuid::nil()))..=(deployment, AllocId(Uuid::max())))
             .map(|(_, alloc)| alloc)
     }
@@ -319,32 +289,34 @@ impl State {
     #[must_use]
     pub fn alloc_status(&self, id: AllocId) -> Option<&Arc<Stored<AllocStatus>>> {
         let node = self.alloc(id)?.node_id;
-        self.alloc_statuses.get(&(id, node))
+        self.tables.alloc_statuses.get(&(node, id))
     }
 
     /// Every status, also of allocs that are gone.
     pub fn alloc_statuses(
         &self,
     ) -> impl Iterator<Item = (NodeId, AllocId, &Arc<Stored<AllocStatus>>)> {
-        self.alloc_statuses
+        self.tables
+            .alloc_statuses
             .iter()
-            .map(|((id, node), status)| (*node, *id, status))
+            .map(|((node, id), status)| (*node, *id, status))
     }
 
     /// What was asked of an alloc.
     #[must_use]
     pub fn alloc_control(&self, id: AllocId) -> Option<&Arc<Stored<AllocControl>>> {
         let node = self.alloc(id)?.node_id;
-        self.alloc_controls.get(&(id, node))
+        self.tables.alloc_controls.get(&(node, id))
     }
 
     /// Everything asked of allocs, also of those that are gone.
     pub fn alloc_controls(
         &self,
     ) -> impl Iterator<Item = (NodeId, AllocId, &Arc<Stored<AllocControl>>)> {
-        self.alloc_controls
+        self.tables
+            .alloc_controls
             .iter()
-            .map(|((id, node), control)| (*node, *id, control))
+            .map(|((node, id), control)| (*node, *id, control))
     }
 
     /// An alloc's status as it is shown and decided on: lost over the agent's last word once it was declared lost,
@@ -377,49 +349,50 @@ impl State {
         if alloc.desired_status == DesiredStatus::Lost {
             return ClientStatus::Lost;
         }
-        self.alloc_statuses
-            .get(&(alloc.id, alloc.node_id))
+        self.tables
+            .alloc_statuses
+            .get(&(alloc.node_id, alloc.id))
             .map_or(ClientStatus::Pending, |status| status.client_status)
     }
 
     /// A node's fingerprint.
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&Arc<Stored<Node>>> {
-        self.nodes.get(&id)
+        self.tables.nodes.get(&id)
     }
 
     /// Every node, by id.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<Node>>> {
-        self.nodes.values()
+        self.tables.nodes.values()
     }
 
     /// A node's sign of life.
     #[must_use]
     pub fn node_alive(&self, id: NodeId) -> Option<&Arc<Stored<NodeAlive>>> {
-        self.nodes_alive.get(&id)
+        self.tables.nodes_alive.get(&id)
     }
 
     /// What the servers think of a node.
     #[must_use]
     pub fn node_status(&self, id: NodeId) -> Option<&Arc<Stored<NodeStatus>>> {
-        self.node_statuses.get(&id)
+        self.tables.node_statuses.get(&id)
     }
 
     /// What was asked of a node.
     #[must_use]
     pub fn node_control(&self, id: NodeId) -> Option<&Arc<Stored<NodeControl>>> {
-        self.node_controls.get(&id)
+        self.tables.node_controls.get(&id)
     }
 
     /// A deployment.
     #[must_use]
     pub fn deployment(&self, id: DeploymentId) -> Option<&Arc<Stored<Deployment>>> {
-        self.deployments.get(&id)
+        self.tables.deployments.by_id.get(&id)
     }
 
     /// Every deployment, by id.
     pub fn deployments(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<Deployment>>> {
-        self.deployments.values()
+        self.tables.deployments.by_id.values()
     }
 
     /// A job's deployments, by id.
@@ -427,7 +400,9 @@ impl State {
         &self,
         job: &JobKey,
     ) -> impl Iterator<Item = &Arc<Stored<Deployment>>> {
-        self.deployments_of_job
+        self.tables
+            .deployments
+            .by_job
             .get(job)
             .into_iter()
             .flat_map(OrdMap::values)
@@ -435,17 +410,17 @@ impl State {
 
     /// Every server that is there, by name.
     pub fn servers(&self) -> impl Iterator<Item = &Arc<Stored<Server>>> {
-        self.servers.values()
+        self.tables.servers.values()
     }
 
     /// Who runs a loop.
     #[must_use]
     pub fn leader(&self, name: &str) -> Option<&Arc<Stored<Leadership>>> {
-        self.leaders.get(name)
+        self.tables.leaders.get(name)
     }
 
     /// Every election that is held, by the loop's name.
     pub fn leaders(&self) -> impl Iterator<Item = (&String, &Arc<Stored<Leadership>>)> {
-        self.leaders.iter()
+        self.tables.leaders.iter()
     }
 }

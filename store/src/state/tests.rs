@@ -3,4 +3,5 @@
 mod feeding;
 mod memory;
 mod script;
+mod tables;
 mod taking_in;

@@ -9,8 +9,8 @@ use rove_model::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::State;
-use crate::keys::Key;
+use super::{State, rows::differing};
+use crate::keys::{About, Key};
 
 /// The keys, and the jobs they are about.
 #[derive(Clone, Debug, Default)]
@@ -31,34 +31,28 @@ struct Owner {
 impl Unreadable {
     pub(super) fn insert(&mut self, key: &Key, revision: Revision, value: &[u8]) {
         self.remove(key);
-        let job = match key {
-            Key::Registration(job)
-            | Key::JobEvaluated(job)
-            | Key::JobStable(job)
-            | Key::JobCollected(job) => Some(job.clone()),
-            Key::JobVersion(version) => Some(version.job.clone()),
-            Key::Eval(_) | Key::Plan(_) | Key::Alloc(..) | Key::Deployment(_) => {
+        let job = match key.table().about() {
+            About::InKey => key.job().cloned(),
+            About::InValue => {
                 let owner: Option<Owner> = decode_any_schema(value).ok();
                 owner.map(|owner| JobKey {
                     namespace: owner.namespace,
                     id: owner.job_id,
                 })
             }
-            // Of the job whose alloc it is, which is found by that.
-            Key::AllocStatus(..) | Key::AllocControl(..) => None,
-            Key::Node(_)
-            | Key::NodeAlive(_)
-            | Key::NodeStatus(_)
-            | Key::NodeControl(_)
-            | Key::NodeSecret(_)
-            | Key::Server(_)
-            | Key::Leader(_) => None,
+            // What is about an alloc is found by the job's allocs.
+            About::Nowhere => None,
         };
         if let Some(job) = &job {
             let keys = self.of_job.entry(job.clone()).or_default();
             keys.insert(key.clone());
         }
         self.keys.insert(key.clone(), (revision, job));
+    }
+
+    /// Gives every key that one of two has alone, or that was written since.
+    pub(super) fn differing(&self, other: &Self, found: &mut dyn FnMut(&Key)) {
+        differing(&self.keys, &other.keys, found);
     }
 
     pub(super) fn remove(&mut self, key: &Key) {

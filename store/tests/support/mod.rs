@@ -12,28 +12,11 @@ use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::frontend::{FrontendConfig, serve};
 use rove_store::keys::Keys;
 use rove_store::store::Store;
+pub use rove_testkit::program as is_there;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-/// Whether a program is there. Without it a test is skipped with a word, and fails where all must run.
-pub fn is_there(program: &str) -> bool {
-    let found = Command::new(program)
-        .arg("--help")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok();
-    if !found {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "{program} is missing"
-        );
-        println!("skipped: there is no {program} here");
-    }
-    found
-}
 
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -183,6 +183,35 @@ view! {
         time: i64 = "Time",
         display: String = "DisplayMessage",
         message: String = "Message",
+        fails_task: bool = "FailsTask",
+        exit_code: i64 = "ExitCode",
+        signal: i64 = "Signal",
+    }
+}
+
+impl TaskEvent {
+    /// It tells of a failure, by itself or by how the task ended.
+    pub fn is_failure(&self) -> bool {
+        match self.kind.as_str() {
+            "Driver Failure"
+            | "Setup Failure"
+            | "Failed Validation"
+            | "Failed Artifact Download"
+            | "Task hook failed"
+            | "Alloc Unhealthy" => true,
+            "Terminated" => self.exit_code != 0 || self.signal != 0,
+            "Not Restarting" => false,
+            _ => self.fails_task,
+        }
+    }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        if self.display.is_empty() {
+            &self.message
+        } else {
+            &self.display
+        }
     }
 }
 

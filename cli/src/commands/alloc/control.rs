@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Context, failed};
 use crate::client::views::Registered;
+use crate::command::{Context, failed};
 use crate::commands::{lookup, monitor};
 use crate::failure::{Failure, Outcome};
 

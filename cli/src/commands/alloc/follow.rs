@@ -4,8 +4,8 @@
 use base64::Engine as _;
 use serde::Deserialize;
 
-use crate::app::failed;
 use crate::client::Stream;
+use crate::command::failed;
 use crate::failure::Failure;
 
 /// The most bytes that may wait for the end of a frame; an agent writes at most 64 KiB in one.

@@ -3,9 +3,9 @@
 use super::follow::Frames;
 use super::logs::{named, reader_gone};
 use super::{From, from, last_lines};
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::FileInfo;
+use crate::command::{Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;
 use crate::render::{size, time};

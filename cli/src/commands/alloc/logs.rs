@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::follow::Frames;
 use super::{From, from, last_lines};
-use crate::app::{Context, failed};
 use crate::client::views::{Alloc, AllocStub, Task};
 use crate::client::{ApiError, Client, Stream};
+use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
+use crate::render::{allocs, short};
 
 /// A guess at the length of a line; when it is too short, more is fetched.
 const LINE: u64 = 160;
@@ -71,7 +72,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
 }
 
 /// The alloc that the argument names: an alloc, `job/NAME` or with `-job` a job.
-pub async fn named(cx: &Context, client: &Client, given: &str) -> Result<AllocStub, Failure> {
+pub async fn named(cx: &mut Context, client: &Client, given: &str) -> Result<AllocStub, Failure> {
     let verb = given
         .split_once('/')
         .filter(|(kind, _)| matches!(*kind, "job" | "jobs" | "job.batch" | "j"));
@@ -83,31 +84,53 @@ pub async fn named(cx: &Context, client: &Client, given: &str) -> Result<AllocSt
                 .split_once('/')
                 .filter(|(kind, _)| matches!(*kind, "alloc" | "allocs" | "allocation" | "pod"))
                 .map_or(given, |(_, id)| id);
+            if !lookup::could_be_id(given) && !given.is_empty() {
+                let command = format!("{} {} job/{given}", cx.program, cx.name);
+                return lookup::alloc(cx, client, given, false)
+                    .await
+                    .map_err(|failure| {
+                        Failure::new(format!(
+                            "{}. An alloc of a job is named by the job: {command}",
+                            failure.message
+                        ))
+                    });
+            }
             lookup::alloc(cx, client, given, cx.args.is("verbose")).await
         }
     }
 }
 
-async fn of_job(cx: &Context, client: &Client, job: &str) -> Result<AllocStub, Failure> {
+async fn of_job(cx: &mut Context, client: &Client, job: &str) -> Result<AllocStub, Failure> {
     let stub = lookup::job(cx, client, job).await?;
     let client = client.in_namespace(&stub.namespace);
-    let mut allocs: Vec<AllocStub> = client
+    let mut placed: Vec<AllocStub> = client
         .get(&format!("/v1/job/{}/allocations", segment(&stub.id)), &[])
         .await
         .map_err(failed("Error querying job allocations"))?;
     if let Some(group) = cx.args.last("group") {
-        allocs.retain(|a| a.group == group);
+        placed.retain(|a| a.group == group);
     }
     // Of several groups one that has the task is meant.
     let given = cx.args.positional.get(1).map(String::as_str);
     if let Some(task) = given.or_else(|| cx.args.last("task"))
-        && allocs.iter().any(|a| a.states.contains_key(task))
+        && placed.iter().any(|a| a.states.contains_key(task))
     {
-        allocs.retain(|a| a.states.contains_key(task));
+        placed.retain(|a| a.states.contains_key(task));
     }
     // A running one tells more than a dead one, and a new one more than an old one.
-    allocs.sort_by_key(|a| (a.client != "running", std::cmp::Reverse(a.create_index)));
-    let found = allocs.into_iter().next();
+    placed.sort_by_key(|a| (a.client != "running", std::cmp::Reverse(a.create_index)));
+    // Those that have ended don't make it unclear which is meant as long as one runs.
+    let running = placed.iter().filter(|a| a.client == "running").count();
+    let count = if running > 0 { running } else { placed.len() };
+    let found = placed.into_iter().next();
+    if let Some(found) = found.as_ref().filter(|_| count > 1) {
+        let name = short(&found.id, allocs::length(cx.args.is("verbose")));
+        let text = format!(
+            "Found {count} allocations of job {}, showing {name}.\n",
+            quoted(&stub.id)
+        );
+        cx.ui.write_error(text.as_bytes());
+    }
     found.ok_or_else(|| Failure::new(format!("No allocations for job {} found", quoted(&stub.id))))
 }
 

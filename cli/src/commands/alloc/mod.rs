@@ -6,8 +6,8 @@ pub mod fs;
 pub mod logs;
 pub mod status;
 
-use crate::app::Command;
 use crate::args::{COMMON, FORMAT, Flag, Kind, VERBOSE, switch, text};
+use crate::command::Command;
 
 const TAIL: &[Flag] = &[
     switch("f", "Go on as more is written, until it is interrupted."),
@@ -44,6 +44,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(status::run(cx)),
     },
     Command {
@@ -65,6 +66,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(logs::run(cx)),
     },
     Command {
@@ -82,6 +84,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(fs::run(cx)),
     },
     Command {
@@ -100,6 +103,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(control::stop(cx)),
     },
     Command {
@@ -115,6 +119,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(control::restart(cx)),
     },
     Command {
@@ -130,6 +135,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(control::signal(cx)),
     },
 ];

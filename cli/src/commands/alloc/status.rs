@@ -1,8 +1,8 @@
 //! `alloc status`.
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::{Alloc, AllocUsage, Lifecycle, TaskState, TaskUsage};
+use crate::command::{Context, failed};
 use crate::commands::lookup;
 use crate::failure::Outcome;
 use crate::render::quote::quoted;

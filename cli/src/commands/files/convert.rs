@@ -6,7 +6,7 @@ use rove_jobspec::{Format, convert};
 use rove_model::job::Job;
 
 use super::write;
-use crate::app::Context;
+use crate::command::Context;
 use crate::commands::job::source::{self, Source, plain};
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rove_jobspec::schema::{self, Field, Found, Table};
 
-use crate::app::Context;
+use crate::command::Context;
 use crate::failure::{Failure, Outcome};
 
 /// How wide text is written.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{diff, write};
-use crate::app::Context;
+use crate::command::Context;
 use crate::commands::job::source::{self, plain};
 use crate::failure::{Failure, Outcome};
 

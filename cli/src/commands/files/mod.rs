@@ -6,8 +6,8 @@ mod explain;
 mod fmt;
 mod write;
 
-use crate::app::Command;
 use crate::args::{switch, text};
+use crate::command::Command;
 use crate::commands::job::source;
 
 /// The commands.
@@ -43,6 +43,7 @@ pub const COMMANDS: &[Command] = &[
             source::FLAGS,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(convert::run(cx)),
     },
     Command {
@@ -70,6 +71,7 @@ pub const COMMANDS: &[Command] = &[
             switch("recursive", "Go into the folders of a folder too."),
         ]],
         verb: false,
+        misuse: 2,
         run: |cx| Box::pin(fmt::run(cx)),
     },
     Command {
@@ -88,6 +90,7 @@ pub const COMMANDS: &[Command] = &[
             ),
         ]],
         verb: true,
+        misuse: 1,
         run: |cx| Box::pin(explain::run(cx)),
     },
 ];

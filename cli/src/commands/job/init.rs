@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::source::plain;
-use crate::app::Context;
+use crate::command::Context;
 use crate::failure::{Failure, Outcome};
 
 const DEFAULT_NAME: &str = "example.nomad.hcl";

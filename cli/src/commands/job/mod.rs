@@ -10,8 +10,8 @@ pub mod stop;
 pub mod validate;
 pub mod versions;
 
-use crate::app::Command;
 use crate::args::{COMMON, FORMAT, Flag, VERBOSE, number, switch, text};
+use crate::command::Command;
 
 const DETACH: &[Flag] = &[switch("detach", "Do not wait for what comes of it.")];
 
@@ -27,6 +27,7 @@ pub const COMMANDS: &[Command] = &[
             "Write only what is needed, without the explanations.",
         )]],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(init::run(cx)),
     },
     Command {
@@ -35,6 +36,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Checks a job file without running it. With \"-\" as path the file is read from standard input.",
         flags: &[source::FLAGS, COMMON],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(validate::run(cx)),
     },
     Command {
@@ -57,6 +59,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 255,
         run: |cx| Box::pin(plan::run(cx)),
     },
     Command {
@@ -90,6 +93,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(run::run(cx)),
     },
     Command {
@@ -110,6 +114,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(status::run(cx)),
     },
     Command {
@@ -137,6 +142,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(stop::run(cx)),
     },
     Command {
@@ -149,6 +155,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(versions::inspect(cx)),
     },
     Command {
@@ -165,6 +172,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(versions::history(cx)),
     },
     Command {
@@ -173,6 +181,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Runs an earlier version of a job again, as its newest.",
         flags: &[DETACH, VERBOSE, COMMON],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(versions::revert(cx)),
     },
     Command {
@@ -181,6 +190,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Sets how many instances of a group run. The group may be left out if the job has only one.",
         flags: &[DETACH, VERBOSE, COMMON],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(scale::scale(cx)),
     },
     Command {
@@ -189,6 +199,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Lists how a job was scaled.",
         flags: &[VERBOSE, COMMON],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(scale::events(cx)),
     },
     Command {
@@ -205,6 +216,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(scale::evaluate(cx)),
     },
     Command {
@@ -221,6 +233,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(scale::deployments(cx)),
     },
     Command {
@@ -234,6 +247,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(status::job_allocs(cx)),
     },
 ];

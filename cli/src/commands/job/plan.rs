@@ -1,8 +1,8 @@
 //! `job plan`: what running a file would change, and whether there is room for it.
 
 use super::{source, validate};
-use crate::app::{Context, failed};
 use crate::client::views::Plan;
+use crate::command::Context;
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
@@ -19,7 +19,8 @@ pub async fn run(cx: &mut Context) -> Outcome {
 
 async fn plan(cx: &mut Context) -> Outcome {
     let [path] = cx.arguments("This command takes one argument: <path>")?;
-    let (job, _) = source::job(cx, &path)?;
+    let (parsed, _) = source::checked(cx, &path)?;
+    let job = source::as_value(&parsed.job)?;
     let id = source::text(&job, "ID").to_owned();
     if id.is_empty() {
         return Err(Failure::new("Error during plan: the job has no id"));
@@ -31,7 +32,7 @@ async fn plan(cx: &mut Context) -> Outcome {
     let answer: Plan = client
         .put(&format!("/v1/job/{}/plan", segment(&id)), &[], &body)
         .await
-        .map_err(failed("Error during plan"))?;
+        .map_err(|error| source::refused(cx, "Error during plan", &error, &parsed))?;
     if let (true, Some(found)) = (wants_diff, &answer.diff) {
         let text = diff::job(found, verbose, cx.ui.colour);
         cx.ui.line(format!("{text}\n"));
@@ -42,7 +43,11 @@ async fn plan(cx: &mut Context) -> Outcome {
     cx.ui.line("");
     if !answer.unsupported.is_empty() {
         let why = answer.warnings.trim_end();
-        return Err(Failure::new(format!("Error during plan: {why}")));
+        let places = source::refusals(cx, &parsed).map(|places| format!("\n\n{places}"));
+        return Err(Failure::new(format!(
+            "Error during plan: {why}{}",
+            places.unwrap_or_default()
+        )));
     }
     validate::warn(cx, &answer.warnings);
     if !answer

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{source, validate};
-use crate::app::{Context, failed};
 use crate::client::ApiError;
 use crate::client::views::Registered;
+use crate::command::Context;
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
 
@@ -20,7 +20,8 @@ pub async fn run(cx: &mut Context) -> Outcome {
         cx.ui.line(text);
         return Ok(0);
     }
-    let (job, source) = source::job(cx, &path)?;
+    let (parsed, source) = source::checked(cx, &path)?;
+    let job = source::as_value(&parsed.job)?;
     let client = cx.client()?.in_namespace(source::text(&job, "Namespace"));
     let answer = register(cx, &client, &job, Some(&source)).await;
     let answer = match answer {
@@ -32,7 +33,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
                     .and_then(|body| body.find(MISMATCH).map(|at| &body[at..]))
                 {
                     Some(refusal) => Failure::new(format!("{refusal}\nJob not updated")),
-                    None => failed("Error submitting job")(error),
+                    None => source::refused(cx, "Error submitting job", &error, &parsed),
                 },
             );
         }

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::versions::follow;
-use crate::app::{Context, failed};
 use crate::client::views::{Deployment, Job, Registered, ScaleStatus};
+use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;

@@ -5,8 +5,9 @@ use rove_model::as_parsed::AsParsed;
 use rove_model::job::Job;
 use serde_json::Value;
 
-use crate::app::Context;
 use crate::args::{Flag, many, switch};
+use crate::client::ApiError;
+use crate::command::Context;
 use crate::failure::Failure;
 use crate::render::json;
 use crate::render::quote::quoted;
@@ -72,7 +73,8 @@ pub fn read(cx: &mut Context, path: &str) -> Result<Source, Failure> {
             .read_input()
             .map_err(|e| fail(format!("reading standard input: {}", plain(&e))))?
     } else {
-        let whole = cx.folder.join(path);
+        let there = existing(cx, path);
+        let whole = cx.folder.join(there);
         let shown = whole.display().to_string();
         let about = std::fs::metadata(&whole)
             .map_err(|e| fail(format!("source path error: stat {shown}: {}", plain(&e))))?;
@@ -100,6 +102,21 @@ pub fn read(cx: &mut Context, path: &str) -> Result<Source, Failure> {
     })
 }
 
+/// `example.nomad.hcl` in place of an `example.nomad` that is not there, or the other way round, which is said.
+pub fn existing(cx: &mut Context, path: &str) -> String {
+    let other = match path.strip_suffix(".hcl") {
+        Some(shorter) => shorter.to_owned(),
+        None => format!("{path}.hcl"),
+    };
+    let fits = path.ends_with(".nomad") || path.ends_with(".nomad.hcl");
+    if !fits || cx.folder.join(path).exists() || !cx.folder.join(&other).is_file() {
+        return path.to_owned();
+    }
+    let text = format!("There is no {path}; {other} is read instead.\n");
+    cx.ui.write_error(text.as_bytes());
+    other
+}
+
 /// The words of a system error, without its number.
 pub fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
@@ -112,12 +129,6 @@ pub fn plain(error: &std::io::Error) -> String {
 }
 
 /// The job that the command's flags and the file at `path` give, with its source; checked before anything is sent.
-pub fn job(cx: &mut Context, path: &str) -> Result<(Value, Source), Failure> {
-    let (parsed, source) = checked(cx, path)?;
-    Ok((as_value(&parsed.job)?, source))
-}
-
-/// The same, as it was read.
 pub fn checked(cx: &mut Context, path: &str) -> Result<(Parsed, Source), Failure> {
     let mut source = read(cx, path)?;
     let parsed = only(cx, &source)?;
@@ -142,6 +153,27 @@ pub fn check(cx: &Context, parsed: &Parsed) -> Result<(), Failure> {
         text.trim_end(),
         rendered(cx, &located)
     )))
+}
+
+/// What of a job this version does not run yet, at its places in the file: the job is sound, and would not be
+/// registered.
+pub fn refusals(cx: &Context, parsed: &Parsed) -> Option<String> {
+    let mut job = parsed.job.clone();
+    job.server_canonicalize();
+    let found = parsed.locate_unsupported(&rove_model::supported::check(&job));
+    (!found.list.is_empty()).then(|| rendered(cx, &found))
+}
+
+/// The agent's refusal of a job, with the places in its file that it comes from.
+pub fn refused(cx: &Context, what: &str, error: &ApiError, parsed: &Parsed) -> Failure {
+    let Some(body) = error.body() else {
+        return Failure::new(format!("{what}: {}", error.full()));
+    };
+    let text = format!("{what}: {}", body.trim_end());
+    Failure::new(match refusals(cx, parsed) {
+        Some(places) => format!("{text}\n\n{places}"),
+        None => text,
+    })
 }
 
 /// The job of the file at `path` as the API takes it, as JSON with its fields in the API's order.

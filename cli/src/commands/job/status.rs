@@ -1,8 +1,8 @@
 //! `job status`: the list of jobs, or all about one.
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::{AllocStub, Deployment, Eval, Job, JobStub, JobSummary, status_text};
+use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::failure::Outcome;
 use crate::render::quote::quoted;

@@ -1,8 +1,8 @@
 //! `job stop`.
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::Registered;
+use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
@@ -32,12 +32,25 @@ pub async fn run(cx: &mut Context) -> Outcome {
 
 async fn one(cx: &mut Context, client: &Client, prefix: &str) -> Outcome {
     let job = lookup::job(cx, client, prefix).await?;
-    if job.id != prefix.trim() && !cx.args.is("yes") {
+    if job.id != prefix.trim() {
+        if cx.args.is("yes") {
+            return Err(Failure::new(format!(
+                "-yes takes exact names only: {} is the beginning of {}",
+                quoted(prefix.trim()),
+                quoted(&job.id)
+            )));
+        }
         let question = format!(
             "Are you sure you want to stop job {}? [y/N]",
             quoted(&job.id)
         );
-        if !confirmed(cx, &question, "Cancelling job stop")? {
+        let otherwise = format!(
+            "Stopping job {} needs -yes and its exact name where nobody can answer: {} job stop -yes {}",
+            quoted(&job.id),
+            cx.program,
+            job.id
+        );
+        if !confirmed(cx, &question, "Cancelling job stop", &otherwise)? {
             return Ok(0);
         }
     }
@@ -76,9 +89,18 @@ pub async fn stop(cx: &Context, client: &Client, id: &str) -> Result<Registered,
         .map_err(failed("Error deregistering job"))
 }
 
-/// Asks; anything but a clear yes is no, and a slip is said to be one.
-pub fn confirmed(cx: &mut Context, question: &str, cancelled: &str) -> Result<bool, Failure> {
-    let answer = cx.ui.ask(question);
+/// Asks; anything but a clear yes is no, and a slip is said to be one. Where nobody can answer, `otherwise` says what to
+/// do.
+fn confirmed(
+    cx: &mut Context,
+    question: &str,
+    cancelled: &str,
+    otherwise: &str,
+) -> Result<bool, Failure> {
+    let Some(answer) = cx.ui.ask(question) else {
+        cx.ui.line("");
+        return Err(Failure::new(otherwise));
+    };
     match answer.as_str() {
         "y" => Ok(true),
         "" => {

@@ -1,12 +1,12 @@
 //! `job validate`.
 
-use rove_jobspec::{Parsed, Severity};
-use rove_model::{supported, validate::validate};
+use rove_jobspec::Parsed;
+use rove_model::validate::validate;
 
 use super::source;
-use crate::app::{Context, failed};
 use crate::client::ApiError;
 use crate::client::views::Validation;
+use crate::command::Context;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 
@@ -25,9 +25,13 @@ pub async fn run(cx: &mut Context) -> Outcome {
             warn(cx, &warnings);
         }
         Err(ApiError::Transport { .. }) => alone(cx, &parsed),
-        Err(error) => return Err(failed("Error validating job")(error)),
+        Err(error) => return Err(source::refused(cx, "Error validating job", &error, &parsed)),
     }
-    what_can_not_run(cx, &parsed);
+    if let Some(found) = source::refusals(cx, &parsed) {
+        return Err(Failure::new(format!(
+            "Job validation errors:\n{found}\nThe job would not be registered."
+        )));
+    }
     let text = cx.ui.paint(Style::Green, "Job validation successful");
     cx.ui.line(text);
     Ok(0)
@@ -44,22 +48,6 @@ fn alone(cx: &mut Context, parsed: &Parsed) {
     job.server_canonicalize();
     let warnings = parsed.redacted(validate(&job).warnings.to_string());
     warn(cx, &warnings);
-}
-
-/// Names what this version does not run yet, at its places: the job is sound, and would not be registered.
-fn what_can_not_run(cx: &mut Context, parsed: &Parsed) {
-    let mut job = parsed.job.clone();
-    job.server_canonicalize();
-    let mut found = parsed.locate_unsupported(&supported::check(&job));
-    if found.list.is_empty() {
-        return;
-    }
-    for finding in &mut found.list {
-        finding.severity = Severity::Warning;
-    }
-    let text = source::rendered(cx, &found);
-    cx.ui
-        .write_error(format!("{text}\nThe job would not be registered.\n").as_bytes());
 }
 
 /// Prints the warnings that came with an answer.

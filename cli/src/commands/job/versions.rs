@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::{Job, Registered, Versions};
+use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Context, failed};
+use crate::command::{Context, failed};
 use crate::commands::lookup;
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;

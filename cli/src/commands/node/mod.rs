@@ -3,8 +3,8 @@
 pub mod eligibility;
 pub mod status;
 
-use crate::app::Command;
 use crate::args::{COMMON, FORMAT, VERBOSE, switch};
+use crate::command::Command;
 use crate::commands::job;
 
 /// The commands.
@@ -27,6 +27,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(status::run(cx)),
     },
     Command {
@@ -42,6 +43,7 @@ pub const COMMANDS: &[Command] = &[
             COMMON,
         ],
         verb: false,
+        misuse: 1,
         run: |cx| Box::pin(eligibility::run(cx)),
     },
 ];

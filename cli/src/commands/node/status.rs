@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use serde_json::Value;
 
-use crate::app::{Context, failed};
 use crate::client::Client;
 use crate::client::views::{Alloc, AllocStub, AllocUsage, HostUsage, Node, NodeStub};
+use crate::command::{Context, failed};
 use crate::commands::lookup;
 use crate::failure::{Failure, Outcome};
 use crate::render::table::{Fields, Table};

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{env, fs, path::Path};
+use std::fs;
 
 use super::*;
 use crate::{Format, ParseOptions, convert::convert, parse_hcl, to_yaml};
@@ -115,19 +115,9 @@ fn check(yaml: &str) -> Vec<String> {
 
 #[test]
 fn every_reference_job_in_yaml_fits_the_schema() {
-    let root = env::var_os("ROVE_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference"),
-        Into::into,
-    );
-    if !root.is_dir() {
-        assert!(
-            env::var("CI").as_deref() != Ok("true"),
-            "no reference at {}",
-            root.display()
-        );
-        println!("skipped: no reference at {}", root.display());
+    let Some(root) = rove_testkit::reference() else {
         return;
-    }
+    };
     let mut count = 0;
     for entry in fs::read_dir(root.join("jobspec")).unwrap() {
         let path = entry.unwrap().path();

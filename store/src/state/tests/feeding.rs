@@ -20,10 +20,10 @@ use crate::{
     store::StoreError,
 };
 
-struct Fed {
-    store: Arc<ScriptStore>,
-    handle: StateHandle,
-    cancel: CancellationToken,
+pub(super) struct Fed {
+    pub(super) store: Arc<ScriptStore>,
+    pub(super) handle: StateHandle,
+    pub(super) cancel: CancellationToken,
     task: JoinHandle<()>,
 }
 
@@ -52,7 +52,7 @@ fn start_with(store: Arc<ScriptStore>, feed_capacity: usize) -> Fed {
     }
 }
 
-fn start(store: Arc<ScriptStore>) -> Fed {
+pub(super) fn start(store: Arc<ScriptStore>) -> Fed {
     start_with(store, 64)
 }
 
@@ -61,7 +61,7 @@ impl Fed {
         self.store.put(&job(name), &registration(0))
     }
 
-    async fn at(&self, revision: Revision) -> Arc<State> {
+    pub(super) async fn at(&self, revision: Revision) -> Arc<State> {
         tokio::time::timeout(Duration::from_secs(600), self.handle.wait_for(revision))
             .await
             .expect("the state does not get there")
@@ -84,7 +84,7 @@ impl Fed {
     }
 
     /// Lets the feeder come to rest without time going by.
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -319,6 +319,35 @@ async fn a_reader_that_falls_behind_is_told_to_look_at_everything() {
         panic!("told twice");
     };
     assert_eq!(change.keys, [job("last")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_removed_before_a_server_began_does_not_keep_who_comes_from_another_waiting() {
+    let store = ScriptStore::new();
+    store.put(&job("gone"), &registration(0));
+    let one = start(store.clone());
+    let known = one.handle.ready().await.unwrap();
+    let known = known.table_index(Table::Registrations);
+    let removed = store.delete(&job("gone"));
+    let other = start(store);
+    let state = other.at(removed).await;
+    assert!(!has(&state, "gone"));
+    assert!(state.table_index(Table::Registrations) > known);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_is_never_0_and_the_first_write_is_newer_than_any() {
+    let keys = Keys::default();
+    assert!(State::new(keys).table_index(Table::Registrations) > 0);
+    let fed = start(ScriptStore::new());
+    let state = fed.handle.ready().await.unwrap();
+    let at = fed.put("first");
+    for &table in Table::ALL {
+        let index = state.table_index(table);
+        assert!(0 < index && index < at, "{table:?}: {index}");
+        assert_eq!(state.newest_of(&[table]), index);
+    }
+    assert!(state.newest_of(&[]) > 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,6 +90,12 @@ impl ScriptStore {
         revision
     }
 
+    /// Every pair that is there.
+    pub(super) fn all(&self) -> Vec<KeyValue> {
+        let inner = self.inner();
+        inner.at(inner.revision).into_values().collect()
+    }
+
     /// A revision that changes none of the keys that are watched.
     pub(super) fn write_elsewhere(&self) {
         self.put_bytes(Bytes::from_static(b"/other/key"), "x");

@@ -20,11 +20,11 @@ use uuid::Uuid;
 
 use crate::{
     keys::{Key, Keys, Table},
-    state::{State, list::difference},
+    state::{FIRST_REVISION, State, list::difference},
     store::{Event, KeyValue},
 };
 
-fn id(number: u8) -> Uuid {
+pub(super) fn id(number: u8) -> Uuid {
     Uuid::from_bytes([number; 16])
 }
 
@@ -45,7 +45,7 @@ pub(super) fn registration(version: u64) -> Registration {
     }
 }
 
-fn alloc(number: u8, node: u8, job: &str, eval: u8) -> Alloc {
+pub(super) fn alloc(number: u8, node: u8, job: &str, eval: u8) -> Alloc {
     Alloc {
         id: AllocId(id(number)),
         eval_id: EvalId(id(eval)),
@@ -75,7 +75,7 @@ fn alloc(number: u8, node: u8, job: &str, eval: u8) -> Alloc {
     }
 }
 
-fn eval(number: u8, job: &str) -> Eval {
+pub(super) fn eval(number: u8, job: &str) -> Eval {
     Eval {
         id: EvalId(id(number)),
         namespace: "default".into(),
@@ -103,7 +103,7 @@ fn eval(number: u8, job: &str) -> Eval {
     }
 }
 
-fn status(number: u8, client_status: ClientStatus) -> AllocStatus {
+pub(super) fn status(number: u8, client_status: ClientStatus) -> AllocStatus {
     AllocStatus {
         id: AllocId(id(number)),
         client_status,
@@ -171,7 +171,7 @@ fn an_alloc_is_found_by_node_job_eval_and_deployment_and_leaves_all_of_them() {
     state.delete(&alloc_key(&one));
     assert_eq!(found(&state, 4), [0; 5]);
     assert_eq!(state.table_index(Table::Allocs), 3);
-    assert_eq!(state.table_index(Table::Evals), 0);
+    assert_eq!(state.table_index(Table::Evals), FIRST_REVISION);
 }
 
 #[test]
@@ -534,9 +534,9 @@ proptest! {
         prop_assert_eq!(difference(&watched, &listed), []);
         prop_assert_eq!(watched.revision(), listed.revision());
         prop_assert!(watched.unreadable().eq(listed.unreadable()));
-        prop_assert!(watched.allocs_of_job.iter().eq(listed.allocs_of_job.iter()));
-        prop_assert!(watched.allocs_of_eval.iter().eq(listed.allocs_of_eval.iter()));
-        prop_assert!(watched.allocs_of_deployment.iter().eq(listed.allocs_of_deployment.iter()));
-        prop_assert!(watched.evals_of_job.iter().eq(listed.evals_of_job.iter()));
+        prop_assert!(watched.tables.allocs.by_job.iter().eq(listed.tables.allocs.by_job.iter()));
+        prop_assert!(watched.tables.allocs.by_eval.iter().eq(listed.tables.allocs.by_eval.iter()));
+        prop_assert!(watched.tables.allocs.by_deployment.iter().eq(listed.tables.allocs.by_deployment.iter()));
+        prop_assert!(watched.tables.evals.by_job.iter().eq(listed.tables.evals.by_job.iter()));
     }
 }

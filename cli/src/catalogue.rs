@@ -1,0 +1,300 @@
+//! All commands, and how they are found by their words.
+
+use std::fmt::Write as _;
+
+use crate::agent;
+use crate::args::description::{self, Purpose};
+use crate::args::{COMMON, Flag};
+use crate::command::Command;
+use crate::commands::{
+    alloc, completion, deployment, eval, files, job, node, operator, server, status, system,
+    version,
+};
+use crate::kubectl;
+
+/// Every command, by noun.
+const TABLES: &[&[Command]] = &[
+    job::COMMANDS,
+    alloc::COMMANDS,
+    eval::COMMANDS,
+    deployment::COMMANDS,
+    node::COMMANDS,
+    server::COMMANDS,
+    status::COMMANDS,
+    system::COMMANDS,
+    operator::COMMANDS,
+    version::COMMANDS,
+    completion::COMMANDS,
+    files::COMMANDS,
+    kubectl::COMMANDS,
+];
+
+/// Shorter and older spellings of a command.
+pub const ALIASES: &[(&str, &str)] = &[
+    ("init", "job init"),
+    ("run", "job run"),
+    ("plan", "job plan"),
+    ("stop", "job stop"),
+    ("inspect", "job inspect"),
+    ("validate", "job validate"),
+    ("logs", "alloc logs"),
+    ("fs", "alloc fs"),
+    ("alloc-status", "alloc status"),
+    ("eval-status", "eval status"),
+    ("node-status", "node status"),
+    ("server-members", "server members"),
+    ("job versions", "job history"),
+    ("jobs", "job status"),
+];
+
+/// What people look for by a name that it does not have here, and where it is.
+const INSTEAD: &[(&str, &str)] = &[
+    ("cordon", "\"node eligibility -disable\""),
+    ("uncordon", "\"node eligibility -enable\""),
+    ("edit", "\"get -o yaml\" and \"apply -f\""),
+    ("create", "\"apply -f\""),
+    ("replace", "\"apply -f\""),
+    ("members", "\"server members\""),
+    ("ps", "\"get allocs\""),
+    ("top", "\"alloc status -stats\" and \"node status -stats\""),
+];
+
+/// The flags that may stand before a command's name.
+pub const IN_FRONT: &[&[Flag]] = &[kubectl::NAMESPACE, COMMON];
+
+/// The nouns, and what their commands are about.
+const GROUPS: &[(&str, &str)] = &[
+    (
+        "job",
+        "Jobs: write, check, plan, run, look at, scale, revert and stop them.",
+    ),
+    (
+        "alloc",
+        "Allocs, the instances of a job's groups on nodes: state, logs, files.",
+    ),
+    (
+        "eval",
+        "Evaluations: what the scheduler decided, and why it could not place something.",
+    ),
+    (
+        "deployment",
+        "Deployments, the roll-outs of a job's versions.",
+    ),
+    ("node", "Nodes, the machines that jobs run on."),
+    ("server", "The servers of the cluster."),
+    ("system", "Housekeeping."),
+    ("operator", "Tools for those who run the cluster."),
+];
+
+/// What `agent` does stands in the lists too, though it is not dispatched here.
+const AGENT: (&str, &str) = (
+    "agent",
+    "Starts an agent: a server, a client, or with -dev both.",
+);
+
+/// Commands for packagers, which no list names.
+const HIDDEN: &[&str] = &["man-pages"];
+
+/// The command that `words` begin with, and how many words its name is.
+pub fn find(words: &[String]) -> Option<(&'static Command, usize)> {
+    (1..=words.len().min(3)).rev().find_map(|count| {
+        let name = words[..count].join(" ");
+        Some((named(&name)?, count))
+    })
+}
+
+/// The names of all commands.
+#[cfg(test)]
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|t| t.iter()).map(|c| c.name)
+}
+
+/// The command of that name or spelling.
+pub fn named(name: &str) -> Option<&'static Command> {
+    let name = ALIASES
+        .iter()
+        .find(|(alias, _)| *alias == name)
+        .map_or(name, |(_, name)| name);
+    TABLES
+        .iter()
+        .flat_map(|t| t.iter())
+        .find(|c| c.name == name)
+}
+
+/// The noun of that name.
+pub fn group(name: &str) -> Option<&'static str> {
+    GROUPS
+        .iter()
+        .map(|(group, _)| *group)
+        .find(|group| *group == name)
+}
+
+/// What to use in place of a command that has another name elsewhere.
+pub fn instead_of(name: &str) -> Option<&'static str> {
+    INSTEAD
+        .iter()
+        .find(|(wanted, _)| *wanted == name)
+        .map(|(_, instead)| *instead)
+}
+
+/// The words that name no command, and the name of one that is written nearly so.
+pub fn nearest(words: &[String]) -> (String, Option<&'static str>) {
+    let given: Vec<&str> = words
+        .iter()
+        .take(2)
+        .take_while(|w| !w.starts_with('-'))
+        .map(String::as_str)
+        .collect();
+    let names = TABLES.iter().flat_map(|t| t.iter()).map(|c| c.name);
+    let names = names
+        .chain(ALIASES.iter().map(|(alias, _)| *alias))
+        .chain(GROUPS.iter().map(|(group, _)| *group))
+        .filter(|name| !HIDDEN.contains(name));
+    // Behind a noun that is known only the second word can be a slip.
+    if let [noun, verb] = given[..]
+        && group(noun).is_some()
+    {
+        let verbs = names.filter_map(|name| Some((name, name.split_once(' ')?)));
+        let verbs = verbs.filter(|(_, (of, _))| *of == noun);
+        let best = verbs
+            .map(|(name, (_, known))| (strsim::damerau_levenshtein(verb, known), known.len(), name))
+            .min();
+        let near = best.filter(|(distance, length, _)| distance * 3 <= *length);
+        return (given.join(" "), near.map(|(.., name)| name));
+    }
+    let best = names
+        .chain([AGENT.0])
+        .map(|name| {
+            let same = given[..given.len().min(name.split(' ').count())].join(" ");
+            (strsim::damerau_levenshtein(&same, name), name, same)
+        })
+        .min();
+    match best {
+        // A third of the letters may be wrong; more is another word.
+        Some((distance, name, same)) if distance * 3 <= name.len() => (same, Some(name)),
+        _ => (given.first().copied().unwrap_or_default().to_owned(), None),
+    }
+}
+
+fn first_sentence(about: &str) -> String {
+    let about = about.split("\n\n").next().unwrap_or_default();
+    let about = about.split_whitespace().collect::<Vec<_>>().join(" ");
+    about
+        .split_inclusive(". ")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// The help of the whole program.
+pub fn overview(program: &str) -> String {
+    let mut text = format!("Usage: {program} [-version] [-help] <command> [args]\n");
+    let mut list = |title: &str, rows: &[(String, String)]| {
+        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let _ = write!(text, "\n{title}:\n");
+        for (name, about) in rows {
+            let _ = writeln!(text, "    {name:width$}    {about}");
+        }
+    };
+    let single = |names: &[&str]| -> Vec<(String, String)> {
+        let found = names.iter().filter_map(|name| Some((*name, named(name)?)));
+        found
+            .map(|(name, c)| (name.to_owned(), first_sentence(c.about)))
+            .collect()
+    };
+    let mut common = vec![(AGENT.0.to_owned(), AGENT.1.to_owned())];
+    common.extend(single(&["run", "plan", "status", "logs", "stop"]));
+    list("Common commands", &common);
+    let mut groups: Vec<(String, String)> = GROUPS
+        .iter()
+        .map(|(name, about)| ((*name).to_owned(), (*about).to_owned()))
+        .collect();
+    groups.extend(single(&["agent-info", "completion", "version"]));
+    list("Other commands, by what they are about", &groups);
+    list(
+        "Files, without an agent",
+        &single(&["convert", "fmt", "explain"]),
+    );
+    list(
+        "As with kubectl",
+        &single(&["apply", "get", "describe", "delete", "scale", "diff"]),
+    );
+    let old: Vec<String> = ALIASES
+        .iter()
+        .map(|(alias, _)| (*alias).to_owned())
+        .collect();
+    let _ = write!(text, "\nShorter spellings: {}.\n", old.join(", "));
+    let _ = write!(text, "\n\"{program} <command> -help\" says more.");
+    text
+}
+
+/// The help of a noun.
+pub fn group_help(program: &str, group: &str) -> String {
+    let about = GROUPS
+        .iter()
+        .find(|(name, _)| *name == group)
+        .map_or("", |(_, about)| about);
+    let mut text = format!(
+        "Usage: {program} {group} <subcommand> [options] [args]\n\n  {about}\n\nSubcommands:\n"
+    );
+    let prefix = format!("{group} ");
+    let found: Vec<&Command> = TABLES
+        .iter()
+        .flat_map(|t| t.iter())
+        .filter(|c| c.name.starts_with(&prefix))
+        .collect();
+    let width = found
+        .iter()
+        .map(|c| c.name.len() - prefix.len())
+        .max()
+        .unwrap_or(0);
+    for command in found {
+        let _ = writeln!(
+            text,
+            "    {:width$}    {}",
+            &command.name[prefix.len()..],
+            first_sentence(command.about)
+        );
+    }
+    text.trim_end().to_owned()
+}
+
+/// All commands as clap describes them, for completions and manual pages of the program that is called so.
+pub fn described(program: &str) -> clap::Command {
+    let mut root = clap::Command::new(program.to_owned())
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Runs jobs on a fleet of machines: server, node agent and command line in one.")
+        .disable_help_subcommand(true);
+    let agent: Vec<_> = agent::flags::FLAGS
+        .iter()
+        .map(|(_, flags)| *flags)
+        .collect();
+    root = root.subcommand(
+        description::command(AGENT.0, &agent, Purpose::Showing)
+            .about(AGENT.1)
+            .long_about(agent::flags::ABOUT),
+    );
+    let all = || TABLES.iter().flat_map(|table| table.iter());
+    for (group, about) in GROUPS {
+        let of_group = all().filter_map(|c| Some((c, c.name.split_once(' ')?)));
+        let verbs = of_group.filter(|(_, (noun, _))| noun == group);
+        root = root.subcommand(
+            clap::Command::new(*group)
+                .about(*about)
+                .disable_help_subcommand(true)
+                .subcommands(verbs.map(|(command, (_, verb))| of_command(verb, command))),
+        );
+    }
+    let single = all().filter(|c| !c.name.contains(' '));
+    let short = ALIASES.iter().filter(|(alias, _)| !alias.contains(' '));
+    root.subcommands(single.map(|command| of_command(command.name, command)))
+        .subcommands(short.filter_map(|(alias, name)| Some(of_command(alias, named(name)?))))
+}
+
+fn of_command(name: &'static str, command: &'static Command) -> clap::Command {
+    description::command(name, command.flags, Purpose::Showing)
+        .about(first_sentence(command.about))
+        .long_about(command.about)
+        .hide(HIDDEN.contains(&name))
+}

@@ -1,0 +1,74 @@
+//! What the tests of every crate share: where test data lies, and what a machine has to run them with.
+//!
+//! A clone of this repository is green wherever it stands. What a test needs beyond it (the recorded answers of the
+//! reference, an etcd, a docker engine) is looked for here; a test that doesn't find its part says "skipped" and
+//! ends. `ROVE_REQUIRE_ALL=1`, which `.ci/run` sets after it has installed those parts, makes a missing one a failure.
+
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The folder of the files that tests of several crates read; it is part of the repository.
+#[must_use]
+pub fn testdata() -> PathBuf {
+    workspace().join("testdata")
+}
+
+/// The folder of what was recorded of the reference, which `ROVE_REFERENCE` names; `None` (with a word) where it
+/// names none.
+///
+/// # Panics
+/// When `ROVE_REFERENCE` names what is not a folder: a slip there must not pass for "skipped".
+#[must_use]
+pub fn reference() -> Option<PathBuf> {
+    let named = env::var_os("ROVE_REFERENCE").filter(|name| !name.is_empty());
+    let Some(folder) = named.map(PathBuf::from) else {
+        println!("skipped: ROVE_REFERENCE names no folder of recorded answers");
+        return None;
+    };
+    assert!(
+        folder.is_dir(),
+        "ROVE_REFERENCE names no folder: {}",
+        folder.display()
+    );
+    Some(folder)
+}
+
+/// Whether a part that a test needs is there. Without it the test is skipped with a word.
+///
+/// # Panics
+/// When it is missing where all tests have to run (`ROVE_REQUIRE_ALL=1`).
+#[must_use]
+pub fn available(what: &str, there: bool) -> bool {
+    if !there {
+        let required = env::var_os("ROVE_REQUIRE_ALL").is_some_and(|value| value == "1");
+        assert!(!required, "{what} is missing");
+        println!("skipped: {what} is missing");
+    }
+    there
+}
+
+/// Whether a program that a test starts can be started, as [`available`] says.
+///
+/// # Panics
+/// As [`available`] does.
+#[must_use]
+pub fn program(name: &str) -> bool {
+    let there = Command::new(name)
+        .arg("--help")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    available(name, there)
+}
