@@ -6,8 +6,7 @@ use rove_model::{duration::Nanos, job::Job, validate::FieldPath};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    diagnostics::{Diagnostic, nearest},
-    hcl::{unknown_argument, unknown_block},
+    diagnostics::{Diagnostic, nearest, unknown_argument, unknown_block},
     later, rules,
     schema::{Field, JOB, Kind, Table},
     source::{Source, Span},

@@ -312,3 +312,39 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+/// An attribute that isn't known here.
+pub(crate) fn unknown_argument<'a>(
+    name: &str,
+    span: Span,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let near = nearest(name, known).map(str::to_owned);
+    let meant = near
+        .as_ref()
+        .map_or(String::new(), |near| format!(" Did you mean {near:?}?"));
+    Diagnostic::error(
+        "Unsupported argument",
+        format!("An argument named {name:?} is not expected here.{meant}"),
+        Some(span),
+    )
+}
+
+/// A block that isn't known here.
+pub(crate) fn unknown_block<'a>(
+    name: &str,
+    span: Span,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let near = nearest(name, known).map(str::to_owned);
+    let meant = near
+        .as_ref()
+        .map_or(String::new(), |near| format!(" Did you mean {near:?}?"));
+    // The reference points at the kind alone.
+    let span = span.start..span.start + name.len();
+    Diagnostic::error(
+        "Unsupported block type",
+        format!("Blocks of type {name:?} are not expected here.{meant}"),
+        Some(span),
+    )
+}

@@ -1,7 +1,11 @@
 //! What job files say since later versions of the language. rove does not know it, but where a file says only what is so
 //! anyway, it harms nothing.
 
-use crate::{schema::Table, tree::Block, value::Value};
+use crate::{
+    schema::{Field, Table},
+    tree::Block,
+    value::Value,
+};
 
 /// An argument of a later version.
 #[derive(Clone, Copy, Debug)]
@@ -96,15 +100,27 @@ pub(crate) fn argument(table: &Table, name: &str) -> Option<&'static Later> {
 }
 
 /// Whether a block inside of `table`'s says nothing but what is so without it: one that only later versions know, or
-/// vault, whose being there asks for Vault, with nothing in it but defaults of later versions.
+/// vault, whose being there asks for Vault, with the word of a later version and nothing beside but defaults.
 pub(crate) fn says_nothing(table: &Table, block: &Block) -> bool {
     let kind = block.kind.as_str();
+    let attributes = &block.body.attributes;
     let is_later = BLOCKS.contains(&(table.title, kind));
-    let is_vault = kind == "vault" && !block.body.attributes.is_empty();
+    let is_vault = kind == "vault"
+        && attributes
+            .iter()
+            .any(|attribute| find(kind, &attribute.name).is_some());
+    let known = table.field(kind).and_then(Field::table);
     (is_later || is_vault)
         && block.labels.is_empty()
         && block.body.blocks.is_empty()
-        && block.body.attributes.iter().all(|attribute| {
-            find(kind, &attribute.name).is_some_and(|later| later.is_default(&attribute.value))
-        })
+        && attributes
+            .iter()
+            .all(|attribute| match find(kind, &attribute.name) {
+                Some(later) => later.is_default(&attribute.value),
+                None => known
+                    .and_then(|known| known.field(&attribute.name))
+                    .is_some_and(|field| {
+                        attribute.value.to_text().as_deref() == Some(field.default)
+                    }),
+            })
 }

@@ -126,7 +126,10 @@ fn what_later_versions_say_by_default_harms_nothing() {
             let parsed = read("j.hcl", &text, &ParseOptions::default())
                 .unwrap_or_else(|found| panic!("{text}: {found}"));
             let json = serde_json::to_value(&parsed.job).expect("JSON");
-            assert_eq!(json, plain, "{text}");
+            let differs = (0..1)
+                .find(|_| json != plain)
+                .map(|_| json["TaskGroups"].to_string());
+            assert_eq!(differs, None, "{text}");
             assert_eq!(warnings(&parsed), Vec::<String>::new(), "{text}");
         }
     }
