@@ -23,7 +23,7 @@ use nix::{
     fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2},
     sys::stat::Mode,
 };
-use serde::{Deserialize, Serialize};
+pub use rove_wire::FileInfo;
 use thiserror::Error;
 
 use crate::{
@@ -80,25 +80,6 @@ pub enum FileError {
         #[source]
         source: io::Error,
     },
-}
-
-/// What is known of a file, in the shape of the API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct FileInfo {
-    /// Its name within its directory.
-    pub name: String,
-    /// It is a directory.
-    pub is_dir: bool,
-    /// Bytes.
-    pub size: u64,
-    /// As `-rw-r--r--` or `drwxrwxrwx`.
-    pub file_mode: String,
-    /// When it was last changed, as RFC 3339 with nanoseconds.
-    pub mod_time: String,
-    /// Kind of content; only asked for one file, never in lists.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub content_type: String,
 }
 
 /// An alloc's directory, opened.

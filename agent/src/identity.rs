@@ -13,6 +13,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 use rove_model::ids::NodeId;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -112,7 +113,40 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// The key by which the agent of a node and the servers prove themselves to each other: it is derived from the salted
+/// hash of the node's secret, which the servers keep.
+#[derive(Clone, Copy)]
+pub struct CallKey(pub [u8; 32]);
+
+impl fmt::Debug for CallKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallKey(..)")
+    }
+}
+
+impl CallKey {
+    /// Of the hash of a node's secret.
+    #[must_use]
+    pub fn of_hash(hash: &[u8; 32]) -> Self {
+        Self(digest(&[b"call", hash]))
+    }
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update(part);
+    }
+    sha.finalize().into()
+}
+
 impl Identity {
+    /// The key for calls, where the servers keep the hash of the secret under that salt.
+    #[must_use]
+    pub fn call_key(&self, salt: [u8; 16]) -> CallKey {
+        CallKey::of_hash(&digest(&[&salt, self.secret.as_bytes()]))
+    }
+
     /// A node of that id, with the secret made of `secret`.
     #[must_use]
     pub fn new(node_id: NodeId, secret: [u8; 32]) -> Self {

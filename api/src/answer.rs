@@ -10,7 +10,7 @@ use rove_store::state::State;
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
-use crate::{call::Call, error::ApiError};
+use crate::{blocking::known, call::Call, error::ApiError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -25,7 +25,7 @@ pub(crate) struct Meta {
 impl Meta {
     pub(crate) fn of(state: &State, index: Revision) -> Self {
         Self {
-            index,
+            index: known(index),
             known_leader: state.leaders().next().is_some(),
         }
     }
@@ -86,7 +86,7 @@ impl Answer {
     pub(crate) fn with_index(mut self, index: Revision) -> Self {
         self.0
             .headers_mut()
-            .insert("x-nomad-index", HeaderValue::from(index));
+            .insert("x-nomad-index", HeaderValue::from(known(index)));
         self
     }
 

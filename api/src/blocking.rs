@@ -31,6 +31,15 @@ const MIN_REST: Duration = Duration::from_millis(1);
 /// The longest rest: what a slow look may add to the time a waiter learns of a change.
 const MAX_REST: Duration = Duration::from_millis(100);
 
+/// The index of what never changed. It is not 0: a query that goes on from 0 does not block, so whoever watches would
+/// ask in a hot loop.
+const FIRST: Revision = 1;
+
+/// An index as callers are told it, and as queries that go on from it are compared with.
+pub(crate) fn known(index: Revision) -> Revision {
+    index.max(FIRST)
+}
+
 /// What a query says about waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wait {
@@ -90,7 +99,7 @@ pub(crate) async fn wait(
     let mut handle = server.state.clone();
     loop {
         let looked = std::time::Instant::now();
-        if index(&state) > wait.newer_than {
+        if known(index(&state)) > wait.newer_than {
             return Ok(state);
         }
         let rest = (looked.elapsed() * REST).clamp(MIN_REST, MAX_REST);

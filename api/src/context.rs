@@ -7,14 +7,15 @@ use std::{
 
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioTimer},
 };
+use rove_agent::identity::Identity;
 use rove_model::ids::UnixNanos;
 use rove_store::{Store, keys::Keys, state::StateHandle};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::{local::LocalAgent, proxy, write::quota::Quota};
+use crate::{local::LocalAgent, proof::Tickets, proxy, write::quota::Quota};
 
 /// Time and randomness, handed in.
 pub trait Sources: Send + Sync + 'static {
@@ -102,6 +103,8 @@ pub struct ApiContext {
     pub(crate) sources: Arc<dyn Sources>,
     pub(crate) http: Client<HttpConnector, axum::body::Body>,
     pub(crate) last_server: proxy::LastServer,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) tickets: Tickets,
 }
 
 impl ApiContext {
@@ -118,9 +121,21 @@ impl ApiContext {
             agent,
             info,
             sources,
-            http: Client::builder(TokioExecutor::new()).build(proxy::connector()),
+            http: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(proxy::IDLE)
+                .build(proxy::connector()),
             last_server: proxy::LastServer::default(),
+            identity: None,
+            tickets: Tickets::new(),
         }
+    }
+
+    /// With the identity of the agent's node, by which it proves itself to servers that pass calls on to it.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
     }
 
     pub(crate) fn server(&self) -> Option<&ServerSide> {

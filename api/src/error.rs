@@ -1,5 +1,7 @@
 //! Why a call was not answered, with the status and text that Nomad's clients look for.
 
+use std::time::Duration;
+
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -31,6 +33,9 @@ pub(crate) enum ApiError {
     /// The body is larger than is read.
     #[error("the request body is above {0} bytes")]
     TooLarge(usize),
+    /// The body was not there in time.
+    #[error("the request body did not come within {} s", .0.as_secs())]
+    SlowBody(Duration),
     /// Nomad has it, rove hasn't yet.
     #[error("{0} is not supported by rove yet")]
     NotBuilt(&'static str),
@@ -61,6 +66,7 @@ impl ApiError {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Refused(_) | Self::Store(_) | Self::NotReady | Self::Gateway(_) => {

@@ -1,6 +1,8 @@
 //! The `filter` parameter of lists: `Status == "running" and not (Meta.owner is empty or "dc1" in Datacenters)`.
 //!
-//! An expression is parsed once and held against each entry as it would be written out as JSON.
+//! An expression is parsed once and held against each entry as it would be written out as JSON. A field that no entry of
+//! the list has is a mistake; a key that a map lacks, and whatever would lie below a block that is not there, is no
+//! match: equal to nothing, not even to the empty text, and empty.
 
 use regex::Regex;
 use serde_json::Value;
@@ -88,38 +90,46 @@ impl Expression {
             Self::And(left, right) => left.holds(entry)? && right.holds(entry)?,
             Self::Or(left, right) => left.holds(entry)? || right.holds(entry)?,
             Self::Not(inner) => !inner.holds(entry)?,
-            Self::Match(path, test) => test.holds(find(entry, path)?),
+            Self::Match(path, test) => match find(entry, path)? {
+                Some(value) => test.holds(value),
+                None => test.holds_of_nothing(),
+            },
         })
     }
 }
 
 /// What stands at `path`: the entry's own fields must be there, keys of the maps below need not.
-fn find<'a>(entry: &'a Value, path: &[String]) -> Result<&'a Value, FilterError> {
+fn find<'a>(entry: &'a Value, path: &[String]) -> Result<Option<&'a Value>, FilterError> {
     let mut found = entry;
     for (depth, part) in path.iter().enumerate() {
-        found = match found {
-            Value::Object(fields) => match fields.get(part) {
-                Some(value) => value,
-                None if depth == 0 => {
-                    return Err(FilterError::UnknownField {
-                        path: path.join("/"),
-                        field: part.clone(),
-                    });
-                }
-                None => &Value::Null,
-            },
-            Value::Array(items) => part
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| items.get(index))
-                .unwrap_or(&Value::Null),
-            _ => &Value::Null,
+        let below = match found {
+            Value::Object(fields) => fields.get(part),
+            Value::Array(items) => part.parse().ok().and_then(|index: usize| items.get(index)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        };
+        found = match below {
+            Some(below) => below,
+            None if depth == 0 => {
+                return Err(FilterError::UnknownField {
+                    path: path.join("/"),
+                    field: part.clone(),
+                });
+            }
+            None => return Ok(None),
         };
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 impl Test {
+    /// Whether it holds of what is not there.
+    fn holds_of_nothing(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Equal(_) | Self::Contains(_) | Self::Matches(_) => false,
+        }
+    }
+
     fn holds(&self, value: &Value) -> bool {
         match self {
             Self::Equal(wanted) => equal(value, wanted),
@@ -429,6 +439,19 @@ mod tests {
             ("Meta.nothing is empty", true),
             ("Meta.nothing == 7", false),
             ("Meta.nothing != 7", true),
+            (r#"Meta.nothing == """#, false),
+            (r#"Meta.nothing != """#, true),
+            (r#"Meta.nothing matches ".*""#, false),
+            (r#"Meta.nothing not matches ".*""#, true),
+            (r#""a" in Meta.nothing"#, false),
+            (r#""a" not in Meta.nothing"#, true),
+            ("Meta.nothing is not empty", false),
+            ("Meta.nothing.further == 7", false),
+            (r#"Periodic.Spec == "@daily""#, false),
+            (r#"Periodic.Spec != "@daily""#, true),
+            (r#"Periodic.Spec == """#, false),
+            ("Periodic.Spec is empty", true),
+            ("Datacenters.7 is empty", true),
             ("Empty is empty and Meta is not empty", true),
             ("Periodic is empty", true),
             (r#"ID matches "^w.b$""#, true),

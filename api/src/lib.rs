@@ -4,17 +4,19 @@
 //! status codes and texts are Nomad 1.6's; what rove does not have yet is refused by name.
 
 mod answer;
-mod apart;
 mod blocking;
 mod call;
 pub mod context;
 mod error;
 mod filter;
 mod local;
+mod long_work;
 mod origin;
 mod page;
+mod proof;
 mod proxy;
 mod routes;
+mod serve;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -24,4 +26,5 @@ mod write;
 
 pub use context::{AgentInfo, ApiContext, Mode, ServerSide, Sources, SystemSources};
 pub use local::LocalAgent;
-pub use routes::{router, serve};
+pub use routes::{openapi, router};
+pub use serve::{Limits, serve};

@@ -4,12 +4,13 @@ use std::{fmt, str::FromStr};
 
 use rove_model::ids::{JobKey, Revision};
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     call::{Call, Params},
     error::ApiError,
-    filter::Filter,
+    filter::{Filter, FilterError},
 };
 
 /// By what the entries of a list are ordered; its text is the token of a page.
@@ -123,12 +124,14 @@ impl Paging {
     }
 
     /// The page of `entries`, which come in the order of their tokens (or its reverse, as [`Paging::sort`] leaves
-    /// them). `view` makes what is shown of an entry: the filter, if there is one, is held against it.
-    pub(crate) fn page<E, K: Token, T: Serialize>(
+    /// them). The filter, if there is one, is held against what `view` makes of an entry, which is what is shown of it,
+    /// and where it asks for a field that the list leaves out, against what `whole` makes of it.
+    pub(crate) fn page<E, K: Token, T: Serialize, W: Serialize>(
         &self,
         entries: impl IntoIterator<Item = E>,
         token: impl Fn(&E) -> K,
         view: impl Fn(&E) -> T,
+        whole: impl Fn(&E) -> W,
     ) -> Result<Page<E>, ApiError> {
         let mut page = Page {
             entries: Vec::new(),
@@ -149,12 +152,13 @@ impl Paging {
                 }
             }
             if let Some(filter) = &self.filter {
-                let value = serde_json::to_value(view(&entry))
-                    .map_err(|error| ApiError::Refused(error.to_string()))?;
-                let holds = filter
-                    .holds(&value)
-                    .map_err(|error| ApiError::BadRequest(error.to_string()))?;
-                if !holds {
+                let holds = match filter.holds(&json(&view(&entry))?) {
+                    Err(FilterError::UnknownField { .. }) => {
+                        filter.holds(&merged(json(&view(&entry))?, json(&whole(&entry))?))
+                    }
+                    decided => decided,
+                };
+                if !holds.map_err(|error| ApiError::BadRequest(error.to_string()))? {
                     continue;
                 }
             }
@@ -166,6 +170,20 @@ impl Paging {
         }
         Ok(page)
     }
+}
+
+fn json(value: &impl Serialize) -> Result<Value, ApiError> {
+    serde_json::to_value(value).map_err(|error| ApiError::Refused(error.to_string()))
+}
+
+/// All fields of both; where both have one, that of the first.
+fn merged(mut first: Value, second: Value) -> Value {
+    if let (Value::Object(first), Value::Object(second)) = (&mut first, second) {
+        for (name, value) in second {
+            first.entry(name).or_insert(value);
+        }
+    }
+    first
 }
 
 fn per_page(params: &Params) -> Option<usize> {
@@ -193,7 +211,12 @@ mod tests {
         let token = |n: &u64| ByAge(*n, Uuid::nil());
         let mut entries: Vec<u64> = (0..7).filter(|n| *n != 5).collect();
         paging.sort(&mut entries, token);
-        let page = paging.page(entries, token, |n| json!({"N": n, "Even": n % 2 == 0}))?;
+        let page = paging.page(
+            entries,
+            token,
+            |n| json!({"N": n, "Even": n % 2 == 0}),
+            |n| json!({"Half": n / 2}),
+        )?;
         Ok((page.entries, page.next_token))
     }
 
@@ -236,6 +259,8 @@ mod tests {
                 vec![4, 6],
                 None,
             ),
+            ("filter=Half==1".to_owned(), vec![2, 3], None),
+            ("filter=Half==1%20and%20N==3".to_owned(), vec![3], None),
         ] {
             assert_eq!(page(&query).unwrap(), (shown, next), "{query}");
         }

@@ -1,7 +1,8 @@
 //! Passing a call on to another agent: a client to a server, a server to the node that an alloc is on.
 //!
 //! A header says how far a call has come, so that two agents that take each other for something else can't pass it
-//! to and fro.
+//! to and fro. A node says itself where its agent is, so nothing of a call goes there before that agent has proven to be
+//! the node's, and the caller's headers, with his token, never do; see [`crate::proof`].
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -19,13 +20,18 @@ use axum::{
 use bytes::Bytes;
 use futures::StreamExt;
 use hyper_util::client::legacy::connect::HttpConnector;
+use rove_agent::identity::CallKey;
+use rove_model::ids::NodeId;
+use rove_store::node_secret;
+use rove_wire::ProofAnswer;
 
 use crate::{
     answer::Answer,
     blocking::Wait,
     call::Params,
-    context::{ApiContext, Mode},
+    context::{ApiContext, Mode, ServerSide},
     error::ApiError,
+    proof::Question,
 };
 
 /// Says where a call that was passed on is to be answered.
@@ -34,11 +40,33 @@ const HOP: HeaderName = HeaderName::from_static("x-rove-hop");
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a connection to another agent is kept for the next call: less than that one keeps it.
+pub(crate) const IDLE: Duration = Duration::from_secs(10);
+
 /// How long another agent may take to begin its answer, beside the time that a query asks it to block.
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// How long a body that is not followed may stand still.
 const STALL: Duration = Duration::from_secs(60);
+
+/// Proves to an agent that a call comes from a server.
+const WORD: HeaderName = HeaderName::from_static("x-rove-call");
+
+/// Where agents prove themselves.
+const PROOF: &str = "/v1/client/proof";
+
+/// How long an agent may take to prove itself.
+const PROVE: Duration = Duration::from_secs(10);
+
+/// The most bytes of a proof.
+const MAX_PROOF: usize = 4 * 1024;
+
+/// What a node's agent is told of a caller: how he writes and what he reads, not who he is.
+const FOR_NODES: [HeaderName; 3] = [
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    header::ACCEPT_ENCODING,
+];
 
 /// Headers that belong to one connection and are never passed on.
 const OF_THE_CONNECTION: [HeaderName; 8] = [
@@ -64,6 +92,7 @@ pub(crate) enum Hop {
 }
 
 impl Hop {
+    /// How far a call has come by its own word; that it was passed on to a node only counts with a server's proof.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         match headers.get(HOP).map(HeaderValue::as_bytes) {
             Some(b"server") => Self::Server,
@@ -130,7 +159,8 @@ pub(crate) async fn to_server(
     let first = context.last_server.0.load(Ordering::Relaxed);
     for step in 0..servers.len() {
         let index = (first + step) % servers.len();
-        match send(context, call, params, &servers[index], Hop::Server).await {
+        let headers = passed_on(call, Hop::Server, |name| !OF_THE_CONNECTION.contains(name));
+        match send(context, call, params, &servers[index], headers).await {
             Ok(answer) => {
                 context.last_server.0.store(index, Ordering::Relaxed);
                 return Ok(answer);
@@ -143,11 +173,99 @@ pub(crate) async fn to_server(
     Err(ApiError::Gateway(format!("No path to a server: {last}")))
 }
 
+/// Refuses a call that says to be passed on by a server and does not prove it.
+pub(crate) fn check_hop(context: &ApiContext, call: &Incoming) -> Result<(), ApiError> {
+    let Some(identity) = &context.identity else {
+        return Ok(());
+    };
+    if call.hop != Hop::Node {
+        return Ok(());
+    }
+    let word = call.headers.get(WORD).and_then(|word| word.to_str().ok());
+    let proven = word.is_some_and(|word| {
+        context.tickets.proves(
+            identity.node_id,
+            |salt| identity.call_key(salt),
+            word,
+            call.method.as_str(),
+            &call.path_and_query,
+        )
+    });
+    if proven {
+        Ok(())
+    } else {
+        Err(ApiError::Forbidden(
+            "the call says that a server passed it on, and does not prove it".to_owned(),
+        ))
+    }
+}
+
+/// Lets the agent at `address` prove to be the node's; the word that proves the call to it.
+async fn prove(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Incoming,
+    node: NodeId,
+    address: &str,
+) -> Result<String, ApiError> {
+    let no_path = |why: String| ApiError::Gateway(format!("No path to node: {why}"));
+    let kept = node_secret::read(&*server.store, &server.keys, node)
+        .await
+        .map_err(|error| no_path(error.to_string()))?
+        .ok_or_else(|| no_path(format!("node \"{node}\" has registered no secret")))?;
+    let key = CallKey::of_hash(&kept.hash);
+    let question = Question::new(node, &key, kept.salt, context.sources.random());
+    let uri: Uri = format!("http://{address}{PROOF}")
+        .parse()
+        .map_err(|_| no_path(format!("{address:?} is no address")))?;
+    let body = serde_json::to_vec(&question.request()).map_err(|e| no_path(e.to_string()))?;
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    let answered = async {
+        let response = context.http.request(request).await.map_err(|error| {
+            no_path(if error.is_connect() {
+                format!("{address}: can't connect")
+            } else {
+                format!("{address} did not answer: {error}")
+            })
+        })?;
+        let body = axum::body::to_bytes(Body::new(response.into_body()), MAX_PROOF).await;
+        body.map_err(|error| no_path(format!("{address} did not answer: {error}")))
+    };
+    let body = tokio::time::timeout(PROVE, answered)
+        .await
+        .map_err(|_| ApiError::Timeout(address.to_owned()))??;
+    serde_json::from_slice::<ProofAnswer>(&body)
+        .ok()
+        .and_then(|answer| question.word(&answer, call.method.as_str(), &call.path_and_query))
+        .ok_or_else(|| {
+            tracing::warn!(%node, address, "who answers at the address of a node is not its agent");
+            no_path(format!(
+                "who answers at {address} is not the agent of node \"{node}\""
+            ))
+        })
+}
+
+/// The headers of a call that go along with it.
+fn passed_on(call: &Incoming, hop: Hop, goes_along: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &call.headers {
+        if goes_along(name) && name != WORD {
+            headers.append(name, value.clone());
+        }
+    }
+    headers.insert(HOP, hop.value());
+    headers
+}
+
 /// Passes a call on to the agent of a node.
 pub(crate) async fn to_node(
     context: &ApiContext,
+    server: &ServerSide,
     call: &Incoming,
     params: &Params,
+    node: NodeId,
     address: &str,
 ) -> Result<Answer, ApiError> {
     if call.hop == Hop::Node {
@@ -155,7 +273,12 @@ pub(crate) async fn to_node(
             "the node that the call was passed on to does not know the alloc".to_owned(),
         ));
     }
-    send(context, call, params, address, Hop::Node)
+    let word = prove(context, server, call, node, address).await?;
+    let mut headers = passed_on(call, Hop::Node, |name| FOR_NODES.contains(name));
+    let word = HeaderValue::from_str(&word)
+        .map_err(|_| ApiError::Gateway(format!("No path to node: {address} gave no ticket")))?;
+    headers.insert(WORD, word);
+    send(context, call, params, address, headers)
         .await
         .map_err(|failure| match failure {
             Failure::NotSent(why) => ApiError::Gateway(format!("No path to node: {why}")),
@@ -168,7 +291,7 @@ async fn send(
     call: &Incoming,
     params: &Params,
     address: &str,
-    hop: Hop,
+    headers: HeaderMap,
 ) -> Result<Answer, Failure> {
     let uri: Uri = format!("http://{address}{}", call.path_and_query)
         .parse()
@@ -176,12 +299,7 @@ async fn send(
     let mut request = Request::new(Body::from(call.body.clone()));
     *request.method_mut() = call.method.clone();
     *request.uri_mut() = uri;
-    for (name, value) in &call.headers {
-        if !OF_THE_CONNECTION.contains(name) {
-            request.headers_mut().append(name, value.clone());
-        }
-    }
-    request.headers_mut().insert(HOP, hop.value());
+    *request.headers_mut() = headers;
     let blocks = Wait::of(params)
         .ok()
         .filter(|wait| wait.newer_than > 0)

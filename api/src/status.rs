@@ -11,6 +11,7 @@ use rove_model::{
     registration::{EvalRequest, JobVersion, Registration},
 };
 use rove_store::state::{State, Stored};
+use rove_wire::JobStatus;
 
 /// A job that is there: registered, and not purged.
 #[derive(Clone, Copy, Debug)]
@@ -75,24 +76,6 @@ pub(crate) struct GroupCounts {
     pub(crate) running: u64,
     pub(crate) starting: u64,
     pub(crate) lost: u64,
-}
-
-/// Where a job is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobStatus {
-    Pending,
-    Running,
-    Dead,
-}
-
-impl JobStatus {
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Dead => "dead",
-        }
-    }
 }
 
 /// What a look over a job's allocs and evaluations finds.

@@ -168,29 +168,50 @@ pub struct AllocMetric {
     /// Nodes without enough room.
     pub nodes_exhausted: u64,
     /// Ready nodes by datacenter.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::job::null_as_default"
+    )]
     pub nodes_available: BTreeMap<String, u64>,
     /// Ruled-out nodes by node class.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::job::null_as_default"
+    )]
     pub class_filtered: BTreeMap<String, u64>,
     /// Ruled-out nodes by the constraint's text.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::job::null_as_default"
+    )]
     pub constraint_filtered: BTreeMap<String, u64>,
     /// Full nodes by node class.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::job::null_as_default"
+    )]
     pub class_exhausted: BTreeMap<String, u64>,
     /// Full nodes by what was missing (`cpu`, `memory`, `disk`, `network: port collision`, …).
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::job::null_as_default"
+    )]
     pub dimension_exhausted: BTreeMap<String, u64>,
     /// What was missing, by task.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::job::null_as_default"
+    )]
     pub resources_exhausted: BTreeMap<String, ExhaustedResources>,
     /// Further allocs of the group that failed for the same reason.
     pub coalesced_failures: u64,
     /// Nanoseconds the search took; 0 where the decision has no clock.
     pub allocation_time: i64,
     /// The best nodes and their scores, at most five.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::job::null_as_default"
+    )]
     pub score_meta_data: Vec<NodeScore>,
 }
 

@@ -12,6 +12,7 @@ pub mod frontend;
 pub mod keys;
 pub mod lease_keeper;
 pub mod memory;
+pub mod node_secret;
 pub mod state;
 pub mod store;
 mod tables;

@@ -1,110 +1,72 @@
 //! `/v1/agent/…`: about the agent that is asked, and the servers it knows.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
+use rove_wire::{AgentSelf, Members};
 use serde_json::{Value, json};
 
-use super::only;
 use crate::{
     answer::Answer,
     blocking,
-    call::{Call, Verb},
+    call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
-    proxy::{self, Incoming},
     view,
 };
 
-pub(super) async fn answer(
-    context: &Arc<ApiContext>,
-    verb: Verb,
-    segments: &[&str],
-    incoming: &Incoming,
-    call: &Call,
-) -> Result<Answer, ApiError> {
-    match segments {
-        ["self"] => {
-            only(verb, Verb::Read)?;
-            about_itself(context, call).await
-        }
-        ["health"] => {
-            only(verb, Verb::Read)?;
-            health(context, call).await
-        }
-        ["members"] => {
-            only(verb, Verb::Read)?;
-            match context.server() {
-                Some(server) => members(context, server, call).await,
-                None => proxy::to_server(context, incoming, &call.params).await,
-            }
-        }
-        ["servers"] => {
-            only(verb, Verb::Read)?;
-            match context.server() {
-                Some(server) => Answer::json(call, &rpc_addresses(server).await?),
-                None => proxy::to_server(context, incoming, &call.params).await,
-            }
-        }
-        ["schedulers"] => {
-            only(verb, Verb::Read)?;
-            let answer = json!({
-                "server_id": context.info.name, "schedulers": ["service", "batch"],
-                "num_schedulers": std::thread::available_parallelism().map_or(1, usize::from),
-            });
-            Answer::json(call, &answer)
-        }
-        ["monitor" | "join" | "force-leave" | "keyring" | "pprof", ..] => {
-            Err(ApiError::NotBuilt("this call to an agent"))
-        }
-        _ => Err(ApiError::NoSuchPath),
-    }
-}
-
-/// The addresses of the servers' store front ends, which is what an agent is given to join.
-pub(super) async fn rpc_addresses(server: &ServerSide) -> Result<Vec<String>, ApiError> {
-    let state = blocking::ready(server).await?;
-    Ok(state
-        .servers()
-        .map(|server| server.rpc_addr.clone())
-        .collect())
+/// The schedulers that run on this agent.
+pub(super) async fn schedulers(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+    let answer = json!({
+        "server_id": context.info.name, "schedulers": ["service", "batch"],
+        "num_schedulers": std::thread::available_parallelism().map_or(1, usize::from),
+    });
+    Answer::json(call, &answer)
 }
 
 fn server_name(context: &ApiContext) -> String {
     format!("{}.{}", context.info.name, context.info.region)
 }
 
-async fn members(
+pub(super) async fn members(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let state = blocking::ready(server).await?;
-    let members: Vec<Value> = state
-        .servers()
-        .map(|server| view::agent::member(&state, server))
-        .collect();
-    let answer = json!({
-        "ServerName": context.info.name,
-        "ServerRegion": context.info.region,
-        "ServerDC": context.info.datacenter,
-        "Members": members,
-    });
+    let answer = Members {
+        server_name: context.info.name.clone(),
+        region: context.info.region.clone(),
+        datacenter: context.info.datacenter.clone(),
+        members: state
+            .servers()
+            .map(|server| view::agent::member(&state, server))
+            .collect(),
+    };
     Answer::json(call, &answer)
 }
 
-async fn about_itself(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
-    let mut stats = json!({
-        "runtime": {
-            "kernel.name": std::env::consts::OS,
-            "arch": match std::env::consts::ARCH {
-                "x86_64" => "amd64",
-                "aarch64" => "arm64",
-                other => other,
-            },
-            "cpu_count": std::thread::available_parallelism().map_or(1, usize::from).to_string(),
-            "version": format!("rove {}", env!("CARGO_PKG_VERSION")),
-        },
-    });
+pub(super) async fn about_itself(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+    let mut stats: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let section = |entries: &[(&str, &str)]| {
+        entries
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    stats.insert(
+        "runtime".to_owned(),
+        section(&[
+            ("kernel.name", std::env::consts::OS),
+            ("arch", architecture()),
+            (
+                "cpu_count",
+                &std::thread::available_parallelism()
+                    .map_or(1, usize::from)
+                    .to_string(),
+            ),
+            ("version", concat!("rove ", env!("CARGO_PKG_VERSION"))),
+        ]),
+    );
     let mut member = json!({"Name": context.info.name, "Status": "none"});
     let configured = context.info.config["Client"]["Servers"].as_array();
     let mut known_servers: Vec<String> = configured
@@ -117,24 +79,35 @@ async fn about_itself(context: &ApiContext, call: &Call) -> Result<Answer, ApiEr
         let leader = view::agent::leader(&state);
         let name = server_name(context);
         known_servers = state.servers().map(|s| s.rpc_addr.clone()).collect();
-        stats["nomad"] = json!({
-            "server": "true",
-            "bootstrap": (context.info.config["Server"]["BootstrapExpect"] == 1).to_string(),
-            "leader": leader.is_some_and(|leader| leader.name == name).to_string(),
-            "leader_addr": leader.map_or("", |leader| leader.rpc_addr.as_str()),
-            "known_regions": "1",
-        });
+        let bootstraps = context.info.config["Server"]["BootstrapExpect"] == 1;
+        let leads = leader.is_some_and(|leader| leader.name == name);
+        stats.insert(
+            "nomad".to_owned(),
+            section(&[
+                ("server", "true"),
+                ("bootstrap", &bootstraps.to_string()),
+                ("leader", &leads.to_string()),
+                (
+                    "leader_addr",
+                    leader.map_or("", |leader| leader.rpc_addr.as_str()),
+                ),
+                ("known_regions", "1"),
+            ]),
+        );
         if let Some(own) = state.servers().find(|server| server.name == name) {
-            member = view::agent::member(&state, own);
+            member = json!(view::agent::member(&state, own));
         }
     }
     if let Some(agent) = &context.agent {
-        stats["client"] = json!({
-            "node_id": agent.node_id(),
-            "num_allocations": agent.alloc_count().to_string(),
-            "connected": agent.connected().to_string(),
-            "known_servers": known_servers.join(","),
-        });
+        stats.insert(
+            "client".to_owned(),
+            section(&[
+                ("node_id", &agent.node_id().to_string()),
+                ("num_allocations", &agent.alloc_count().to_string()),
+                ("connected", &agent.connected().to_string()),
+                ("known_servers", &known_servers.join(",")),
+            ]),
+        );
     }
     let mut config = match &context.info.config {
         Value::Object(config) => config.clone(),
@@ -150,14 +123,25 @@ async fn about_itself(context: &ApiContext, call: &Call) -> Result<Answer, ApiEr
     config
         .entry("AdvertiseAddrs")
         .or_insert_with(|| json!({"HTTP": context.info.http_addr}));
-    Answer::json(
-        call,
-        &json!({"config": config, "member": member, "stats": stats}),
-    )
+    let answer = AgentSelf {
+        config: config.into(),
+        member,
+        stats,
+    };
+    Answer::json(call, &answer)
+}
+
+/// The architecture by the name that job files have for it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
 }
 
 /// Healthy is who can do its work: a server that knows a leader, a client in touch with the store.
-async fn health(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+pub(super) async fn health(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
     let kind = call.params.get("type");
     let mut answer = serde_json::Map::new();
     let mut healthy = true;

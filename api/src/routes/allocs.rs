@@ -15,19 +15,19 @@ use rove_store::{
     state::{State, Stored, Table},
     store::{KeyRange, MAX_TXN_OPS, Op, OpResponse, RangeRequest, Txn},
 };
-use serde_json::json;
+use rove_wire::{AllocStopped, AllocStub};
 
 use super::UuidPrefix;
 use crate::{
     answer::{Answer, Meta},
-    apart::apart,
     blocking,
     call::{Call, Namespaces},
     context::{ApiContext, ServerSide},
     error::ApiError,
+    long_work::off_the_workers,
     page::{ByAge, ById, Page, Paging},
     status::alloc_index,
-    view::alloc::{self, AllocStub, FromStore, ListOptions, Successors},
+    view::alloc::{self, FromStore, ListOptions, Successors},
     write,
 };
 
@@ -59,7 +59,7 @@ async fn stubs(
     } else {
         Events::new()
     };
-    apart(|| {
+    off_the_workers(|| {
         let mut successors: BTreeMap<JobKey, Successors> = BTreeMap::new();
         let stubs: Vec<AllocStub> = allocs
             .iter()
@@ -71,7 +71,7 @@ async fn stubs(
                     .get(&one.id)
                     .copied();
                 let known = state.alloc_status(one.id).map(|status| &status.value);
-                AllocStub::of(state, one, next, events.get(&one.id).or(known), options)
+                alloc::stub(state, one, next, events.get(&one.id).or(known), options)
             })
             .collect();
         Answer::json(call, &stubs)
@@ -143,7 +143,7 @@ pub(super) async fn of_in_full(
     } else {
         Events::new()
     };
-    let answer = apart(|| {
+    let answer = off_the_workers(|| {
         let list: Vec<_> = allocs
             .iter()
             .map(|one| {
@@ -175,7 +175,8 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
     let namespaces = call.namespaces();
-    let page = apart(|| page(&state, &paging, &namespaces, prefix.as_ref(), options)).await?;
+    let page =
+        off_the_workers(|| page(&state, &paging, &namespaces, prefix.as_ref(), options)).await?;
     let body = stubs(server, call, &state, &page.entries, options).await?;
     Ok(body
         .with_meta(Meta::of(&state, index(&state)))
@@ -196,7 +197,7 @@ fn page(
         .cloned()
         .collect();
     let view = |one: &Arc<Stored<Alloc>>| {
-        AllocStub::of(
+        alloc::stub(
             state,
             one,
             None,
@@ -204,14 +205,15 @@ fn page(
             options,
         )
     };
+    let whole = |one: &Arc<Stored<Alloc>>| alloc::full(state, one, &FromStore::default());
     if prefix.is_some() {
         let token = |alloc: &Arc<Stored<Alloc>>| ById(alloc.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)
+        paging.page(list, token, view, whole)
     } else {
         let token = |alloc: &Arc<Stored<Alloc>>| ByAge(alloc.create, alloc.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)
+        paging.page(list, token, view, whole)
     }
 }
 
@@ -278,7 +280,11 @@ pub(super) async fn stop(
     };
     if alloc.desired_status != DesiredStatus::Run {
         let index = index_of(&state, id);
-        return Ok(Answer::json(call, &json!({"EvalID": "", "Index": index}))?.with_index(index));
+        let answer = AllocStopped {
+            eval: String::new(),
+            index,
+        };
+        return Ok(Answer::json(call, &answer)?.with_index(index));
     }
     let mut eval = EvalId::from_random(context.sources.random());
     let key = Key::AllocControl(alloc.node_id, id);
@@ -294,5 +300,9 @@ pub(super) async fn stop(
         })
     })
     .await?;
-    Ok(Answer::json(call, &json!({"EvalID": eval, "Index": index}))?.with_index(index))
+    let answer = AllocStopped {
+        eval: eval.to_string(),
+        index,
+    };
+    Ok(Answer::json(call, &answer)?.with_index(index))
 }

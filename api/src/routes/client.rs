@@ -13,14 +13,14 @@ use rove_agent::{
     logs::LogKind,
 };
 use rove_model::ids::{AllocId, NodeId};
-use serde::Deserialize;
+use rove_wire::{NodeMetadata, ProofRequest, StreamFrame, TaskRequest};
 use serde_json::json;
 
-use super::{decoded, only};
+use super::route::OfAgent;
 use crate::{
     answer::Answer,
     blocking,
-    call::{Call, Params, Verb},
+    call::{Call, Params},
     context::ApiContext,
     error::ApiError,
     local::LocalAgent,
@@ -30,57 +30,87 @@ use crate::{
 /// How often a stream that has nothing to say says so.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-pub(super) async fn answer(
-    context: &Arc<ApiContext>,
-    verb: Verb,
-    segments: &[&str],
-    incoming: &Incoming,
-    call: &Call,
-) -> Result<Answer, ApiError> {
-    match segments {
-        ["fs", what, id] => {
-            only(verb, Verb::Read)?;
-            let alloc: AllocId = super::uuid(&decoded(id), "alloc")?;
-            match place_of_alloc(context, incoming, alloc).await? {
-                Place::Here(agent) => files(&*agent, what, alloc, call).await,
-                place => place.pass_on(context, incoming, call).await,
-            }
+/// What may be asked of an alloc's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum File {
+    List,
+    Stat,
+    Cat,
+    ReadAt,
+    Stream,
+    Logs,
+}
+
+/// What else may be asked of an alloc where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OfAlloc {
+    Stats,
+    Restart,
+    Signal,
+    Collect,
+    Checks,
+}
+
+pub(super) async fn files(r: &OfAgent<'_>, what: File) -> Result<Answer, ApiError> {
+    let alloc: AllocId = super::uuid(r.id(), "alloc")?;
+    match place_of_alloc(r.context, r.incoming, alloc).await? {
+        Place::Here(agent) => file(&*agent, what, alloc, r.call).await,
+        place => place.pass_on(r.context, r.incoming, r.call).await,
+    }
+}
+
+pub(super) async fn of_alloc(r: &OfAgent<'_>, what: OfAlloc) -> Result<Answer, ApiError> {
+    let alloc: AllocId = super::uuid(r.id(), "alloc")?;
+    match place_of_alloc(r.context, r.incoming, alloc).await? {
+        Place::Here(agent) => asked_of_alloc(&*agent, what, alloc, r.call).await,
+        place => place.pass_on(r.context, r.incoming, r.call).await,
+    }
+}
+
+pub(super) async fn stats(r: &OfAgent<'_>) -> Result<Answer, ApiError> {
+    match place_of_node(r.context, r.incoming, r.call).await? {
+        Place::Here(agent) => Answer::json(r.call, &agent.host_stats().await.map_err(refusal)?),
+        place => place.pass_on(r.context, r.incoming, r.call).await,
+    }
+}
+
+pub(super) async fn metadata(r: &OfAgent<'_>) -> Result<Answer, ApiError> {
+    match place_of_node(r.context, r.incoming, r.call).await? {
+        Place::Here(agent) => {
+            let node = agent.node();
+            let answer = NodeMetadata {
+                meta: node.meta.clone(),
+                fixed: node.meta.clone(),
+                ..NodeMetadata::default()
+            };
+            Answer::json(r.call, &answer)
         }
-        ["allocation", id, what] => {
-            let alloc: AllocId = super::uuid(&decoded(id), "alloc")?;
-            match place_of_alloc(context, incoming, alloc).await? {
-                Place::Here(agent) => of_alloc(&*agent, verb, what, alloc, call).await,
-                place => place.pass_on(context, incoming, call).await,
-            }
+        place => place.pass_on(r.context, r.incoming, r.call).await,
+    }
+}
+
+pub(super) async fn collect(r: &OfAgent<'_>) -> Result<Answer, ApiError> {
+    match place_of_node(r.context, r.incoming, r.call).await? {
+        Place::Here(agent) => {
+            agent.collect_garbage(None).await.map_err(refusal)?;
+            Ok(Answer::empty())
         }
-        ["stats"] => {
-            only(verb, Verb::Read)?;
-            match place_of_node(context, incoming, call).await? {
-                Place::Here(agent) => {
-                    Answer::json(call, &agent.host_stats().await.map_err(refusal)?)
-                }
-                place => place.pass_on(context, incoming, call).await,
-            }
-        }
-        ["metadata"] => {
-            only(verb, Verb::Read)?;
-            match place_of_node(context, incoming, call).await? {
-                Place::Here(agent) => {
-                    let node = agent.node();
-                    let answer = json!({"Meta": node.meta, "Static": node.meta, "Dynamic": {}});
-                    Answer::json(call, &answer)
-                }
-                place => place.pass_on(context, incoming, call).await,
-            }
-        }
-        ["gc"] => match place_of_node(context, incoming, call).await? {
-            Place::Here(agent) => {
-                agent.collect_garbage(None).await.map_err(refusal)?;
-                Ok(Answer::empty())
-            }
-            place => place.pass_on(context, incoming, call).await,
-        },
-        _ => Err(ApiError::NoSuchPath),
+        place => place.pass_on(r.context, r.incoming, r.call).await,
+    }
+}
+
+/// Proves to a server that this is the agent of the node that it asks for.
+pub(super) async fn proof(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+    let question: ProofRequest = call.json()?;
+    let answer = context.identity.as_ref().and_then(|identity| {
+        let key = |salt| identity.call_key(salt);
+        context.tickets.answer(identity.node_id, key, &question)
+    });
+    match answer {
+        Some(answer) => Answer::json(call, &answer),
+        None => Err(ApiError::NotFound(
+            "this agent is not that node's".to_owned(),
+        )),
     }
 }
 
@@ -88,8 +118,8 @@ pub(super) async fn answer(
 enum Place {
     /// This process.
     Here(Arc<dyn LocalAgent>),
-    /// The agent at this address.
-    There(String),
+    /// The agent of this node, at the address that it named.
+    There(NodeId, String),
     /// A server knows.
     Server,
 }
@@ -102,7 +132,12 @@ impl Place {
         call: &Call,
     ) -> Result<Answer, ApiError> {
         match self {
-            Self::There(address) => proxy::to_node(context, incoming, &call.params, &address).await,
+            Self::There(node, address) => match context.server() {
+                Some(server) => {
+                    proxy::to_node(context, server, incoming, &call.params, node, &address).await
+                }
+                None => proxy::to_server(context, incoming, &call.params).await,
+            },
             Self::Server => proxy::to_server(context, incoming, &call.params).await,
             Self::Here(_) => Err(ApiError::Gateway(
                 "the call is to be answered here".to_owned(),
@@ -174,7 +209,7 @@ fn node_address(
         Some(found) if found.http_addr.is_empty() => Err(ApiError::Gateway(format!(
             "No path to node: node \"{node}\" has no address"
         ))),
-        Some(found) => Ok(Place::There(found.http_addr.clone())),
+        Some(found) => Ok(Place::There(node, found.http_addr.clone())),
     }
 }
 
@@ -243,27 +278,27 @@ fn path(call: &Call) -> Result<&str, ApiError> {
         .ok_or_else(|| ApiError::BadRequest("must provide a file name".to_owned()))
 }
 
-async fn files(
+async fn file(
     agent: &dyn LocalAgent,
-    what: &str,
+    what: File,
     alloc: AllocId,
     call: &Call,
 ) -> Result<Answer, ApiError> {
     match what {
-        "ls" => {
+        File::List => {
             let path = call.params.get("path").unwrap_or("/");
             Answer::json(call, &agent.list(alloc, path).await.map_err(refusal)?)
         }
-        "stat" => {
+        File::Stat => {
             let path = path(call)?;
             Answer::json(call, &agent.stat(alloc, path).await.map_err(refusal)?)
         }
         // Clients know these two by their text alone: what failed is said with 200.
-        "cat" => {
+        File::Cat => {
             let options = ReadOptions::default();
             whole(agent, alloc, path(call)?, options, None).await
         }
-        "readat" => {
+        File::ReadAt => {
             let number = |name: &str| {
                 let text = call.params.get(name).unwrap_or_default();
                 text.parse::<i64>().map_err(|_| {
@@ -284,7 +319,7 @@ async fn files(
             let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0);
             whole(agent, alloc, path, options, limit).await
         }
-        "stream" => {
+        File::Stream => {
             let options = options(&call.params, true)?;
             let limit = call
                 .params
@@ -300,8 +335,7 @@ async fn files(
                 framed(frames, options.follow),
             ))
         }
-        "logs" => logs(agent, alloc, call).await,
-        _ => Err(ApiError::NoSuchPath),
+        File::Logs => logs(agent, alloc, call).await,
     }
 }
 
@@ -373,13 +407,12 @@ fn json_frame(frame: &Frame) -> Bytes {
     if frame.data.is_empty() && frame.file.is_empty() {
         return Bytes::from_static(b"{}");
     }
-    json!({
-        "Data": STANDARD.encode(&frame.data),
-        "File": frame.file,
-        "Offset": frame.offset,
-    })
-    .to_string()
-    .into()
+    let frame = StreamFrame {
+        data: STANDARD.encode(&frame.data),
+        file: frame.file.clone(),
+        offset: frame.offset,
+    };
+    json!(frame).to_string().into()
 }
 
 fn with_heartbeat<S>(
@@ -397,41 +430,21 @@ where
     })
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct TaskBody {
-    task_name: String,
-    task: String,
-    signal: String,
-    all_tasks: bool,
-}
-
-impl TaskBody {
-    fn task(&self) -> Option<&str> {
-        [self.task_name.as_str(), self.task.as_str()]
-            .into_iter()
-            .find(|name| !name.is_empty())
-    }
-}
-
-async fn of_alloc(
+async fn asked_of_alloc(
     agent: &dyn LocalAgent,
-    verb: Verb,
-    what: &str,
+    what: OfAlloc,
     alloc: AllocId,
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let done = || Answer::json(call, &json!({"Index": 0}));
     match what {
-        "stats" => {
-            only(verb, Verb::Read)?;
+        OfAlloc::Stats => {
             let task = call.params.get("task");
             let usage = agent.alloc_stats(alloc, task).await.map_err(refusal)?;
             Answer::json(call, &usage)
         }
-        "restart" => {
-            only(verb, Verb::Write)?;
-            let body: TaskBody = call.json_or_default()?;
+        OfAlloc::Restart => {
+            let body: TaskRequest = call.json_or_default()?;
             match body.task() {
                 Some(_) if body.all_tasks => {
                     return Err(ApiError::BadRequest(
@@ -444,9 +457,8 @@ async fn of_alloc(
             .map_err(refusal)?;
             done()
         }
-        "signal" => {
-            only(verb, Verb::Write)?;
-            let body: TaskBody = call.json_or_default()?;
+        OfAlloc::Signal => {
+            let body: TaskRequest = call.json_or_default()?;
             let name = if body.signal.is_empty() {
                 "SIGKILL"
             } else {
@@ -461,16 +473,10 @@ async fn of_alloc(
                 .map_err(refusal)?;
             done()
         }
-        "gc" => {
+        OfAlloc::Collect => {
             agent.collect_garbage(Some(alloc)).await.map_err(refusal)?;
             Ok(Answer::empty())
         }
-        "checks" => {
-            only(verb, Verb::Read)?;
-            Answer::json(call, &serde_json::Value::Null)
-        }
-        "exec" => Err(ApiError::NotBuilt("exec")),
-        "snapshot" => Err(ApiError::NotBuilt("migrating an alloc's disk")),
-        _ => Err(ApiError::NoSuchPath),
+        OfAlloc::Checks => Answer::json(call, &serde_json::Value::Null),
     }
 }

@@ -16,8 +16,7 @@ use crate::{
     context::ServerSide,
     error::ApiError,
     page::{ByAge, ById, Paging},
-    status,
-    view::deployment::DeploymentView,
+    status, view,
 };
 
 /// What deployments and their counts are made of.
@@ -34,17 +33,17 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
         .filter(|deployment| namespaces.contains(deployment.namespace.as_str()))
         .filter(|one| prefix.as_ref().is_none_or(|prefix| prefix.fits(one.id.0)))
         .collect();
-    let view = |one: &&Arc<Stored<Deployment>>| DeploymentView::of(&state, one);
+    let view = |one: &&Arc<Stored<Deployment>>| view::deployment::of(&state, one);
     let page = if prefix.is_some() {
         let token = |one: &&Arc<Stored<Deployment>>| ById(one.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)?
+        paging.page(list, token, view, view)?
     } else {
         let token = |one: &&Arc<Stored<Deployment>>| ByAge(one.create, one.id.0);
         paging.sort(&mut list, token);
-        paging.page(list, token, view)?
+        paging.page(list, token, view, view)?
     };
-    let list: Vec<DeploymentView> = page.entries.iter().map(view).collect();
+    let list: Vec<rove_wire::Deployment> = page.entries.iter().map(view).collect();
     Ok(Answer::json(call, &list)?
         .with_meta(Meta::of(&state, index(&state)))
         .with_next_token(page.next_token))
@@ -64,7 +63,7 @@ pub(super) async fn read(server: &ServerSide, call: &Call, id: &str) -> Result<A
     let meta = Meta::of(&state, index_of(&state, id));
     Ok(match state.deployment(id) {
         None => Answer::missing("deployment not found"),
-        Some(deployment) => Answer::json(call, &DeploymentView::of(&state, deployment))?,
+        Some(deployment) => Answer::json(call, &view::deployment::of(&state, deployment))?,
     }
     .with_meta(meta))
 }

@@ -7,19 +7,17 @@ use rove_model::{
     ids::{EvalId, Revision},
 };
 use rove_store::state::{State, Stored, Table};
-use serde_json::json;
 
 use super::allocs;
 use crate::{
     answer::{Answer, Meta},
-    apart::apart,
     blocking,
     call::Call,
     context::ServerSide,
     error::ApiError,
+    long_work::off_the_workers,
     page::{ByAge, ById, Paging},
-    status,
-    view::eval::EvalView,
+    status, view,
 };
 
 /// What evaluations are made of, those that are only asked for included.
@@ -46,22 +44,22 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let index = |state: &State| state.newest_of(&TABLES);
     let prefix = super::uuid_prefix(call, "eval")?;
     let state = blocking::wait(server, &call.params, index).await?;
-    apart(|| {
+    off_the_workers(|| {
         let mut evals: Vec<_> = all(&state)
             .filter(|eval| wanted(call, eval))
             .filter(|eval| prefix.as_ref().is_none_or(|prefix| prefix.fits(eval.id.0)))
             .collect();
-        let view = |eval: &Arc<Stored<Eval>>| EvalView::of(eval);
+        let view = |eval: &Arc<Stored<Eval>>| view::eval::of(eval);
         let page = if prefix.is_some() {
             let token = |eval: &Arc<Stored<Eval>>| ById(eval.id.0);
             paging.sort(&mut evals, token);
-            paging.page(evals, token, view)?
+            paging.page(evals, token, view, view::eval::left_out)?
         } else {
             let token = |eval: &Arc<Stored<Eval>>| ByAge(eval.create, eval.id.0);
             paging.sort(&mut evals, token);
-            paging.page(evals, token, view)?
+            paging.page(evals, token, view, view::eval::left_out)?
         };
-        let list: Vec<EvalView> = page.entries.iter().map(view).collect();
+        let list: Vec<rove_wire::Eval> = page.entries.iter().map(view).collect();
         Ok(Answer::json(call, &list)?
             .with_meta(Meta::of(&state, index(&state)))
             .with_next_token(page.next_token))
@@ -72,15 +70,14 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
 pub(super) async fn count(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
-    let count = apart(|| all(&state).filter(|eval| wanted(call, eval)).count()).await;
+    let count = off_the_workers(|| all(&state).filter(|eval| wanted(call, eval)).count()).await;
     let meta = Meta::of(&state, index(&state));
-    let answer = json!({
-        "Count": count,
-        "Index": meta.index,
-        "KnownLeader": meta.known_leader,
-        "LastContact": 0,
-        "NextToken": "",
-    });
+    let answer = rove_wire::EvalCount {
+        count: count as u64,
+        index: meta.index,
+        known_leader: meta.known_leader,
+        ..rove_wire::EvalCount::default()
+    };
     Ok(Answer::json(call, &answer)?.with_meta(meta))
 }
 
@@ -99,10 +96,11 @@ pub(super) async fn read(server: &ServerSide, call: &Call, id: &str) -> Result<A
     Ok(match status::eval(&state, id) {
         None => Answer::missing("eval not found"),
         Some(eval) => {
-            let mut view = EvalView::of(&eval);
-            if related {
-                view = view.with_related(&state, &eval);
-            }
+            let view = if related {
+                view::eval::with_related(&state, &eval)
+            } else {
+                view::eval::of(&eval)
+            };
             Answer::json(call, &view)?
         }
     }

@@ -13,7 +13,8 @@ use rove_store::{
     keys::Key,
     state::{ChangeFeed, FeedItem, State, StateHandle},
 };
-use serde_json::{Value, json};
+use rove_wire::Event;
+use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     call::{Call, Namespaces, Params},
     context::ServerSide,
     error::ApiError,
-    view::event::{self, Event},
+    view::event,
 };
 
 /// How often a stream that has nothing to say says so.
@@ -66,7 +67,7 @@ impl Wanted {
         if self.topics.is_empty() {
             return true;
         }
-        [event.topic, "*"]
+        [event.topic.as_str(), "*"]
             .iter()
             .filter_map(|topic| self.topics.get(*topic))
             .any(chosen)
@@ -159,9 +160,9 @@ fn write(out: &mut String, mut events: Vec<Event>) {
     let mut rest = events.into_iter().peekable();
     while let Some(first) = rest.next() {
         let index = first.index;
-        let mut list: Vec<Value> = vec![first.json];
+        let mut list = vec![first];
         while let Some(next) = rest.next_if(|next| next.index == index) {
-            list.push(next.json);
+            list.push(next);
         }
         out.push_str(&json!({"Index": index, "Events": list}).to_string());
         out.push('\n');

@@ -4,168 +4,42 @@ use std::sync::Arc;
 
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
-    ids::{EvalId, JobId, JobKey, JobUid, Namespace, Revision},
-    job::Job,
+    ids::{EvalId, JobKey, JobUid, Revision},
 };
-use rove_store::state::{State, Stored, Table};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use rove_store::state::{State, Table};
+use rove_wire::{
+    Deregistered, EvaluateRequest, GroupScale, RegisterRequest, Registered, RevertRequest,
+    ScaleRequest, ScaleStatus, ScalingEvent,
+};
 
-use super::{allocs, decoded, deployments, evals, jobs, only, plan, system};
+use super::{allocs, deployments, evals};
 use crate::{
     answer::{Answer, Meta},
     blocking,
-    call::{Call, Verb},
+    call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
     status::{self, ShownJob},
-    view::{self, deployment::DeploymentView, eval::EvalView},
+    view,
     write::{
         self, Done,
         job::{NewCount, Stamp, Stopping, admit},
     },
 };
 
-/// What may follow a job's id in a path. The id itself may hold slashes, escaped or not.
-const SUFFIXES: [&str; 16] = [
-    "allocations",
-    "deployment",
-    "deployments",
-    "dispatch",
-    "evaluate",
-    "evaluations",
-    "periodic/force",
-    "plan",
-    "revert",
-    "scale",
-    "services",
-    "stable",
-    "submission",
-    "summary",
-    "versions",
-    "actions",
-];
-
-/// Takes a path apart into the job's id and what is asked of it.
-fn split(path: &str) -> (String, &'static str) {
-    for suffix in SUFFIXES {
-        if let Some(id) = path
-            .strip_suffix(suffix)
-            .and_then(|rest| rest.strip_suffix('/'))
-            .filter(|id| !id.is_empty())
-        {
-            return (decoded(id), suffix);
-        }
-    }
-    (decoded(path), "")
-}
-
-pub(super) async fn answer(
-    context: &Arc<ApiContext>,
-    server: &ServerSide,
-    verb: Verb,
-    path: &str,
-    call: &Call,
-) -> Result<Answer, ApiError> {
-    let (id, what) = split(path);
-    let key = JobKey {
-        namespace: Namespace::from(call.namespace()),
-        id: JobId::from(id),
-    };
-    match what {
-        "" => match verb {
-            Verb::Read => read(server, call, &key).await,
-            // As Nomad has it: an update is a registration.
-            Verb::Write => {
-                let body: RegisterBody = call.json()?;
-                if body
-                    .job
-                    .as_ref()
-                    .is_some_and(|job| job.id != key.id.as_str())
-                {
-                    return Err(ApiError::BadRequest(
-                        "Job ID does not match name".to_owned(),
-                    ));
-                }
-                register(context, server, call).await
-            }
-            Verb::Delete => deregister(context, server, call, &key).await,
-        },
-        "summary" => {
-            only(verb, Verb::Read)?;
-            summary(server, call, &key).await
-        }
-        "versions" => {
-            only(verb, Verb::Read)?;
-            plan::versions(server, call, &key).await
-        }
-        "allocations" => {
-            only(verb, Verb::Read)?;
-            allocations(server, call, &key).await
-        }
-        "evaluations" => {
-            only(verb, Verb::Read)?;
-            evaluations(server, call, &key).await
-        }
-        "deployments" => {
-            only(verb, Verb::Read)?;
-            deployments_of(server, call, &key).await
-        }
-        "deployment" => {
-            only(verb, Verb::Read)?;
-            latest_deployment(server, call, &key).await
-        }
-        "scale" => match verb {
-            Verb::Read => scale_status(server, call, &key).await,
-            Verb::Write => scale(context, server, call, &key).await,
-            Verb::Delete => Err(ApiError::MethodNotAllowed),
-        },
-        "plan" => {
-            only(verb, Verb::Write)?;
-            plan::plan(context, server, call, &key).await
-        }
-        "evaluate" => {
-            only(verb, Verb::Write)?;
-            evaluate(context, server, call, &key).await
-        }
-        "revert" => {
-            only(verb, Verb::Write)?;
-            revert(context, server, call, &key).await
-        }
-        "stable" => {
-            only(verb, Verb::Write)?;
-            Err(ApiError::NotBuilt("marking a version stable by hand"))
-        }
-        "dispatch" => {
-            only(verb, Verb::Write)?;
-            Err(ApiError::NotBuilt("dispatching a job"))
-        }
-        "periodic/force" => {
-            only(verb, Verb::Write)?;
-            Err(ApiError::NotBuilt("launching a periodic job"))
-        }
-        "services" => {
-            only(verb, Verb::Read)?;
-            system::nothing_yet(server, call).await
-        }
-        "submission" => {
-            only(verb, Verb::Read)?;
-            let state = blocking::ready(server).await?;
-            Ok(Answer::missing("job source not found").with_meta(Meta::of(&state, 0)))
-        }
-        _ => Err(ApiError::NoSuchPath),
-    }
-}
-
 /// The index of answers about one job: the newest change of the job, else of the tables it would come from.
-fn index_of(state: &State, key: &JobKey) -> Revision {
+pub(super) fn index_of(state: &State, key: &JobKey) -> Revision {
     match status::job(state, key) {
         Some(job) => status::job_index(state, &job, &status::facts(state, &job)),
         None => state.newest_of(&[Table::Registrations, Table::JobVersions]),
     }
 }
 
-async fn read(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn read(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
     Ok(match status::job(&state, key) {
@@ -178,14 +52,18 @@ async fn read(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, 
     .with_meta(meta))
 }
 
-async fn summary(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn summary(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
     Ok(match status::job(&state, key) {
         None => Answer::missing("job not found"),
         Some(job) => {
             let facts = status::facts(&state, &job);
-            Answer::json(call, &view::job::JobSummary::of(&state, &job, &facts))?
+            Answer::json(call, &view::job::summary(&state, &job, &facts))?
         }
     }
     .with_meta(meta))
@@ -199,7 +77,11 @@ fn only_of(state: &State, call: &Call, key: &JobKey) -> Result<Option<JobUid>, A
     Ok(status::job(state, key).map(|job| job.registration.uid))
 }
 
-async fn allocations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn allocations(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     // Refused before anything waits.
     call.params.flag("all")?;
     allocs::of(server, call, |state| {
@@ -213,7 +95,11 @@ async fn allocations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<A
     .await
 }
 
-async fn evaluations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn evaluations(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     let index = |state: &State| {
         let asked = status::asked_eval(state, key).map(|eval| eval.modify);
         state
@@ -225,11 +111,11 @@ async fn evaluations(server: &ServerSide, call: &Call, key: &JobKey) -> Result<A
     };
     let state = blocking::wait(server, &call.params, index).await?;
     let asked = status::asked_eval(&state, key).map(Arc::new);
-    let list: Vec<EvalView> = state
+    let list: Vec<rove_wire::Eval> = state
         .evals_of_job(key)
         .cloned()
         .chain(asked)
-        .map(|eval| EvalView::of(&eval))
+        .map(|eval| view::eval::of(&eval))
         .collect();
     Ok(Answer::json(call, &list)?.with_meta(Meta::of(&state, index(&state))))
 }
@@ -242,7 +128,7 @@ fn deployments_index(state: &State, key: &JobKey) -> Revision {
         .unwrap_or_else(|| state.newest_of(&deployments::TABLES))
 }
 
-async fn deployments_of(
+pub(super) async fn deployments_of(
     server: &ServerSide,
     call: &Call,
     key: &JobKey,
@@ -250,15 +136,15 @@ async fn deployments_of(
     let index = |state: &State| deployments_index(state, key);
     let state = blocking::wait(server, &call.params, index).await?;
     let uid = only_of(&state, call, key)?;
-    let list: Vec<DeploymentView> = state
+    let list: Vec<rove_wire::Deployment> = state
         .deployments_of_job(key)
         .filter(|deployment| uid.is_none_or(|uid| deployment.job_uid == uid))
-        .map(|deployment| DeploymentView::of(&state, deployment))
+        .map(|deployment| view::deployment::of(&state, deployment))
         .collect();
     Ok(Answer::json(call, &list)?.with_meta(Meta::of(&state, index(&state))))
 }
 
-async fn latest_deployment(
+pub(super) async fn latest_deployment(
     server: &ServerSide,
     call: &Call,
     key: &JobKey,
@@ -270,11 +156,15 @@ async fn latest_deployment(
         .deployments_of_job(key)
         .filter(|deployment| uid.is_none_or(|uid| deployment.job_uid == uid))
         .max_by_key(|deployment| deployment.create)
-        .map(|deployment| DeploymentView::of(&state, deployment));
+        .map(|deployment| view::deployment::of(&state, deployment));
     Ok(Answer::json(call, &latest)?.with_meta(Meta::of(&state, index(&state))))
 }
 
-async fn scale_status(server: &ServerSide, call: &Call, key: &JobKey) -> Result<Answer, ApiError> {
+pub(super) async fn scale_status(
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
     Ok(match status::job(&state, key) {
@@ -284,8 +174,8 @@ async fn scale_status(server: &ServerSide, call: &Call, key: &JobKey) -> Result<
     .with_meta(meta))
 }
 
-fn group_counts(state: &State, job: &ShownJob<'_>, index: Revision) -> Value {
-    let groups: Value = job
+fn group_counts(state: &State, job: &ShownJob<'_>, index: Revision) -> ScaleStatus {
+    let groups = job
         .version
         .job
         .task_groups
@@ -311,45 +201,37 @@ fn group_counts(state: &State, job: &ShownJob<'_>, index: Revision) -> Value {
                 healthy += u64::from(health == Some(true));
                 unhealthy += u64::from(health == Some(false));
             }
-            let view = json!({
-                "Desired": group.count(), "Placed": placed, "Running": running, "Healthy": healthy,
-                "Unhealthy": unhealthy, "Events": scalings(state, job, &group.name),
-            });
+            let view = GroupScale {
+                desired: group.count(),
+                placed,
+                running,
+                healthy,
+                unhealthy,
+                events: scalings(state, job, &group.name),
+            };
             (group.name.clone(), view)
         })
         .collect();
-    json!({
-        "JobID": job.key.id,
-        "Namespace": job.key.namespace,
-        "JobCreateIndex": job.create_index(state),
-        "JobModifyIndex": index,
-        "JobStopped": job.registration.stop,
-        "TaskGroups": groups,
-    })
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct RegisterBody {
-    job: Option<Job>,
-    enforce_index: Option<bool>,
-    job_modify_index: Option<Revision>,
-    preserve_counts: Option<bool>,
-    eval_priority: Option<i32>,
+    ScaleStatus {
+        job: job.key.id.to_string(),
+        namespace: job.key.namespace.to_string(),
+        create_index: job.create_index(state),
+        modify_index: index,
+        stopped: job.registration.stop,
+        groups,
+    }
 }
 
 /// The answer to a write of a job.
 fn written(call: &Call, done: Done, warnings: &str) -> Result<Answer, ApiError> {
-    let answer = json!({
-        "EvalID": done.eval,
-        "EvalCreateIndex": done.index,
-        "JobModifyIndex": done.job_modify_index,
-        "Warnings": warnings,
-        "Index": done.index,
-        "LastContact": 0,
-        "KnownLeader": false,
-        "NextToken": "",
-    });
+    let answer = Registered {
+        eval: done.eval.to_string(),
+        eval_create_index: done.index,
+        modify_index: done.job_modify_index,
+        warnings: warnings.to_owned(),
+        index: done.index,
+        ..Registered::default()
+    };
     Ok(Answer::json(call, &answer)?.with_index(done.index))
 }
 
@@ -368,7 +250,7 @@ pub(super) async fn register(
     server: &ServerSide,
     call: &Call,
 ) -> Result<Answer, ApiError> {
-    let body: RegisterBody = call.json()?;
+    let body: RegisterRequest = call.json()?;
     let job = body
         .job
         .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
@@ -378,11 +260,8 @@ pub(super) async fn register(
         ));
     }
     let priority = eval_priority(body.eval_priority)?;
-    let enforced = body
-        .enforce_index
-        .unwrap_or(false)
-        .then(|| body.job_modify_index.unwrap_or(0));
-    let preserve_counts = body.preserve_counts.unwrap_or(false);
+    let enforced = body.enforce_index.then_some(body.job_modify_index);
+    let preserve_counts = body.preserve_counts;
     let admitted = admit(job, call.namespace(), &context.info)?;
     let key = admitted.job.key();
     let state = blocking::ready(server).await?;
@@ -405,7 +284,29 @@ pub(super) async fn register(
     }
 }
 
-async fn deregister(
+/// As Nomad has it: an update is a registration.
+pub(super) async fn update(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+    key: &JobKey,
+) -> Result<Answer, ApiError> {
+    let body: RegisterRequest = call.json()?;
+    if body.job.is_some_and(|job| job.id != key.id.as_str()) {
+        return Err(ApiError::BadRequest(
+            "Job ID does not match name".to_owned(),
+        ));
+    }
+    register(context, server, call).await
+}
+
+/// The source of a job, of which none is kept.
+pub(super) async fn submission(server: &ServerSide) -> Result<Answer, ApiError> {
+    let state = blocking::ready(server).await?;
+    Ok(Answer::missing("job source not found").with_meta(Meta::of(&state, 0)))
+}
+
+pub(super) async fn deregister(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
@@ -434,17 +335,13 @@ async fn deregister(
     let (eval, index, job_modify_index) = done.map_or((String::new(), 0, 0), |done| {
         (done.eval.to_string(), done.index, done.job_modify_index)
     });
-    let answer = json!({
-        "EvalID": eval,
-        "EvalCreateIndex": index,
-        "JobModifyIndex": job_modify_index,
-        "VolumeEvalID": "",
-        "VolumeEvalIndex": 0,
-        "Index": index,
-        "LastContact": 0,
-        "KnownLeader": false,
-        "NextToken": "",
-    });
+    let answer = Deregistered {
+        eval,
+        eval_create_index: index,
+        modify_index: job_modify_index,
+        index,
+        ..Deregistered::default()
+    };
     Ok(Answer::json(call, &answer)?.with_index(index))
 }
 
@@ -469,33 +366,19 @@ async fn change(
     done.ok_or_else(not_found)
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct EvaluateBody {
-    #[serde(rename = "JobID")]
-    job_id: String,
-    eval_options: Option<EvalOptions>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct EvalOptions {
-    force_reschedule: bool,
-}
-
-async fn evaluate(
+pub(super) async fn evaluate(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
     key: &JobKey,
 ) -> Result<Answer, ApiError> {
-    let body: EvaluateBody = call.json_or_default()?;
-    if !body.job_id.is_empty() && body.job_id != key.id.as_str() {
+    let body: EvaluateRequest = call.json_or_default()?;
+    if !body.job.is_empty() && body.job != key.id.as_str() {
         return Err(ApiError::BadRequest(
             "JobID not same as job name".to_owned(),
         ));
     }
-    if body.eval_options.unwrap_or_default().force_reschedule {
+    if body.options.force_reschedule {
         return Err(ApiError::NotBuilt("rescheduling by force"));
     }
     let not_found = || ApiError::Refused("job not found".to_owned());
@@ -506,26 +389,17 @@ async fn evaluate(
     written(call, done, "")
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct RevertBody {
-    #[serde(rename = "JobID")]
-    job_id: String,
-    job_version: u64,
-    enforce_prior_version: Option<u64>,
-}
-
-async fn revert(
+pub(super) async fn revert(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
     key: &JobKey,
 ) -> Result<Answer, ApiError> {
-    let body: RevertBody = call.json()?;
-    if body.job_id.is_empty() {
+    let body: RevertRequest = call.json()?;
+    if body.job.is_empty() {
         return Err(ApiError::BadRequest("JobID must be specified".to_owned()));
     }
-    if body.job_id != key.id.as_str() {
+    if body.job != key.id.as_str() {
         return Err(ApiError::BadRequest("Job ID does not match".to_owned()));
     }
     let not_found = || {
@@ -535,38 +409,22 @@ async fn revert(
         ))
     };
     let done = change(context, server, key, not_found, |state, job, stamp| {
-        write::job::revert(
-            state,
-            job,
-            body.job_version,
-            body.enforce_prior_version,
-            stamp,
-        )
+        write::job::revert(state, job, body.version, body.enforce_prior_version, stamp)
     })
     .await?;
     written(call, done, "")
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct ScaleBody {
-    count: Option<i64>,
-    target: std::collections::BTreeMap<String, String>,
-    error: bool,
-    message: String,
-    meta: Option<serde_json::Map<String, Value>>,
-}
-
 /// The most bytes that the words and the meta of a scaling may have.
 const MAX_REASON: usize = 1024;
 
-async fn scale(
+pub(super) async fn scale(
     context: &ApiContext,
     server: &ServerSide,
     call: &Call,
     key: &JobKey,
 ) -> Result<Answer, ApiError> {
-    let body: ScaleBody = call.json()?;
+    let body: ScaleRequest = call.json()?;
     let bad = |text: &str| Err(ApiError::BadRequest(text.to_owned()));
     let group = match body.target.get("Group") {
         Some(group) if !group.is_empty() => group.clone(),
@@ -602,70 +460,21 @@ async fn scale(
 }
 
 /// How a group was scaled, the newest first.
-fn scalings(state: &State, job: &ShownJob<'_>, group: &str) -> Option<Vec<Value>> {
+fn scalings(state: &State, job: &ShownJob<'_>, group: &str) -> Vec<ScalingEvent> {
     let made = |version| job.version(state, version).map_or(0, |made| made.create);
-    let list: Vec<Value> = job
-        .registration
+    job.registration
         .scalings
         .iter()
         .filter(|scaling| scaling.group.as_str() == group)
-        .map(|scaling| {
-            json!({
-                "Time": scaling.time,
-                "Count": scaling.count,
-                "PreviousCount": scaling.previous,
-                "Message": scaling.message,
-                "Error": false,
-                "Meta": scaling.meta,
-                "EvalID": scaling.eval,
-                "CreateIndex": made(scaling.version),
-            })
+        .map(|scaling| ScalingEvent {
+            time: scaling.time,
+            count: i64::try_from(scaling.count).ok(),
+            previous: i64::try_from(scaling.previous).unwrap_or(i64::MAX),
+            message: scaling.message.clone(),
+            error: false,
+            meta: scaling.meta.clone(),
+            eval: Some(scaling.eval.to_string()),
+            create_index: made(scaling.version),
         })
-        .collect();
-    (!list.is_empty()).then_some(list)
-}
-
-/// The versions of a job's current registration, newest first.
-pub(super) fn versions_of<'a>(
-    state: &'a State,
-    job: &ShownJob<'_>,
-) -> Vec<&'a Arc<Stored<rove_model::registration::JobVersion>>> {
-    let mut versions: Vec<_> = state
-        .job_versions(job.key)
-        .filter(|(key, _)| key.uid == job.registration.uid)
-        .map(|(_, version)| version)
-        .collect();
-    versions.reverse();
-    versions
-}
-
-/// Everything that the versions of a job are made of.
-pub(super) fn versions_index(state: &State, key: &JobKey) -> Revision {
-    match status::job(state, key) {
-        Some(_) => index_of(state, key),
-        None => state.newest_of(&jobs::TABLES),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split;
-
-    #[test]
-    fn an_id_with_slashes_is_told_from_what_is_asked_of_it() {
-        for (path, id, what) in [
-            ("web", "web", ""),
-            ("web/plan", "web", "plan"),
-            ("a%2Fb/plan", "a/b", "plan"),
-            ("a/b/plan", "a/b", "plan"),
-            ("a/b", "a/b", ""),
-            ("plan", "plan", ""),
-            ("plan/plan", "plan", "plan"),
-            ("tick/periodic/force", "tick", "periodic/force"),
-            ("web/deployments", "web", "deployments"),
-            ("b%C3%BC", "bü", ""),
-        ] {
-            assert_eq!(split(path), (id.to_owned(), what), "{path}");
-        }
-    }
+        .collect()
 }

@@ -1,21 +1,20 @@
 //! `/v1/jobs`, `/v1/jobs/parse`, `/v1/validate/job`.
 
 use rove_jobspec::{Diagnostics, ParseOptions, Parsed};
-use rove_model::{as_parsed::AsParsed, job::Job, validate};
+use rove_model::{as_parsed::AsParsed, validate};
 use rove_store::state::{State, Table};
-use serde::Deserialize;
-use serde_json::json;
+use rove_wire::{JobStub, ParseRequest, PlanRequest, Validation};
 
 use crate::{
     answer::{Answer, Meta},
-    apart::apart,
     blocking,
     call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
+    long_work::off_the_workers,
     page::{ByJob, Paging},
     status::{self, ShownJob},
-    view::job::JobStub,
+    view,
     write::job::canonical,
 };
 
@@ -39,13 +38,16 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let state = blocking::wait(server, &call.params, index).await?;
     let namespaces = call.namespaces();
     let prefix = call.params.get("prefix").unwrap_or_default();
-    apart(|| {
+    off_the_workers(|| {
         let jobs = status::jobs(&state).filter(|job| {
             namespaces.contains(job.key.namespace.as_str())
                 && job.key.id.as_str().starts_with(prefix)
         });
-        let view = |job: &ShownJob<'_>| JobStub::of(&state, job, &status::facts(&state, job), meta);
-        let page = paging.page(jobs, |job| ByJob(job.key.clone()), view)?;
+        let view =
+            |job: &ShownJob<'_>| view::job::stub(&state, job, &status::facts(&state, job), meta);
+        let whole =
+            |job: &ShownJob<'_>| view::job::current(&state, job, &status::facts(&state, job));
+        let page = paging.page(jobs, |job| ByJob(job.key.clone()), view, whole)?;
         let list: Vec<JobStub> = page.entries.iter().map(view).collect();
         Ok(Answer::json(call, &list)?
             .with_meta(Meta::of(&state, index(&state)))
@@ -54,26 +56,15 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     .await
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct ParseBody {
-    #[serde(rename = "JobHCL")]
-    job_hcl: Option<String>,
-    variables: Option<String>,
-    canonicalize: Option<bool>,
-    #[serde(rename = "HCLv1")]
-    hcl_v1: Option<bool>,
-}
-
 /// A job file as JSON.
 pub(super) fn parse(call: &Call) -> Result<Answer, ApiError> {
-    let body: ParseBody = call.json()?;
-    let text = body.job_hcl.unwrap_or_default();
+    let body: ParseRequest = call.json()?;
+    let text = body.job_hcl;
     if text.trim().is_empty() {
         return Err(ApiError::BadRequest("Job spec is empty".to_owned()));
     }
-    let variables = body.variables.filter(|text| !text.trim().is_empty());
-    let mut parsed = if body.hcl_v1.unwrap_or(false) {
+    let variables = Some(body.variables).filter(|text| !text.trim().is_empty());
+    let mut parsed = if body.hcl_v1 {
         if variables.is_some() {
             return Err(ApiError::BadRequest(
                 "Failed to parse job: cannot use variables with HCLv1.".to_owned(),
@@ -87,7 +78,7 @@ pub(super) fn parse(call: &Call) -> Result<Answer, ApiError> {
     } else {
         read_file(&text, variables)?
     };
-    if body.canonicalize.unwrap_or(false) {
+    if body.canonicalize {
         parsed.job.canonicalize();
         return Answer::json(call, &parsed.job);
     }
@@ -115,33 +106,25 @@ fn as_answered(read: Result<Parsed, Diagnostics>) -> Result<Parsed, ApiError> {
     })
 }
 
-/// A body that holds a job.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct JobBody {
-    #[serde(default)]
-    pub(super) job: Option<Job>,
-}
-
 /// Says what is wrong with a job; with 200, whatever it is. What this version does not run yet is not wrong: a plan names
 /// it, and a registration is refused for it.
 pub(super) fn validate(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
-    let body: JobBody = call.json()?;
+    let body: PlanRequest = call.json()?;
     let job = body
         .job
         .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
     let job = canonical(job, call.namespace(), &context.info);
     let found = validate::validate(&job);
-    let (error, list) = if found.errors.is_empty() {
-        (String::new(), None)
+    let (error, errors) = if found.errors.is_empty() {
+        (String::new(), Vec::new())
     } else {
-        (found.errors.to_string(), Some(found.errors.messages()))
+        (found.errors.to_string(), found.errors.messages())
     };
-    let answer = json!({
-        "DriverConfigValidated": true,
-        "ValidationErrors": list,
-        "Error": error,
-        "Warnings": found.warnings.to_string(),
-    });
+    let answer = Validation {
+        driver_config_validated: true,
+        errors,
+        error,
+        warnings: found.warnings.to_string(),
+    };
     Answer::json(call, &answer)
 }

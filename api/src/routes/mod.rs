@@ -1,4 +1,4 @@
-//! Which path is answered by what.
+//! The router: finds the row of the table that a call is for, reads the call, and lets it be answered.
 
 mod agent;
 mod allocs;
@@ -9,11 +9,17 @@ mod events;
 mod job;
 mod jobs;
 mod nodes;
+mod openapi;
 mod plan;
+mod route;
 mod search;
 mod system;
+mod table;
+mod versions;
 
-use std::{io, str::FromStr, sync::Arc, time::Duration};
+pub use openapi::openapi;
+
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -21,54 +27,28 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use percent_encoding::percent_decode_str;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::{
+    route::{Handler, OfAgent, OfServer},
+    table::ROUTES,
+};
 use crate::{
     answer::Answer,
-    apart::apart,
     call::{Call, Params, Verb},
-    context::{ApiContext, ServerSide},
+    context::ApiContext,
     error::ApiError,
     origin,
     proxy::{self, Hop, Incoming},
+    serve::BodyTime,
 };
 
 /// The most bytes of a request's body: a job specification of 512 KiB compressed has room, and little more.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// How long calls may go on after the agent was told to end.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// The API as a router: all of `/v1`.
 pub fn router(context: ApiContext) -> Router {
     Router::new().fallback(handle).with_state(Arc::new(context))
-}
-
-/// Serves until it is cancelled; calls under way get a moment to end.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    cancel: CancellationToken,
-) -> io::Result<()> {
-    let grace = {
-        let cancel = cancel.clone();
-        async move {
-            cancel.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        }
-    };
-    let server = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { cancel.cancelled().await });
-    tokio::select! {
-        ended = server => ended,
-        () = grace => Ok(()),
-    }
 }
 
 async fn handle(State(context): State<Arc<ApiContext>>, request: Request) -> Response {
@@ -84,19 +64,16 @@ async fn handle(State(context): State<Arc<ApiContext>>, request: Request) -> Res
 }
 
 async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, ApiError> {
+    let BodyTime(time) = request.extensions().get().copied().unwrap_or_default();
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path();
-    let Some(path) = path.strip_prefix("/v1/") else {
-        return Err(ApiError::NoSuchPath);
-    };
     let verb = Verb::of(&parts.method)?;
+    let (route, names) = route::find(ROUTES, verb, parts.uri.path())?;
     let hop = Hop::of(&parts.headers);
     if hop == Hop::None {
         if context.info.local_only {
             origin::refuse_foreign_host(&parts.headers)?;
         }
-        // That call reads by its method and frees disk space.
-        if verb != Verb::Read || path == "client/gc" {
+        if verb != Verb::Read || route.right.changes() {
             origin::refuse_other_sites(&parts.headers)?;
         }
     }
@@ -108,8 +85,9 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
             .map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
         hop,
         headers: parts.headers.clone(),
-        body: read(body).await?,
+        body: read(body, time).await?,
     };
+    proxy::check_hop(context, &incoming)?;
     let call = Call {
         params: Params::parse(parts.uri.query()),
         body: incoming.body.clone(),
@@ -119,35 +97,37 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
     {
         return Err(ApiError::no_path_to_region(region));
     }
-    let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    match segments.as_slice() {
-        ["client", rest @ ..] => client::answer(context, verb, rest, &incoming, &call).await,
-        ["agent", rest @ ..] => agent::answer(context, verb, rest, &incoming, &call).await,
-        segments => match context.server() {
-            Some(server) => of_server(context, server, verb, segments, &call).await,
+    match route.handler {
+        Handler::NotBuilt(what) => Err(ApiError::NotBuilt(what)),
+        Handler::Agent(answer) => {
+            answer(OfAgent {
+                context,
+                incoming: &incoming,
+                call: &call,
+                names,
+            })
+            .await
+        }
+        Handler::Server(answer) => match context.server() {
             None => proxy::to_server(context, &incoming, &call.params).await,
+            Some(server) => {
+                answer(OfServer {
+                    context,
+                    server,
+                    call: &call,
+                    names,
+                })
+                .await
+            }
         },
     }
 }
 
-async fn read(body: Body) -> Result<bytes::Bytes, ApiError> {
-    axum::body::to_bytes(body, MAX_BODY)
+async fn read(body: Body, time: Duration) -> Result<bytes::Bytes, ApiError> {
+    tokio::time::timeout(time, axum::body::to_bytes(body, MAX_BODY))
         .await
+        .map_err(|_| ApiError::SlowBody(time))?
         .map_err(|_| ApiError::TooLarge(MAX_BODY))
-}
-
-/// Refuses all verbs but one.
-fn only(verb: Verb, wanted: Verb) -> Result<(), ApiError> {
-    if verb == wanted {
-        Ok(())
-    } else {
-        Err(ApiError::MethodNotAllowed)
-    }
-}
-
-/// A part of a path, as it was meant.
-fn decoded(segment: &str) -> String {
-    percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
 /// An id in a path; `kind` says in an error what was looked for.
@@ -191,117 +171,4 @@ fn uuid_prefix(call: &Call, kind: &str) -> Result<Option<UuidPrefix>, ApiError> 
         )));
     }
     Ok(Some(UuidPrefix(text.to_ascii_lowercase())))
-}
-
-async fn of_server(
-    context: &Arc<ApiContext>,
-    server: &ServerSide,
-    verb: Verb,
-    segments: &[&str],
-    call: &Call,
-) -> Result<Answer, ApiError> {
-    use Verb::{Delete, Read, Write};
-    match segments {
-        ["jobs"] => match verb {
-            Read => jobs::list(server, call).await,
-            Write => job::register(context, server, call).await,
-            Delete => Err(ApiError::MethodNotAllowed),
-        },
-        ["jobs", "parse"] => {
-            only(verb, Write)?;
-            apart(|| jobs::parse(call)).await
-        }
-        ["validate", "job"] => {
-            only(verb, Write)?;
-            apart(|| jobs::validate(context, call)).await
-        }
-        ["job", rest @ ..] if !rest.is_empty() => {
-            job::answer(context, server, verb, &rest.join("/"), call).await
-        }
-        ["evaluations"] => {
-            only(verb, Read)?;
-            evals::list(server, call).await
-        }
-        ["evaluations", "count"] => {
-            only(verb, Read)?;
-            evals::count(server, call).await
-        }
-        ["evaluation", id] => {
-            only(verb, Read)?;
-            evals::read(server, call, &decoded(id)).await
-        }
-        ["evaluation", id, "allocations"] => {
-            only(verb, Read)?;
-            evals::allocations(server, call, &decoded(id)).await
-        }
-        ["allocations"] => {
-            only(verb, Read)?;
-            allocs::list(server, call).await
-        }
-        ["allocation", id] => {
-            only(verb, Read)?;
-            allocs::read(server, call, &decoded(id)).await
-        }
-        ["allocation", id, "stop"] => {
-            only(verb, Write)?;
-            allocs::stop(context, server, call, &decoded(id)).await
-        }
-        ["allocation", _, "services"] => {
-            only(verb, Read)?;
-            system::nothing_yet(server, call).await
-        }
-        ["deployments"] => {
-            only(verb, Read)?;
-            deployments::list(server, call).await
-        }
-        ["deployment", "allocations", id] => {
-            only(verb, Read)?;
-            deployments::allocations(server, call, &decoded(id)).await
-        }
-        ["deployment", "fail" | "pause" | "promote" | "unblock", _] => {
-            only(verb, Write)?;
-            Err(ApiError::NotBuilt("changing a deployment by hand"))
-        }
-        ["deployment", id] => {
-            only(verb, Read)?;
-            deployments::read(server, call, &decoded(id)).await
-        }
-        ["nodes"] => {
-            only(verb, Read)?;
-            nodes::list(server, call).await
-        }
-        ["node", "pools"] => {
-            only(verb, Read)?;
-            nodes::pools(server, call).await
-        }
-        ["node", id] => {
-            only(verb, Read)?;
-            nodes::read(server, call, &decoded(id)).await
-        }
-        ["node", id, "allocations"] => {
-            only(verb, Read)?;
-            nodes::allocations(server, call, &decoded(id)).await
-        }
-        ["node", id, "eligibility"] => {
-            only(verb, Write)?;
-            nodes::eligibility(server, call, &decoded(id)).await
-        }
-        ["node", _, "drain"] => {
-            only(verb, Write)?;
-            Err(ApiError::NotBuilt("draining a node"))
-        }
-        ["node", _, "evaluate"] => {
-            only(verb, Write)?;
-            Err(ApiError::NotBuilt("evaluating all jobs of a node"))
-        }
-        ["node", _, "purge"] => {
-            only(verb, Write)?;
-            Err(ApiError::NotBuilt("purging a node"))
-        }
-        ["search"] => {
-            only(verb, Write)?;
-            search::prefix(server, call).await
-        }
-        rest => system::answer(context, server, verb, rest, call).await,
-    }
 }

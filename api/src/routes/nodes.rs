@@ -10,19 +10,18 @@ use rove_store::{
     keys::Key,
     state::{State, Stored, Table},
 };
-use serde::Deserialize;
-use serde_json::json;
+use rove_wire::{EligibilityRequest, NodeChanged, NodePool, NodeStub};
 
 use super::allocs;
 use crate::{
     answer::{Answer, Meta},
-    apart::apart,
     blocking,
     call::Call,
     context::ServerSide,
     error::ApiError,
+    long_work::off_the_workers,
     page::{ById, Paging},
-    view::node::{self, ListOptions, NodeStub},
+    view::node::{self, ListOptions},
     write,
 };
 
@@ -38,15 +37,17 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let prefix = super::uuid_prefix(call, "node")?;
     let index = |state: &State| state.newest_of(&TABLES);
     let state = blocking::wait(server, &call.params, index).await?;
-    apart(|| {
+    off_the_workers(|| {
         let mut list: Vec<_> = state
             .nodes()
             .filter(|node| prefix.as_ref().is_none_or(|prefix| prefix.fits(node.id.0)))
             .collect();
         let token = |node: &&Arc<Stored<Node>>| ById(node.id.0);
-        let view = |node: &&Arc<Stored<Node>>| NodeStub::of(&state, node, options);
+        let view = |node: &&Arc<Stored<Node>>| node::stub(&state, node, options);
         paging.sort(&mut list, token);
-        let page = paging.page(list, token, view)?;
+        // What a list shows of the attributes is less than there is to choose by.
+        let whole = |node: &&Arc<Stored<Node>>| node::full(&state, node);
+        let page = paging.page(list, token, whole, view)?;
         let list: Vec<NodeStub> = page.entries.iter().map(view).collect();
         Ok(Answer::json(call, &list)?
             .with_meta(Meta::of(&state, index(&state)))
@@ -102,19 +103,16 @@ pub(super) async fn pools(server: &ServerSide, call: &Call) -> Result<Answer, Ap
                 "default" => "Default node pool.",
                 _ => "",
             };
-            json!({
-                "Name": name, "Description": description, "Meta": null, "SchedulerConfiguration": null,
-                "CreateIndex": 1, "ModifyIndex": 1,
-            })
+            NodePool {
+                name: name.to_owned(),
+                description: description.to_owned(),
+                create_index: 1,
+                modify_index: 1,
+                ..NodePool::default()
+            }
         })
         .collect();
     Ok(Answer::json(call, &pools)?.with_meta(Meta::of(&state, index(&state))))
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct EligibilityBody {
-    eligibility: String,
 }
 
 pub(super) async fn eligibility(
@@ -123,7 +121,7 @@ pub(super) async fn eligibility(
     id: &str,
 ) -> Result<Answer, ApiError> {
     let id: NodeId = super::uuid(id, "node")?;
-    let body: EligibilityBody = call.json()?;
+    let body: EligibilityRequest = call.json()?;
     let wanted = match body.eligibility.as_str() {
         "eligible" => Eligibility::Eligible,
         "ineligible" => Eligibility::Ineligible,
@@ -146,8 +144,10 @@ pub(super) async fn eligibility(
     })
     .await?;
     // Evaluations that follow are made by the node loop: which, is not known yet.
-    let answer = json!({
-        "EvalCreateIndex": 0, "EvalIDs": null, "Index": index, "NodeModifyIndex": index,
-    });
+    let answer = NodeChanged {
+        modify_index: index,
+        index,
+        ..NodeChanged::default()
+    };
     Ok(Answer::json(call, &answer)?.with_index(index))
 }

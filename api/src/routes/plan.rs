@@ -1,4 +1,4 @@
-//! The dry run of a registration, and the history of a job: what differs, and what it would lead to.
+//! The dry run of a registration: what differs, and what it would lead to.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,27 +11,17 @@ use rove_model::{
     plan::DesiredUpdates,
 };
 use rove_store::state::{State, Stored};
-use serde::Deserialize;
-use serde_json::json;
+use rove_wire::{Plan, PlanAnnotations, PlanRequest};
 
-use super::job::{versions_index, versions_of};
 use crate::{
-    answer::{Answer, Meta},
+    answer::Answer,
     blocking,
     call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
-    status,
-    view::{self, eval::EvalView},
+    status, view,
     write::job::{Examined, complaints, examine, same_spec},
 };
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct PlanBody {
-    job: Option<Job>,
-    diff: Option<bool>,
-}
 
 pub(super) async fn plan(
     context: &Arc<ApiContext>,
@@ -39,7 +29,7 @@ pub(super) async fn plan(
     call: &Call,
     key: &JobKey,
 ) -> Result<Answer, ApiError> {
-    let body: PlanBody = call.json()?;
+    let body: PlanRequest = call.json()?;
     let job = body
         .job
         .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
@@ -61,7 +51,7 @@ pub(super) async fn plan(
     let state = blocking::ready(server).await?;
     let now = context.sources.now();
     let seed = context.sources.random();
-    let wants_diff = body.diff.unwrap_or(false);
+    let wants_diff = body.diff;
     // The decision takes as long as the scheduler's own: it does not hold up other calls.
     let answer = tokio::task::spawn_blocking(move || {
         let key = job.key();
@@ -75,31 +65,34 @@ pub(super) async fn plan(
         });
         let desired = run.as_ref().map(|run| &run.desired);
         let diff = wants_diff.then(|| planned_diff(old, &job, desired.unwrap_or(&BTreeMap::new())));
-        let created: Vec<EvalView> = run
+        let created: Vec<rove_wire::Eval> = run
             .iter()
             .flat_map(|run| &run.created_evals)
             .map(|eval| {
-                EvalView::of(&Stored {
+                view::eval::of(&Stored {
                     create: 0,
                     modify: 0,
                     value: eval.clone(),
                 })
             })
             .collect();
-        let failed = run.as_ref().map(|run| &run.failed_groups);
-        let mut answer = json!({
-            "Annotations": desired.map(|desired| json!({"DesiredTGUpdates": desired, "PreemptedAllocs": null})),
-            "FailedTGAllocs": failed.filter(|failed| !failed.is_empty()),
-            "JobModifyIndex": index,
-            "CreatedEvals": if created.is_empty() { None } else { Some(created) },
-            "Diff": diff,
-            "NextPeriodicLaunch": null,
-            "Warnings": warnings,
-            "Index": index,
-        });
-        if !unsupported.is_empty() {
-            answer["Unsupported"] = json!(unsupported);
-        }
+        let answer = Plan {
+            annotations: desired.map(|desired| PlanAnnotations {
+                updates: view::by_group(desired),
+                preempted: Vec::new(),
+            }),
+            failed: run
+                .as_ref()
+                .map(|run| view::by_group(&run.failed_groups))
+                .unwrap_or_default(),
+            modify_index: index,
+            created,
+            diff,
+            next_launch: None,
+            warnings,
+            index,
+            unsupported,
+        };
         (answer, index)
     })
     .await;
@@ -129,44 +122,6 @@ fn try_out(
         now,
         &mut rng,
     )
-}
-
-pub(super) async fn versions(
-    server: &ServerSide,
-    call: &Call,
-    key: &JobKey,
-) -> Result<Answer, ApiError> {
-    let diffs = call.params.flag("diffs")?.unwrap_or(false);
-    let index = |state: &_| versions_index(state, key);
-    let state = blocking::wait(server, &call.params, index).await?;
-    let meta = Meta::of(&state, index(&state));
-    let Some(job) = status::job(&state, key) else {
-        return Ok(Answer::missing("job versions not found").with_meta(meta));
-    };
-    let status = status::facts(&state, &job).status.text();
-    let versions: Vec<Job> = versions_of(&state, &job)
-        .into_iter()
-        .map(|version| {
-            let mut spec = view::job::version(&state, &job, version);
-            spec.status = status.to_owned();
-            spec
-        })
-        .collect();
-    let diffs = diffs.then(|| {
-        versions
-            .windows(2)
-            .map(|pair| diff(Some(&pair[1]), Some(&pair[0]), true))
-            .collect::<Vec<_>>()
-    });
-    let answer = json!({
-        "Versions": versions,
-        "Diffs": diffs,
-        "Index": meta.index,
-        "LastContact": 0,
-        "KnownLeader": meta.known_leader,
-        "NextToken": "",
-    });
-    Ok(Answer::json(call, &answer)?.with_meta(meta))
 }
 
 /// What a registration changes, with what each change would do.

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use rove_store::state::{State, Table};
-use serde::Deserialize;
-use serde_json::json;
+use rove_wire::{Matches, SearchRequest};
 
 use super::{evals, nodes};
 use crate::{
@@ -34,15 +33,8 @@ const CONTEXTS: [&str; 11] = [
     "namespaces",
 ];
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct SearchBody {
-    prefix: String,
-    context: String,
-}
-
 pub(super) async fn prefix(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
-    let body: SearchBody = call.json()?;
+    let body: SearchRequest = call.json()?;
     let wanted: Vec<&str> = match body.context.as_str() {
         "all" | "" => CONTEXTS.to_vec(),
         one => match CONTEXTS.iter().find(|context| **context == one) {
@@ -67,19 +59,18 @@ pub(super) async fn prefix(server: &ServerSide, call: &Call) -> Result<Answer, A
     let mut truncations = BTreeMap::new();
     for context in wanted {
         let mut found = find(&state, context, &body.prefix, &namespaces);
-        truncations.insert(context, found.len() > MOST);
+        truncations.insert(context.to_owned(), found.len() > MOST);
         found.truncate(MOST);
-        matches.insert(context, (!found.is_empty()).then_some(found));
+        matches.insert(context.to_owned(), (!found.is_empty()).then_some(found));
     }
     let meta = Meta::of(&state, index(&state));
-    let answer = json!({
-        "Matches": matches,
-        "Truncations": truncations,
-        "Index": meta.index,
-        "LastContact": 0,
-        "KnownLeader": meta.known_leader,
-        "NextToken": "",
-    });
+    let answer = Matches {
+        matches,
+        truncations,
+        index: meta.index,
+        known_leader: meta.known_leader,
+        ..Matches::default()
+    };
     Ok(Answer::json(call, &answer)?.with_meta(meta))
 }
 

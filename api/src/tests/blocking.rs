@@ -100,3 +100,62 @@ async fn every_list_wakes_and_its_index_grows() {
         assert!(took < Duration::from_secs(60), "{path}: {took:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_what_never_was_has_an_index_and_a_query_that_goes_on_from_it_waits() {
+    let world = Arc::new(World::new().await);
+    let mut waiting = Vec::new();
+    for path in [
+        "/v1/jobs",
+        "/v1/allocations",
+        "/v1/evaluations",
+        "/v1/evaluations/count",
+        "/v1/deployments",
+        "/v1/nodes",
+        "/v1/node/pools",
+        "/v1/namespaces",
+        "/v1/services",
+        "/v1/volumes",
+        "/v1/vars",
+        "/v1/job/web",
+        "/v1/job/web/summary",
+        "/v1/job/web/versions",
+        "/v1/job/web/allocations",
+        "/v1/job/web/evaluations",
+        "/v1/job/web/deployments",
+        "/v1/job/web/deployment",
+        "/v1/job/web/scale",
+        "/v1/job/web/submission",
+        "/v1/operator/scheduler/configuration",
+        "/v1/allocation/6f9f9f9e-0000-4000-8000-000000000001",
+        "/v1/evaluation/6f9f9f9e-0000-4000-8000-000000000001",
+        "/v1/evaluation/6f9f9f9e-0000-4000-8000-000000000001/allocations",
+        "/v1/deployment/6f9f9f9e-0000-4000-8000-000000000001",
+        "/v1/node/6f9f9f9e-0000-4000-8000-000000000001",
+        "/v1/node/6f9f9f9e-0000-4000-8000-000000000001/allocations",
+    ] {
+        let fresh = world.get(path).await;
+        assert!(fresh.index() > 0, "{path}: {} {}", fresh.status, fresh.text);
+        let query = format!("{path}?index={}&wait=30s", fresh.index());
+        waiting.push((path, asked(&world, query).await));
+    }
+    for (path, task) in waiting {
+        // `/v1/services` and its like can't change: they may answer at once, but never with 0.
+        let fixed = [
+            "count",
+            "namespaces",
+            "services",
+            "volumes",
+            "vars",
+            "submission",
+            "configuration",
+        ];
+        let (reply, took) = task.await.unwrap();
+        assert!(reply.index() > 0, "{path}");
+        if !fixed.iter().any(|end| path.ends_with(end)) {
+            assert!(took >= Duration::from_secs(30), "{path}: {took:?}");
+        }
+    }
+    let gone = world.call("DELETE", "/v1/job/nope", &Value::Null).await;
+    assert!(gone.index() > 0, "{}", gone.text);
+}

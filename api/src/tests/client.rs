@@ -8,6 +8,7 @@ use rove_agent::{
     drivers::Signal,
     files::{FileError, FileInfo},
     handle::{Frame, FrameStream, HandleError, ReadOptions},
+    identity::Identity,
     logs::LogKind,
     usage::{AllocUsage, HostStats},
 };
@@ -17,11 +18,16 @@ use rove_model::{
 };
 use rove_store::keys::Key;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use super::world::{TestSources, World, info, node, send, small_job, uuid};
-use crate::{ApiContext, LocalAgent, Mode, router, serve};
+use crate::{ApiContext, Limits, LocalAgent, Mode, router, serve};
 
 /// An agent with one alloc that has one file and one log.
 struct FakeAgent {
@@ -279,8 +285,152 @@ async fn listen(context: ApiContext, cancel: &CancellationToken) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let cancel = cancel.clone();
-    tokio::spawn(async move { serve(listener, router(context), cancel).await.unwrap() });
+    tokio::spawn(async move {
+        serve(listener, router(context), Limits::default(), cancel)
+            .await
+            .unwrap()
+    });
     address
+}
+
+async fn register_secret(world: &World, identity: &Identity) {
+    let (store, secret) = (&*world.store, &identity.secret);
+    rove_store::node_secret::fix(store, &world.keys, identity.node_id, secret)
+        .await
+        .unwrap();
+}
+
+/// Takes what is sent to it and answers each call with `answer`.
+async fn stranger(answer: &'static str) -> (String, Arc<std::sync::Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let heard = Arc::new(std::sync::Mutex::new(String::new()));
+    let hears = heard.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let hears = hears.clone();
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 16 * 1024];
+                while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+                    hears
+                        .lock()
+                        .unwrap()
+                        .push_str(&String::from_utf8_lossy(&buffer[..count]));
+                    let length = answer.len();
+                    let text =
+                        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{answer}");
+                    if stream.write_all(text.as_bytes()).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, heard)
+}
+
+#[tokio::test]
+async fn a_node_that_names_a_strangers_address_gets_nothing_of_the_call() {
+    let world = World::new().await;
+    let (_, eval) = world.register(&small_job("web")).await;
+    let alloc = world.settle(&JobKey::new("default", "web"), eval).await;
+    let forged = r#"{"Proof":"00","Ticket":"1-00"}"#;
+    for (answer, with_secret) in [("", false), ("", true), ("{}", true), (forged, true)] {
+        let (address, heard) = stranger(answer).await;
+        let mut there = node(1);
+        there.http_addr.clone_from(&address);
+        world.put(&Key::Node(there.id), &there).await;
+        if with_secret {
+            register_secret(&world, &Identity::new(there.id, [1; 32])).await;
+        }
+        for (method, path) in [
+            (
+                "GET",
+                format!("/v1/client/fs/logs/{alloc}?task=t&type=stdout"),
+            ),
+            ("GET", format!("/v1/client/fs/cat/{alloc}?path=hidden-path")),
+            ("PUT", format!("/v1/client/allocation/{alloc}/restart")),
+            ("GET", format!("/v1/client/stats?node_id={}", there.id)),
+            ("PUT", format!("/v1/client/gc?node_id={}", there.id)),
+        ] {
+            let request = axum::http::Request::builder()
+                .method(method)
+                .uri(&path)
+                .header("X-Nomad-Token", "the-callers-token")
+                .header("Authorization", "Bearer the-callers-token")
+                .header("Cookie", "the-callers-cookie")
+                .body(axum::body::Body::from(r#"{"TaskName":"hidden-body"}"#))
+                .unwrap();
+            let reply = world.router.clone().oneshot(request).await.unwrap();
+            assert_eq!(reply.status(), 500, "{path}");
+        }
+        let heard = heard.lock().unwrap().clone();
+        for hidden in [
+            "the-callers",
+            "hidden",
+            "/fs/",
+            "/allocation/",
+            "/stats",
+            "/gc",
+        ] {
+            assert!(!heard.contains(hidden), "{hidden} in {heard}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_agent_of_a_node_hears_what_is_asked_but_not_by_whom() {
+    let world = World::new().await;
+    let cancel = CancellationToken::new();
+    let _stop = cancel.clone().drop_guard();
+    let (_, eval) = world.register(&small_job("web")).await;
+    let alloc = world.settle(&JobKey::new("default", "web"), eval).await;
+    let mut there = node(1);
+    let identity = Identity::new(there.id, [1; 32]);
+    register_secret(&world, &identity).await;
+    let (context, _keep) = client_of(Vec::new(), Some(FakeAgent::new(1, alloc)));
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sees = seen.clone();
+    let watched = router(context.with_identity(identity)).layer(axum::middleware::map_request(
+        move |request: axum::extract::Request| {
+            let sees = sees.clone();
+            async move {
+                sees.lock()
+                    .unwrap()
+                    .push(format!("{:?}", request.headers()));
+                request
+            }
+        },
+    ));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    there.http_addr = listener.local_addr().unwrap().to_string();
+    let until = cancel.clone();
+    tokio::spawn(async move {
+        serve(listener, watched, Limits::default(), until)
+            .await
+            .unwrap()
+    });
+    world.put(&Key::Node(there.id), &there).await;
+    let request = axum::http::Request::get(format!(
+        "/v1/client/fs/logs/{alloc}?task=say&type=stdout&plain=true"
+    ))
+    .header("X-Nomad-Token", "the-callers-token")
+    .body(axum::body::Body::empty())
+    .unwrap();
+    let reply = world.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(reply.status(), 200);
+    let seen = seen.lock().unwrap().join("\n");
+    assert!(seen.contains("x-rove-call"), "{seen}");
+    assert!(!seen.contains("the-callers"), "{seen}");
+
+    // Who only says that he is a server is not believed.
+    let direct = axum::http::Request::get("/v1/client/stats")
+        .header("x-rove-hop", "node")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let (context, _keep_too) = client_of(Vec::new(), Some(FakeAgent::new(1, alloc)));
+    let own = router(context.with_identity(Identity::new(there.id, [1; 32])));
+    assert_eq!(own.oneshot(direct).await.unwrap().status(), 403);
 }
 
 fn client_of(
@@ -310,10 +460,16 @@ async fn a_client_passes_on_to_a_server_and_a_server_to_the_node() {
     let server = listener.local_addr().unwrap().to_string();
     let served = world.router.clone();
     let until = cancel.clone();
-    tokio::spawn(async move { serve(listener, served, until).await.unwrap() });
-    let (context, _keep) = client_of(vec![server.clone()], Some(FakeAgent::new(1, alloc)));
-    let holder = listen(context, &cancel).await;
+    tokio::spawn(async move {
+        serve(listener, served, Limits::default(), until)
+            .await
+            .unwrap()
+    });
     let mut there = node(1);
+    let identity = Identity::new(there.id, [1; 32]);
+    let (context, _keep) = client_of(vec![server.clone()], Some(FakeAgent::new(1, alloc)));
+    let holder = listen(context.with_identity(identity.clone()), &cancel).await;
+    register_secret(&world, &identity).await;
     there.http_addr = holder;
     world.put(&Key::Node(there.id), &there).await;
     let dead = "127.0.0.1:1".to_owned();
@@ -392,6 +548,7 @@ async fn without_a_server_or_a_node_the_reason_is_said() {
     assert_eq!(lost.status, 404, "{}", lost.text);
     let mut gone = node(1);
     gone.http_addr = "127.0.0.1:1".to_owned();
+    register_secret(&world, &Identity::new(gone.id, [1; 32])).await;
     world.put(&Key::Node(gone.id), &gone).await;
     let unreachable = world.get(&log).await;
     assert_eq!(unreachable.status, 500);

@@ -194,7 +194,8 @@ async fn a_job_that_runs_is_shown_as_the_reference_shows_it() {
         (
             292,
             "/v1/operator/scheduler/configuration".to_owned(),
-            &["PreemptionConfig"],
+            // The reference has to be told before it honours `memory_max`.
+            &["PreemptionConfig", "MemoryOversubscriptionEnabled"],
         ),
     ] {
         let recorded = exchange(&folder, number);

@@ -3,6 +3,7 @@
 mod blocking;
 mod client;
 mod golden;
+mod limits;
 mod mistakes;
 mod parse;
 mod reads;

@@ -414,3 +414,183 @@ async fn secrets_are_never_shown() {
     let shown = world.get(&format!("/v1/node/{node}")).await.json();
     assert_eq!(shown["SecretID"], "");
 }
+
+/// The ids in a list of jobs, allocs, … that a filter lets through.
+async fn filtered(world: &World, list: &str, filter: &str) -> (u16, Vec<String>) {
+    let filter = percent_encoding::utf8_percent_encode(filter, percent_encoding::NON_ALPHANUMERIC);
+    let mark = if list.contains('?') { '&' } else { '?' };
+    let reply = world.get(&format!("{list}{mark}filter={filter}")).await;
+    if reply.status != 200 {
+        return (reply.status.as_u16(), vec![reply.text]);
+    }
+    (
+        200,
+        ids(&reply.json()).into_iter().map(str::to_owned).collect(),
+    )
+}
+
+#[tokio::test]
+async fn a_filter_on_what_an_entry_lacks_is_no_match() {
+    let world = World::new().await;
+    world.with_node().await;
+    let mut packed = small_job("packed");
+    packed["Meta"] = json!({"pack.deployment_name": "x", "empty": ""});
+    world.register(&packed).await;
+    let (_, eval) = world.register(&small_job("bare")).await;
+    world.settle(&JobKey::new("default", "bare"), eval).await;
+    let mut periodic = small_job("tick");
+    periodic["Type"] = json!("batch");
+    periodic["Periodic"] = json!({"Enabled": true, "Spec": "@daily", "SpecType": "cron"});
+    world
+        .call("PUT", "/v1/jobs", &json!({"Job": periodic}))
+        .await;
+    for (list, filter, expected) in [
+        // What a deployer asks, with and without the meta in the list.
+        (
+            "/v1/jobs",
+            r#"Meta["pack.deployment_name"] == "x""#,
+            vec!["packed"],
+        ),
+        (
+            "/v1/jobs?meta=true",
+            r#"Meta["pack.deployment_name"] == "x""#,
+            vec!["packed"],
+        ),
+        (
+            "/v1/jobs",
+            r#"Meta["pack.deployment_name"] != "x""#,
+            vec!["bare"],
+        ),
+        (
+            "/v1/jobs",
+            r#""/Meta/pack.deployment_name" == "x""#,
+            vec!["packed"],
+        ),
+        ("/v1/jobs", r#"Meta["empty"] == """#, vec!["packed"]),
+        ("/v1/jobs", r#"Meta["nowhere"] == """#, vec![]),
+        (
+            "/v1/jobs",
+            r#"Meta["nowhere"] != """#,
+            vec!["bare", "packed"],
+        ),
+        (
+            "/v1/jobs",
+            r#"Meta["pack.deployment_name"] is empty"#,
+            vec!["bare"],
+        ),
+        (
+            "/v1/jobs",
+            r#"Meta["pack.deployment_name"] is not empty"#,
+            vec!["packed"],
+        ),
+        (
+            "/v1/jobs",
+            r#"Meta["pack.deployment_name"] matches "^x$""#,
+            vec!["packed"],
+        ),
+        (
+            "/v1/jobs",
+            r#"Meta["pack.deployment_name"] not matches "^x$""#,
+            vec!["bare"],
+        ),
+        (
+            "/v1/jobs",
+            r#""x" in Meta["pack.deployment_name"]"#,
+            vec!["packed"],
+        ),
+        (
+            "/v1/jobs",
+            r#""x" not in Meta["pack.deployment_name"]"#,
+            vec!["bare"],
+        ),
+        ("/v1/jobs", r#"Meta contains "empty""#, vec!["packed"]),
+        ("/v1/jobs", r#""empty" not in Meta"#, vec!["bare"]),
+        (
+            "/v1/jobs",
+            r#"not (Meta["a"] == "b" or Meta["c"] == "d")"#,
+            vec!["bare", "packed"],
+        ),
+        // Fields of the job that the list leaves out, and what is below a block that is not there.
+        ("/v1/jobs", "AllAtOnce == false", vec!["bare", "packed"]),
+        ("/v1/jobs", r#"Update.Canary == 1"#, vec![]),
+        (
+            "/v1/jobs",
+            r#"JobSummary.Summary["nope"].Running == 1"#,
+            vec![],
+        ),
+    ] {
+        let (status, mut found) = filtered(&world, list, filter).await;
+        found.retain(|id| id != "tick");
+        assert_eq!(
+            (status, found),
+            (200, expected.iter().map(ToString::to_string).collect()),
+            "{list} {filter}"
+        );
+    }
+    let all = |reply: (u16, Vec<String>)| (reply.0, reply.1.len());
+    for (list, filter, expected) in [
+        ("/v1/allocations", r#"TaskStates["nope"].Failed == true"#, 0),
+        ("/v1/allocations", r#"TaskStates["nope"].Failed != true"#, 1),
+        (
+            "/v1/allocations",
+            r#"AllocatedResources.Tasks["t"].Cpu.CpuShares == 20"#,
+            1,
+        ),
+        ("/v1/allocations", "DeploymentStatus.Healthy == true", 1),
+        ("/v1/allocations", "NetworkStatus.DNS.Servers == true", 0),
+        (
+            "/v1/allocations",
+            r#"Metrics.NodesAvailable["dc9"] == 1"#,
+            0,
+        ),
+        ("/v1/allocations", r#"RescheduleTracker.Events is empty"#, 1),
+        // What an evaluation leaves out while it is empty.
+        ("/v1/evaluations", r#"NodeID == "x""#, 0),
+        ("/v1/evaluations?job=bare", r#"DeploymentID != "x""#, 1),
+        ("/v1/evaluations?job=bare", r#"WaitUntil is empty"#, 1),
+        (
+            "/v1/evaluations",
+            r#"FailedTGAllocs["nope"].NodesEvaluated == 3"#,
+            0,
+        ),
+        (
+            "/v1/deployments",
+            r#"TaskGroups["nope"].Promoted == true"#,
+            0,
+        ),
+        ("/v1/nodes", r#"Attributes["kernel.name"] == "linux""#, 1),
+        (
+            "/v1/nodes?os=true",
+            r#"Attributes["kernel.name"] == "linux""#,
+            1,
+        ),
+        ("/v1/nodes", r#"Attributes["nope"] == "linux""#, 0),
+        (
+            "/v1/nodes",
+            r#"Meta["rack"] == "r1" and Meta["row"] != "2""#,
+            1,
+        ),
+        ("/v1/nodes", r#"Drivers["nope"].Healthy == true"#, 0),
+        ("/v1/nodes", r#"HostVolumes["data"] is empty"#, 1),
+    ] {
+        let found = filtered(&world, list, filter).await;
+        assert_eq!(
+            all(found.clone()),
+            (200, expected),
+            "{list} {filter}: {found:?}"
+        );
+    }
+    for list in [
+        "/v1/jobs",
+        "/v1/allocations",
+        "/v1/evaluations",
+        "/v1/nodes",
+    ] {
+        let (status, text) = filtered(&world, list, "Colour == 1").await;
+        assert_eq!(
+            status, 400,
+            "{list}: a field that no entry has is a mistake"
+        );
+        assert!(text[0].contains("Colour"), "{text:?}");
+    }
+}

@@ -5,21 +5,11 @@ use rove_store::{
     keys::Key,
     state::{State, Stored},
 };
+use rove_wire::Event;
 use serde_json::{Value, json};
 
-use super::{alloc, deployment::DeploymentView, eval::EvalView, job, node};
+use super::{alloc, deployment, eval, job, node};
 use crate::status;
-
-/// One event, and what a subscriber may choose it by.
-#[derive(Debug)]
-pub(crate) struct Event {
-    pub(crate) topic: &'static str,
-    pub(crate) key: String,
-    pub(crate) filter_keys: Vec<String>,
-    pub(crate) namespace: String,
-    pub(crate) index: Revision,
-    pub(crate) json: Value,
-}
 
 fn event(
     topic: &'static str,
@@ -30,22 +20,14 @@ fn event(
     index: Revision,
     payload: Value,
 ) -> Event {
-    let json = json!({
-        "Topic": topic,
-        "Type": kind,
-        "Key": key,
-        "FilterKeys": if filter_keys.is_empty() { None } else { Some(&filter_keys) },
-        "Namespace": namespace,
-        "Index": index,
-        "Payload": payload,
-    });
     Event {
-        topic,
+        topic: topic.to_owned(),
+        kind: kind.to_owned(),
         key,
         filter_keys,
         namespace: namespace.to_owned(),
         index,
-        json,
+        payload,
     }
 }
 
@@ -81,33 +63,33 @@ pub(crate) fn of(state: &State, key: &Key) -> Option<Event> {
             ))
         }
         Key::Eval(id) => {
-            let eval = state.eval(*id)?;
+            let found = state.eval(*id)?;
             let filter = vec![
-                eval.job_id.to_string(),
-                super::id_or_empty(eval.deployment_id),
+                found.job_id.to_string(),
+                super::id_or_empty(found.deployment_id),
             ];
             Some(event(
                 "Evaluation",
                 "EvaluationUpdated",
                 id.to_string(),
                 filter,
-                eval.namespace.as_str(),
-                eval.modify,
-                json!({"Evaluation": EvalView::of(eval)}),
+                found.namespace.as_str(),
+                found.modify,
+                json!({"Evaluation": eval::of(found)}),
             ))
         }
         Key::Alloc(_, id) => of_alloc(state, state.alloc(*id)?, "PlanResult"),
         Key::AllocStatus(_, id) => of_alloc(state, state.alloc(*id)?, "AllocationUpdated"),
         Key::Deployment(id) => {
-            let deployment = state.deployment(*id)?;
+            let found = state.deployment(*id)?;
             Some(event(
                 "Deployment",
                 "DeploymentStatusUpdate",
                 id.to_string(),
-                vec![deployment.job_id.to_string()],
-                deployment.namespace.as_str(),
-                deployment.modify,
-                json!({"Deployment": DeploymentView::of(state, deployment)}),
+                vec![found.job_id.to_string()],
+                found.namespace.as_str(),
+                found.modify,
+                json!({"Deployment": deployment::of(state, found)}),
             ))
         }
         Key::Node(id) => of_node(state, *id, "NodeRegistration"),
@@ -120,7 +102,7 @@ pub(crate) fn of(state: &State, key: &Key) -> Option<Event> {
 fn of_alloc(state: &State, alloc: &Stored<rove_model::alloc::Alloc>, kind: &str) -> Option<Event> {
     let mut payload = alloc::full(state, alloc, &alloc::FromStore::default());
     // The job is an event of its own.
-    payload["Job"] = Value::Null;
+    payload.job = None;
     Some(event(
         "Allocation",
         kind,

@@ -7,40 +7,13 @@ use rove_model::{
     node::{DriverInfo, Eligibility, Node, NodeReserved, NodeState},
 };
 use rove_store::state::{State, Stored};
-use serde::Serialize;
-use serde_json::{Value, json};
+use rove_wire::{
+    Driver, LegacyResources, NodeCpu, NodeDisk, NodeEvent, NodeMemory, NodeResources, NodeStub,
+    ReservedCpu, ReservedPorts, ReservedResources,
+};
 
 use super::network;
 use crate::time::rfc3339;
-
-/// A node in a list.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct NodeStub {
-    address: String,
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attributes: Option<BTreeMap<String, String>>,
-    datacenter: String,
-    name: String,
-    node_class: String,
-    node_pool: String,
-    version: String,
-    drain: bool,
-    scheduling_eligibility: Eligibility,
-    status: NodeState,
-    status_description: String,
-    drivers: Value,
-    host_volumes: Option<()>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_resources: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reserved_resources: Option<Value>,
-    last_drain: Option<()>,
-    create_index: Revision,
-    modify_index: Revision,
-}
 
 /// Parts of a list that are shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -81,97 +54,104 @@ fn host(address: &str) -> &str {
     })
 }
 
-impl NodeStub {
-    pub(crate) fn of(state: &State, node: &Stored<Node>, options: ListOptions) -> Self {
-        let (status, status_description) = node_state(state, node.id);
-        Self {
-            address: host(&node.http_addr).to_owned(),
-            id: node.id.to_string(),
-            attributes: options.os.then(|| {
-                node.attributes
-                    .get_key_value("os.name")
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .into_iter()
-                    .collect()
-            }),
-            datacenter: node.datacenter.clone(),
-            name: node.name.clone(),
-            node_class: node.node_class.clone(),
-            node_pool: node.node_pool.clone(),
-            version: node.version.clone(),
-            drain: false,
-            scheduling_eligibility: eligibility(state, node.id),
-            status,
-            status_description,
-            drivers: drivers(&node.drivers),
-            host_volumes: None,
-            node_resources: options.resources.then(|| resources(node)),
-            reserved_resources: options.resources.then(|| reserved(&node.reserved)),
-            last_drain: None,
-            create_index: node.create,
-            modify_index: index(state, node),
-        }
+/// A node in a list.
+pub(crate) fn stub(state: &State, node: &Stored<Node>, options: ListOptions) -> NodeStub {
+    let (status, status_description) = node_state(state, node.id);
+    NodeStub {
+        address: host(&node.http_addr).to_owned(),
+        id: node.id.to_string(),
+        attributes: node
+            .attributes
+            .get_key_value("os.name")
+            .filter(|_| options.os)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .into_iter()
+            .collect(),
+        datacenter: node.datacenter.clone(),
+        name: node.name.clone(),
+        class: node.node_class.clone(),
+        pool: node.node_pool.clone(),
+        version: node.version.clone(),
+        drain: false,
+        eligibility: eligibility(state, node.id).into(),
+        status: status.into(),
+        status_description,
+        drivers: drivers(&node.drivers),
+        host_volumes: BTreeMap::new(),
+        resources: options.resources.then(|| resources(node)),
+        reserved: options.resources.then(|| reserved(&node.reserved)),
+        last_drain: None,
+        create_index: node.create,
+        modify_index: index(state, node),
     }
 }
 
-fn drivers(drivers: &BTreeMap<String, DriverInfo>) -> Value {
+fn drivers(drivers: &BTreeMap<String, DriverInfo>) -> BTreeMap<String, Driver> {
     drivers
         .iter()
         .map(|(name, driver)| {
-            let view = json!({
-                "Attributes": driver.attributes,
-                "Detected": driver.detected,
-                "Healthy": driver.healthy,
-                "HealthDescription": driver.health_description,
-                "UpdateTime": rfc3339(driver.update_time),
-            });
+            let view = Driver {
+                attributes: driver.attributes.clone(),
+                detected: driver.detected,
+                healthy: driver.healthy,
+                description: driver.health_description.clone(),
+                updated: Some(rfc3339(driver.update_time)),
+            };
             (name.clone(), view)
         })
         .collect()
 }
 
-fn resources(node: &Node) -> Value {
+fn resources(node: &Node) -> NodeResources {
     let have = &node.resources;
-    json!({
-        "Cpu": {
-            "CpuShares": have.cpu,
-            "TotalCpuCores": have.cores,
-            "ReservableCpuCores": (0..have.cores).collect::<Vec<_>>(),
+    NodeResources {
+        cpu: NodeCpu {
+            shares: have.cpu,
+            total_cores: have.cores,
+            reservable_cores: (0..have.cores).collect(),
         },
-        "Memory": {"MemoryMB": have.memory_mb},
-        "Disk": {"DiskMB": have.disk_mb},
-        "Devices": null,
-        "Networks": network::of_node(node),
-        "NodeNetworks": network::interfaces(node),
-        "MinDynamicPort": have.min_dynamic_port,
-        "MaxDynamicPort": have.max_dynamic_port,
-    })
+        memory: NodeMemory {
+            memory: have.memory_mb,
+        },
+        disk: NodeDisk { disk: have.disk_mb },
+        devices: Vec::new(),
+        networks: network::of_node(node),
+        node_networks: network::interfaces(node),
+        min_dynamic_port: have.min_dynamic_port,
+        max_dynamic_port: have.max_dynamic_port,
+    }
 }
 
-fn reserved(reserved: &NodeReserved) -> Value {
+fn reserved(reserved: &NodeReserved) -> ReservedResources {
     let ports: Vec<String> = reserved.ports.iter().map(ToString::to_string).collect();
-    json!({
-        "Cpu": {"CpuShares": reserved.cpu, "ReservedCpuCores": null},
-        "Memory": {"MemoryMB": reserved.memory_mb},
-        "Disk": {"DiskMB": reserved.disk_mb},
-        "Networks": {"ReservedHostPorts": ports.join(",")},
-    })
+    ReservedResources {
+        cpu: ReservedCpu {
+            shares: reserved.cpu,
+            cores: Vec::new(),
+        },
+        memory: NodeMemory {
+            memory: reserved.memory_mb,
+        },
+        disk: NodeDisk {
+            disk: reserved.disk_mb,
+        },
+        networks: ReservedPorts {
+            host_ports: ports.join(","),
+        },
+    }
 }
 
 /// One node in full.
-pub(crate) fn full(state: &State, node: &Stored<Node>) -> Value {
+pub(crate) fn full(state: &State, node: &Stored<Node>) -> rove_wire::Node {
     let (status, status_description) = node_state(state, node.id);
     let since = state.node_status(node.id).map_or(0, |status| status.since);
-    let event = |at, subsystem: &str, message: &str| {
-        json!({
-            "Timestamp": rfc3339(at),
-            "Subsystem": subsystem,
-            "Message": message,
-            "Details": null,
-            "CreateIndex": 0,
-        })
+    let event = |at, subsystem: &str, message: &str| NodeEvent {
+        time: Some(rfc3339(at)),
+        subsystem: subsystem.to_owned(),
+        message: message.to_owned(),
+        ..NodeEvent::default()
     };
-    let events: Vec<Value> = match state.node_status(node.id) {
+    let events = match state.node_status(node.id) {
         Some(status) if !status.events.is_empty() => status
             .events
             .iter()
@@ -181,48 +161,41 @@ pub(crate) fn full(state: &State, node: &Stored<Node>) -> Value {
         _ => vec![event(node.registered_at, "Cluster", "Node registered")],
     };
     let have = &node.resources;
-    json!({
-        "ID": node.id,
-        "SecretID": "",
-        "Name": node.name,
-        "Datacenter": node.datacenter,
-        "NodePool": node.node_pool,
-        "NodeClass": node.node_class,
-        "ComputedClass": node.computed_class,
-        "HTTPAddr": node.http_addr,
-        "TLSEnabled": false,
-        "Attributes": node.attributes,
-        "Meta": node.meta,
-        "Links": {},
-        "Drivers": drivers(&node.drivers),
-        "Resources": {
-            "CPU": have.cpu, "Cores": 0, "MemoryMB": have.memory_mb, "MemoryMaxMB": 0, "DiskMB": have.disk_mb,
-            "IOPS": 0, "Networks": network::of_node(node), "Devices": null,
+    rove_wire::Node {
+        id: node.id.to_string(),
+        name: node.name.clone(),
+        datacenter: node.datacenter.clone(),
+        pool: node.node_pool.clone(),
+        class: node.node_class.clone(),
+        computed_class: node.computed_class.clone(),
+        http_addr: node.http_addr.clone(),
+        attributes: node.attributes.clone(),
+        meta: node.meta.clone(),
+        drivers: drivers(&node.drivers),
+        legacy_resources: LegacyResources {
+            cpu: have.cpu,
+            memory: have.memory_mb,
+            disk: have.disk_mb,
+            networks: Some(network::of_node(node)),
+            ..LegacyResources::default()
         },
-        "Reserved": {
-            "CPU": node.reserved.cpu, "Cores": 0, "MemoryMB": node.reserved.memory_mb, "MemoryMaxMB": 0,
-            "DiskMB": node.reserved.disk_mb, "IOPS": 0, "Networks": null, "Devices": null,
+        legacy_reserved: LegacyResources {
+            cpu: node.reserved.cpu,
+            memory: node.reserved.memory_mb,
+            disk: node.reserved.disk_mb,
+            ..LegacyResources::default()
         },
-        "NodeResources": resources(node),
-        "ReservedResources": reserved(&node.reserved),
-        "Status": status,
-        "StatusDescription": status_description,
-        "StatusUpdatedAt": since / 1_000_000_000,
-        "SchedulingEligibility": eligibility(state, node.id),
-        "Drain": false,
-        "DrainStrategy": null,
-        "LastDrain": null,
-        "Events": events,
-        "HostVolumes": null,
-        "HostNetworks": null,
-        "CSIControllerPlugins": {},
-        "CSINodePlugins": {},
-        "CgroupParent": "",
-        "LastMissedHeartbeatIndex": 0,
-        "LastAllocUpdateIndex": 0,
-        "CreateIndex": node.create,
-        "ModifyIndex": index(state, node),
-    })
+        resources: resources(node),
+        reserved: reserved(&node.reserved),
+        status: status.into(),
+        status_description,
+        status_updated_at: since / 1_000_000_000,
+        eligibility: eligibility(state, node.id).into(),
+        events,
+        create_index: node.create,
+        modify_index: index(state, node),
+        ..rove_wire::Node::default()
+    }
 }
 
 #[cfg(test)]

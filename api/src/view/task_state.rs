@@ -3,71 +3,63 @@
 use std::collections::BTreeMap;
 
 use rove_model::alloc::{TaskEvent, TaskEventKind, TaskState};
-use serde_json::{Value, json};
 
 use crate::time::rfc3339_option;
 
-/// The states of an alloc's tasks; `null` while there are none.
-pub(crate) fn task_states(states: &BTreeMap<String, TaskState>) -> Value {
-    if states.is_empty() {
-        return Value::Null;
-    }
+/// The states of an alloc's tasks.
+pub(crate) fn task_states(
+    states: &BTreeMap<String, TaskState>,
+) -> BTreeMap<String, rove_wire::TaskState> {
     states
         .iter()
         .map(|(name, state)| (name.clone(), task_state(state)))
         .collect()
 }
 
-fn task_state(state: &TaskState) -> Value {
-    json!({
-        "State": state.state,
-        "Failed": state.failed,
-        "Restarts": state.restarts,
-        "LastRestart": rfc3339_option(state.last_restart),
-        "StartedAt": rfc3339_option(state.started_at),
-        "FinishedAt": rfc3339_option(state.finished_at),
-        "Events": state.events.iter().map(event).collect::<Vec<_>>(),
-        "TaskHandle": null,
-    })
+fn task_state(state: &TaskState) -> rove_wire::TaskState {
+    rove_wire::TaskState {
+        state: state.state.into(),
+        failed: state.failed,
+        restarts: state.restarts,
+        last_restart: rfc3339_option(state.last_restart),
+        started: rfc3339_option(state.started_at),
+        finished: rfc3339_option(state.finished_at),
+        events: state.events.iter().map(event).collect(),
+        handle: None,
+    }
 }
 
-/// An event: its facts under `Details`, and once more in the fields of their own that older clients read.
-fn event(event: &TaskEvent) -> Value {
+fn event(event: &TaskEvent) -> rove_wire::TaskEvent {
     let detail = |name: &str| event.details.get(name).map_or("", String::as_str);
+    let text = |name: &str| detail(name).to_owned();
     let number = |name: &str| detail(name).parse::<i64>().unwrap_or(0);
-    let truth = |name: &str| detail(name) == "true";
-    let kill_timeout = detail("kill_timeout")
-        .parse::<rove_model::duration::Nanos>()
-        .unwrap_or_default();
     let driver_message = if event.kind == TaskEventKind::Driver {
-        event.display_message.as_str()
+        event.display_message.clone()
     } else {
-        ""
+        String::new()
     };
-    json!({
-        "Type": event.kind,
-        "Time": event.time,
-        "DisplayMessage": event.display_message,
-        "Details": event.details,
-        "Message": detail("message"),
-        "FailsTask": truth("fails_task"),
-        "RestartReason": detail("restart_reason"),
-        "SetupError": detail("setup_error"),
-        "DriverError": detail("driver_error"),
-        "DriverMessage": driver_message,
-        "ExitCode": number("exit_code"),
-        "Signal": number("signal"),
-        "KillTimeout": kill_timeout,
-        "KillError": detail("kill_error"),
-        "KillReason": detail("kill_reason"),
-        "StartDelay": number("start_delay"),
-        "DownloadError": detail("download_error"),
-        "ValidationError": detail("validation_error"),
-        "DiskLimit": 0,
-        "FailedSibling": detail("failed_sibling"),
-        "VaultError": "",
-        "TaskSignalReason": detail("task_signal_reason"),
-        "TaskSignal": detail("task_signal"),
-        "GenericSource": "",
-    })
+    rove_wire::TaskEvent {
+        kind: event.kind.clone().into(),
+        time: event.time,
+        display: event.display_message.clone(),
+        details: event.details.clone(),
+        message: text("message"),
+        fails_task: detail("fails_task") == "true",
+        restart_reason: text("restart_reason"),
+        setup_error: text("setup_error"),
+        driver_error: text("driver_error"),
+        driver_message,
+        exit_code: number("exit_code"),
+        signal: number("signal"),
+        kill_timeout: detail("kill_timeout").parse().unwrap_or_default(),
+        kill_error: text("kill_error"),
+        kill_reason: text("kill_reason"),
+        start_delay: number("start_delay"),
+        download_error: text("download_error"),
+        validation_error: text("validation_error"),
+        failed_sibling: text("failed_sibling"),
+        task_signal_reason: text("task_signal_reason"),
+        task_signal: text("task_signal"),
+        ..rove_wire::TaskEvent::default()
+    }
 }

@@ -5,6 +5,7 @@ mod addresses;
 mod announce;
 mod banner;
 mod config;
+mod descriptors;
 mod drivers;
 pub mod flags;
 mod logging;
@@ -29,12 +30,13 @@ use rove_agent::{
     fingerprint::{self, NodeSettings, Roots},
     identity::{DataDirLock, Identity},
 };
-use rove_api::{AgentInfo, ApiContext, LocalAgent, Mode, ServerSide, SystemSources};
+use rove_api::{AgentInfo, ApiContext, Limits, LocalAgent, Mode, ServerSide, SystemSources};
 use rove_model::{ids::UnixNanos, node::NodeReserved};
 use rove_store::{
     Store,
     etcd::{EtcdConfig, EtcdStore},
     keys::Keys,
+    node_secret,
 };
 use tokio::{
     net::TcpListener,
@@ -241,6 +243,7 @@ async fn listen(what: &str, address: SocketAddr) -> Result<TcpListener> {
 }
 
 async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> Result<()> {
+    let connections = descriptors::raise();
     let host = look_at_host(&config, data_dir)?;
     config.name.get_or_insert_with(|| host.name.clone());
     let addresses = AgentAddresses::resolve(&config, host.ip)?;
@@ -298,6 +301,15 @@ async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> R
     };
     // The client has a token of its own: a development agent's tasks are stopped while the server still runs.
     let client_cancel = CancellationToken::new();
+    if let (Some(server), Some(identity)) = (&server, &identity) {
+        // Clients of other machines do so as they log in.
+        let (store, keys) = (&*server.store, &server.keys);
+        if let Err(error) = node_secret::fix(store, keys, identity.node_id, &identity.secret).await
+        {
+            warn!(%error, "other servers can't pass calls on to this node");
+        }
+    }
+    let own = identity.clone();
     let client = match identity {
         Some(identity) => Some(
             start_client(
@@ -343,8 +355,19 @@ async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> R
     let local = client
         .as_ref()
         .map(|agent| Arc::new(agent.handle()) as Arc<dyn LocalAgent>);
-    let context = ApiContext::new(mode, local, info, Arc::new(SystemSources));
-    let api = rove_api::serve(http, rove_api::router(context), cancel.clone());
+    let mut context = ApiContext::new(mode, local, info, Arc::new(SystemSources));
+    if let Some(identity) = own {
+        context = context.with_identity(identity);
+    }
+    let limits = Limits {
+        connections_per_client: match config.limits.http_max_conns_per_client {
+            0 => None,
+            most => Some(most as usize),
+        },
+        connections,
+        ..Limits::default()
+    };
+    let api = rove_api::serve(http, rove_api::router(context), limits, cancel.clone());
     tasks.spawn(async move { api.await.context("the HTTP API ended") });
     say(banner::STARTED);
 

@@ -1,10 +1,9 @@
-//! The HTTP client of the commands: `/v1` of one agent, with its own tolerant views of the answers.
+//! The HTTP client of the commands: `/v1` of one agent, in the types that the API writes.
 //!
 //! Every request has a time limit for connecting and for the answer. What may be large, or has no end, is taken piece
 //! by piece: there only silence is an error.
 
 mod error;
-pub mod views;
 
 use std::time::Duration;
 

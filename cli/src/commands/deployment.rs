@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use crate::args::{COMMON, FORMAT, VERBOSE, switch};
-use crate::client::views::Deployment;
 use crate::command::{Command, Context, failed};
 use crate::commands::{job, lookup, monitor};
 use crate::failure::{Failure, Outcome};
 use crate::render::{allocs, deployment};
+use rove_model::deployment::DeploymentStatus;
+use rove_wire::Deployment;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
@@ -78,7 +79,7 @@ pub async fn status(cx: &mut Context) -> Outcome {
     }
     if cx.args.is("monitor") {
         let status = monitor::deployment_status(cx, &client, &found.id, verbose, "").await?;
-        return Ok(u8::from(status != "successful"));
+        return Ok(u8::from(status != DeploymentStatus::Successful));
     }
     let text = deployment::whole(&found, allocs::length(verbose), &|text| cx.ui.bold(text));
     cx.ui.line(text);

@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use crate::args::{COMMON, FORMAT, VERBOSE, number, switch, text};
-use crate::client::views::Eval;
 use crate::command::{Command, Context, failed};
 use crate::commands::{job, lookup, monitor};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
 use crate::render::table::Fields;
 use crate::render::{allocs, metrics, short, time};
+use rove_model::eval::TriggeredBy;
+use rove_wire::Eval;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
@@ -88,14 +89,14 @@ pub async fn status(cx: &mut Context) -> Outcome {
         .add(
             "Status Description",
             if eval.description.is_empty() {
-                &eval.status
+                eval.status.as_str()
             } else {
-                &eval.description
+                eval.description.as_str()
             },
         )
         .add("Type", &eval.kind)
         .add("TriggeredBy", &eval.triggered_by);
-    if eval.triggered_by == "node-update" && !eval.node.is_empty() {
+    if eval.triggered_by == TriggeredBy::NodeUpdate && !eval.node.is_empty() {
         fields.add("Node ID", short(&eval.node, length));
     } else {
         fields.add("Job ID", &eval.job);

@@ -1,11 +1,11 @@
 //! From the beginning of an id to the one thing it names, or the list of what it could be.
 
 use crate::client::Client;
-use crate::client::views::{AllocStub, Deployment, Eval, JobStub, NodeStub};
 use crate::command::{Context, failed};
 use crate::failure::Failure;
 use crate::render::quote::quoted;
 use crate::render::{allocs, deployment};
+use rove_wire::{AllocStub, Deployment, Eval, JobStub, NodeStub};
 
 /// The shortest beginning of an id that is looked for: a single character names nearly everything.
 const SHORTEST: usize = 2;
@@ -181,7 +181,7 @@ pub async fn deployment(
 
 /// The node that answers, when it is a client.
 pub async fn own_node(client: &Client) -> Result<String, Failure> {
-    let this: crate::client::views::AgentSelf = client
+    let this: rove_wire::AgentSelf = client
         .get("/v1/agent/self", &[])
         .await
         .map_err(failed("Error querying agent info"))?;

@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::client::Client;
-use crate::client::views::{AllocStub, Deployment, Eval};
 use crate::command::{Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 use crate::render::quote::quoted;
 use crate::render::{allocs, deployment, metrics, short, time};
+use rove_model::{
+    alloc::DesiredStatus,
+    deployment::DeploymentStatus,
+    eval::{EvalStatus, TriggeredBy},
+};
+use rove_wire::{AllocStub, Deployment, Eval, Word};
 
 /// The exit code when something could not be placed.
 const NOT_PLACED: u8 = 2;
@@ -40,7 +45,7 @@ pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bo
         }
         let seen = one(cx, client, &id, length).await?;
         placed &= seen.failed.is_empty();
-        stopped |= seen.triggered_by == "job-deregister";
+        stopped |= seen.triggered_by == TriggeredBy::JobDeregister;
         if !seen.deployment.is_empty() {
             within.clone_from(&seen.deployment);
         }
@@ -58,11 +63,13 @@ pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bo
         );
         let status = deployment_status(cx, client, &within, verbose, "    ").await?;
         // What had no room at first was placed later.
-        if status == "successful" {
+        if status == DeploymentStatus::Successful {
             return Ok(0);
         }
         // Who stops a job wants its roll-out cancelled.
-        if status != "successful" && !(stopped && status == "cancelled") {
+        if status != DeploymentStatus::Successful
+            && !(stopped && status == DeploymentStatus::Cancelled)
+        {
             return Ok(1);
         }
     }
@@ -122,7 +129,7 @@ async fn one(cx: &mut Context, client: &Client, id: &str, length: usize) -> Resu
 }
 
 fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], length: usize) {
-    if !seen.job && eval.triggered_by == "node-update" && !eval.node.is_empty() {
+    if !seen.job && eval.triggered_by == TriggeredBy::NodeUpdate && !eval.node.is_empty() {
         detail(
             cx,
             &format!(
@@ -159,11 +166,11 @@ fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], 
                 );
                 if alloc.create_index < eval.create_index {
                     detail(cx, &format!("Allocation {name} modified: {place}"));
-                } else if alloc.desired == "run" {
+                } else if alloc.desired == DesiredStatus::Run {
                     detail(cx, &format!("Allocation {name} created: {place}"));
                 }
             }
-            Some(before) if *before != alloc.client => {
+            Some(before) if **before != *alloc.client => {
                 let why = match alloc.client_description.as_str() {
                     "" => String::new(),
                     why => format!(" ({why})"),
@@ -176,13 +183,14 @@ fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], 
             }
             Some(_) => {}
         }
-        seen.allocs.insert(alloc.id.clone(), alloc.client.clone());
+        seen.allocs
+            .insert(alloc.id.clone(), alloc.client.to_string());
     }
-    if eval.status != "pending" && eval.status != seen.status {
+    if eval.status != EvalStatus::Pending && *eval.status != *seen.status {
         let (before, now) = (quoted(&seen.status), quoted(&eval.status));
         detail(cx, &format!("Evaluation status changed: {before} -> {now}"));
     }
-    seen.status.clone_from(&eval.status);
+    seen.status = eval.status.to_string();
 }
 
 fn finished(cx: &mut Context, eval: &Eval, length: usize) {
@@ -193,7 +201,7 @@ fn finished(cx: &mut Context, eval: &Eval, length: usize) {
             cx,
             &format!("Evaluation {name} finished with status {status}"),
         );
-        if eval.status != "complete" && !eval.description.is_empty() {
+        if eval.status != EvalStatus::Complete && !eval.description.is_empty() {
             detail(cx, &eval.description);
         }
         return;
@@ -234,7 +242,7 @@ pub async fn deployment_status(
     id: &str,
     verbose: bool,
     prefix: &str,
-) -> Result<String, Failure> {
+) -> Result<Word<DeploymentStatus>, Failure> {
     let path = format!("/v1/deployment/{id}");
     let (mut current, mut index): (Deployment, u64) = patiently(|| client.get_at(&path, &[]))
         .await

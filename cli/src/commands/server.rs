@@ -1,10 +1,10 @@
 //! The commands about servers.
 
 use crate::args::{COMMON, FORMAT, switch};
-use crate::client::views::Members;
 use crate::command::{Command, Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;
+use rove_wire::Members;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[Command {

@@ -1,11 +1,11 @@
 //! `status`: whatever an id is the beginning of.
 
 use crate::args::{COMMON, FORMAT, VERBOSE, switch};
-use crate::client::views::Matches;
 use crate::command::{Command, Context, failed};
 use crate::commands::{alloc, deployment, eval, job, node};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
+use rove_wire::Matches;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[Command {

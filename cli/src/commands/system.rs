@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::args::COMMON;
-use crate::client::views::AgentSelf;
 use crate::command::{Command, Context, failed};
 use crate::failure::{Failure, Outcome};
+use rove_wire::AgentSelf;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::documents::{self, Document};
 use super::get::{client, server};
-use crate::client::views::{Plan, Registered};
 use crate::client::{ApiError, Client};
 use crate::command::Context;
 use crate::commands::job::source;
@@ -12,6 +11,8 @@ use crate::commands::lookup::segment;
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
 use crate::render::diff;
+use rove_model::diff::DiffType;
+use rove_wire::{Plan, Registered};
 
 /// How often a job is looked at again after somebody else has changed it in between.
 pub const ATTEMPTS: u32 = 5;
@@ -28,10 +29,10 @@ enum Change {
 
 impl Change {
     fn of(plan: &Plan) -> Self {
-        match plan.diff.as_ref().map(|d| d.kind.as_str()) {
-            Some("Added") => Self::Created,
-            Some("None") => Self::Unchanged,
-            _ => Self::Configured,
+        match plan.diff.as_ref().map(|d| d.kind) {
+            Some(DiffType::Added) => Self::Created,
+            Some(DiffType::None) => Self::Unchanged,
+            Some(DiffType::Edited | DiffType::Deleted) | None => Self::Configured,
         }
     }
 

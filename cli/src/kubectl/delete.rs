@@ -10,11 +10,11 @@ use super::get::{client, not_found, server};
 use super::kind::{Kind, Target, targets};
 use super::selector::Selector;
 use crate::client::Client;
-use crate::client::views::{AllocStub, JobStub};
 use crate::command::Context;
 use crate::commands::lookup::{self, segment};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
+use rove_wire::{AllocStub, JobStub};
 
 /// How often the allocs of a job that was stopped are looked at.
 const LOOK: Duration = Duration::from_millis(250);

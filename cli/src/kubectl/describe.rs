@@ -3,12 +3,13 @@
 use super::get::{client, not_found, server};
 use super::kind::{Kind, targets};
 use crate::client::Client;
-use crate::client::views::{Job, NodeStub};
 use crate::command::Context;
 use crate::commands::lookup::segment;
 use crate::commands::{alloc, deployment, eval, job, node};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::{Fields, Table};
+use rove_model::job::Job;
+use rove_wire::NodeStub;
 
 /// Describes what is named; without a name all of the kind.
 pub async fn run(cx: &mut Context) -> Outcome {
@@ -86,16 +87,15 @@ async fn one(cx: &mut Context, client: &Client, kind: Kind, name: &str) -> Outco
 
 fn groups(cx: &mut Context, spec: &Job) {
     let mut table = Table::new(["Task Group", "Count", "Task", "Driver", "CPU", "Memory"]);
-    for group in &spec.groups {
+    for group in &spec.task_groups {
         for task in &group.tasks {
-            let resources = task.resources.clone().unwrap_or_default();
             table.row([
                 group.name.clone(),
-                group.count.to_string(),
+                group.count().to_string(),
                 task.name.clone(),
                 task.driver.clone(),
-                format!("{} MHz", resources.cpu),
-                crate::render::size::mebibytes(resources.memory),
+                format!("{} MHz", task.cpu()),
+                crate::render::size::mebibytes(task.memory_mb()),
             ]);
         }
     }

@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use super::kind::{Kind, Target, targets};
 use super::rows::{Item, headings, item};
 use super::selector::Selector;
-use crate::client::views::{JobStub, Node};
 use crate::client::{ApiError, Client};
 use crate::command::Context;
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;
 use crate::render::{FULL, json as text, yaml};
+use rove_wire::{JobStub, Node};
 
 /// So many nodes are asked for their meta at a time.
 const AT_ONCE: usize = 8;

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::kind::Kind;
-use crate::client::views::{AllocStub, Deployment, Eval, JobStub, Node, NodeStub, status_text};
 use crate::failure::Failure;
 use crate::render::{SHORT, or_none, short, time};
+use rove_model::{alloc::TaskLifeState, node::Eligibility};
+use rove_wire::{AllocStub, Deployment, Eval, JobStub, Node, NodeStub, status_text};
 
 /// One thing of a list.
 #[derive(Debug, Clone)]
@@ -86,10 +87,10 @@ pub fn item(kind: Kind, raw: Value, wide: bool, now: i64) -> Result<Item, Failur
         Kind::Node => {
             let node: NodeStub = serde_json::from_value(raw.clone()).map_err(bad)?;
             let drivers: Node = serde_json::from_value(raw.clone()).map_err(bad)?;
-            let mut status = node.status.clone();
+            let mut status = node.status.to_string();
             if node.drain {
                 status.push_str(",draining");
-            } else if node.eligibility == "ineligible" {
+            } else if node.eligibility == Eligibility::Ineligible {
                 status.push_str(",ineligible");
             }
             let healthy = drivers
@@ -117,14 +118,14 @@ pub fn item(kind: Kind, raw: Value, wide: bool, now: i64) -> Result<Item, Failur
             let running = alloc
                 .states
                 .values()
-                .filter(|s| s.state == "running")
+                .filter(|s| s.state == TaskLifeState::Running)
                 .count();
             let restarts: u64 = alloc.states.values().map(|s| s.restarts).sum();
             let cells = vec![
                 short(&alloc.id, SHORT),
                 alloc.name.clone(),
                 format!("{running}/{}", alloc.states.len()),
-                alloc.client.clone(),
+                alloc.client.to_string(),
                 restarts.to_string(),
                 time::age(alloc.create_time, now),
             ];
@@ -132,7 +133,7 @@ pub fn item(kind: Kind, raw: Value, wide: bool, now: i64) -> Result<Item, Failur
                 alloc.node_name.clone(),
                 short(&alloc.node, SHORT),
                 alloc.version().to_string(),
-                alloc.desired.clone(),
+                alloc.desired.to_string(),
             ];
             (alloc.id, alloc.namespace, alloc.job, cells, more)
         }
@@ -141,8 +142,8 @@ pub fn item(kind: Kind, raw: Value, wide: bool, now: i64) -> Result<Item, Failur
             let cells = vec![
                 short(&eval.id, SHORT),
                 or_none(&eval.job).to_owned(),
-                eval.triggered_by.clone(),
-                eval.status.clone(),
+                eval.triggered_by.to_string(),
+                eval.status.to_string(),
                 time::age(eval.create_time, now),
             ];
             let more = vec![
@@ -161,7 +162,7 @@ pub fn item(kind: Kind, raw: Value, wide: bool, now: i64) -> Result<Item, Failur
                 short(&deployment.id, SHORT),
                 deployment.job.clone(),
                 deployment.job_version.to_string(),
-                deployment.status.clone(),
+                deployment.status.to_string(),
                 format!("{healthy}/{desired}"),
             ];
             (

@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use super::apply::{ATTEMPTS, changed_meanwhile};
 use super::get::{client, not_found, server};
 use super::kind::{Kind, targets};
-use crate::client::views::{Job, Registered};
 use crate::client::{ApiError, Client};
 use crate::command::Context;
 use crate::commands::job::scale::send;
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
+use rove_model::job::Job;
+use rove_wire::Registered;
 
 /// Sets how many instances of a group run.
 pub async fn run(cx: &mut Context) -> Outcome {
@@ -46,7 +47,7 @@ async fn one(cx: &mut Context, client: &Client, name: &str, count: i64) -> Resul
         Err(error) => return Err(server(error)),
     };
     let wanted = cx.args.last("group");
-    let group = match (wanted, job.groups.as_slice()) {
+    let group = match (wanted, job.task_groups.as_slice()) {
         (Some(wanted), groups) => groups.iter().find(|g| g.name == wanted),
         (None, [only]) => Some(only),
         (None, groups) => {
@@ -66,11 +67,11 @@ async fn one(cx: &mut Context, client: &Client, name: &str, count: i64) -> Resul
     if let Some(current) = cx
         .args
         .number("current-replicas")
-        .filter(|current| *current != group.count)
+        .filter(|current| u64::try_from(*current) != Ok(group.count()))
     {
         return Err(Failure::new(format!(
             "error: Expected replicas to be {current}, was {}",
-            group.count
+            group.count()
         )));
     }
     match send(client, &path, &group.name, count, &cx.program).await {

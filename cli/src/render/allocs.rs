@@ -2,7 +2,8 @@
 
 use super::table::Table;
 use super::{FULL, or_none, short, time};
-use crate::client::views::{AllocStub, Eval, JobStub, status_text};
+use rove_model::eval::EvalStatus;
+use rove_wire::{AllocStub, Eval, JobStub, status_text};
 
 /// Allocs of a job; whole ids and times when `verbose`.
 pub fn list(allocs: &[AllocStub], verbose: bool, now: i64) -> String {
@@ -30,8 +31,8 @@ pub fn list(allocs: &[AllocStub], verbose: bool, now: i64) -> String {
                 alloc.node_name.clone(),
                 alloc.group.clone(),
                 alloc.version().to_string(),
-                alloc.desired.clone(),
-                alloc.client.clone(),
+                alloc.desired.to_string(),
+                alloc.client.to_string(),
                 time::stamp(alloc.create_time),
                 time::stamp(alloc.modify_time),
             ]);
@@ -54,8 +55,8 @@ pub fn list(allocs: &[AllocStub], verbose: bool, now: i64) -> String {
             short(&alloc.node, super::SHORT),
             alloc.group.clone(),
             alloc.version().to_string(),
-            alloc.desired.clone(),
-            alloc.client.clone(),
+            alloc.desired.to_string(),
+            alloc.client.to_string(),
             time::ago(alloc.create_time, now),
             time::ago(alloc.modify_time, now),
         ]);
@@ -86,8 +87,8 @@ pub fn on_node(allocs: &[AllocStub], verbose: bool, now: i64) -> String {
             alloc.node.clone(),
             alloc.group.clone(),
             alloc.version().to_string(),
-            alloc.desired.clone(),
-            alloc.client.clone(),
+            alloc.desired.to_string(),
+            alloc.client.to_string(),
             time::stamp(alloc.create_time),
             time::stamp(alloc.modify_time),
         ]);
@@ -102,7 +103,7 @@ pub fn newest_first(allocs: &mut [AllocStub]) {
 
 /// Whether placing failed, as the lists show it.
 pub fn placement_failures(eval: &Eval) -> String {
-    if eval.status == "blocked" {
+    if eval.status == EvalStatus::Blocked {
         "N/A - In Progress".to_owned()
     } else {
         (!eval.failed.is_empty()).to_string()
@@ -122,8 +123,8 @@ pub fn evals_of_job(evals: &[Eval], length: usize) -> String {
         table.row([
             short(&eval.id, length),
             eval.priority.to_string(),
-            eval.triggered_by.clone(),
-            eval.status.clone(),
+            eval.triggered_by.to_string(),
+            eval.status.to_string(),
             placement_failures(eval),
         ]);
     }
@@ -146,11 +147,11 @@ pub fn evals(evals: &[Eval], length: usize) -> String {
         table.row([
             short(&eval.id, length),
             eval.priority.to_string(),
-            eval.triggered_by.clone(),
+            eval.triggered_by.to_string(),
             or_none(&eval.job).to_owned(),
             eval.namespace.clone(),
             short(&eval.node, length),
-            eval.status.clone(),
+            eval.status.to_string(),
             placement_failures(eval),
         ]);
     }

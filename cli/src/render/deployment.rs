@@ -2,8 +2,8 @@
 
 use super::table::{Fields, Table};
 use super::time;
-use crate::client::views::Deployment;
 use crate::render::short;
+use rove_wire::Deployment;
 
 /// A deployment with the progress of its groups; headings through `bold`.
 pub fn whole(deployment: &Deployment, length: usize, bold: &dyn Fn(&str) -> String) -> String {
@@ -81,7 +81,7 @@ pub fn list(deployments: &[Deployment], length: usize, namespaces: bool) -> Stri
         row.extend([
             deployment.job.clone(),
             deployment.job_version.to_string(),
-            deployment.status.clone(),
+            deployment.status.to_string(),
             deployment.description.clone(),
         ]);
         table.row(row);

@@ -4,9 +4,7 @@
 
 use super::colour::Style;
 use super::quote::quoted;
-use crate::client::views::{FieldDiff, GroupDiff, JobDiff, ObjectDiff, TaskDiff};
-
-const EDITED: &str = "Edited";
+use rove_model::diff::{DiffType, FieldDiff, JobDiff, ObjectDiff, TaskDiff, TaskGroupDiff};
 
 /// The lines of a diff, without line ends around it. `verbose` shows what an added or removed job holds too.
 pub fn job(diff: &JobDiff, verbose: bool, colour: bool) -> String {
@@ -14,20 +12,20 @@ pub fn job(diff: &JobDiff, verbose: bool, colour: bool) -> String {
     let mut out = Vec::new();
     out.push(format!(
         "{}{}",
-        pen.marker(&diff.kind),
+        pen.marker(diff.kind),
         pen.bold(&format!("Job: {}", quoted(&diff.id)))
     ));
     let column = diff
-        .groups
+        .task_groups
         .iter()
-        .map(|g| marker_width(&g.kind))
+        .map(|g| marker_width(g.kind))
         .chain(block_markers(&diff.fields, &diff.objects));
     let column = column.max().unwrap_or(0);
-    if diff.kind == EDITED || verbose {
+    if diff.kind == DiffType::Edited || verbose {
         pen.block(&mut out, &diff.fields, &diff.objects, 0, column);
     }
-    for group in &diff.groups {
-        pen.group(&mut out, group, column - marker_width(&group.kind), verbose);
+    for group in &diff.task_groups {
+        pen.group(&mut out, group, column - marker_width(group.kind), verbose);
         out.push(String::new());
     }
     out.join("\n").trim().to_owned()
@@ -42,7 +40,7 @@ impl Pen {
         Style::Bold.paint(text, self.colour)
     }
 
-    fn marker(&self, kind: &str) -> String {
+    fn marker(&self, kind: DiffType) -> String {
         let (sign, style) = sign(kind);
         if sign.is_empty() {
             String::new()
@@ -51,12 +49,11 @@ impl Pen {
         }
     }
 
-    fn group(&self, out: &mut Vec<String>, group: &GroupDiff, indent: usize, verbose: bool) {
+    fn group(&self, out: &mut Vec<String>, group: &TaskGroupDiff, indent: usize, verbose: bool) {
         let title = self.bold(&format!("Task Group: {}", quoted(&group.name)));
-        let mut line = format!("{}{}{title}", self.marker(&group.kind), blanks(indent));
-        if !group.updates.is_empty() {
-            let updates: Vec<String> = group
-                .updates
+        let mut line = format!("{}{}{title}", self.marker(group.kind), blanks(indent));
+        if let Some(updates) = group.updates.as_ref().filter(|updates| !updates.is_empty()) {
+            let updates: Vec<String> = updates
                 .iter()
                 .map(|(what, count)| {
                     update_style(what).paint(&format!("{count} {what}"), self.colour)
@@ -69,14 +66,14 @@ impl Pen {
         let column = group
             .tasks
             .iter()
-            .map(|t| marker_width(&t.kind))
+            .map(|t| marker_width(t.kind))
             .chain(block_markers(&group.fields, &group.objects));
         let column = column.max().unwrap_or(0);
-        if group.kind == EDITED || verbose {
+        if group.kind == DiffType::Edited || verbose {
             self.block(out, &group.fields, &group.objects, below, column);
         }
         for task in &group.tasks {
-            self.task(out, task, below, column - marker_width(&task.kind), verbose);
+            self.task(out, task, below, column - marker_width(task.kind), verbose);
         }
     }
 
@@ -93,10 +90,10 @@ impl Pen {
         out.push(format!(
             "{}{}{}{title}{notes}",
             blanks(start),
-            self.marker(&task.kind),
+            self.marker(task.kind),
             blanks(indent)
         ));
-        if task.kind == EDITED || (verbose && task.kind != "None") {
+        if task.kind == DiffType::Edited || (verbose && task.kind != DiffType::None) {
             let column = block_markers(&task.fields, &task.objects)
                 .max()
                 .unwrap_or(0);
@@ -118,12 +115,12 @@ impl Pen {
             .max()
             .unwrap_or(0);
         for field in fields {
-            let indent = column - marker_width(&field.kind);
+            let indent = column - marker_width(field.kind);
             let gap = widest - field.name.chars().count();
             out.push(format!(
                 "{}{}{}{}: {}{}{}",
                 blanks(start),
-                self.marker(&field.kind),
+                self.marker(field.kind),
                 blanks(indent),
                 field.name,
                 blanks(gap),
@@ -132,11 +129,11 @@ impl Pen {
             ));
         }
         for object in objects {
-            let indent = column - marker_width(&object.kind);
+            let indent = column - marker_width(object.kind);
             let lead = format!(
                 "{}{}{}",
                 blanks(start),
-                self.marker(&object.kind),
+                self.marker(object.kind),
                 blanks(indent)
             );
             out.push(format!("{lead}{} {{", object.name));
@@ -152,7 +149,7 @@ impl Pen {
             );
             out.push(format!(
                 "{}}}",
-                blanks(start + marker_width(&object.kind) + indent)
+                blanks(start + marker_width(object.kind) + indent)
             ));
         }
     }
@@ -170,23 +167,23 @@ impl Pen {
 }
 
 fn value(field: &FieldDiff) -> String {
-    match field.kind.as_str() {
-        "Deleted" => quoted(&field.old),
-        EDITED => format!("{} => {}", quoted(&field.old), quoted(&field.new)),
-        _ => quoted(&field.new),
+    match field.kind {
+        DiffType::Deleted => quoted(&field.old),
+        DiffType::Edited => format!("{} => {}", quoted(&field.old), quoted(&field.new)),
+        DiffType::Added | DiffType::None => quoted(&field.new),
     }
 }
 
-fn sign(kind: &str) -> (&'static str, Style) {
+fn sign(kind: DiffType) -> (&'static str, Style) {
     match kind {
-        "Added" => ("+", Style::Green),
-        "Deleted" => ("-", Style::Red),
-        EDITED => ("+/-", Style::Yellow),
-        _ => ("", Style::Plain),
+        DiffType::Added => ("+", Style::Green),
+        DiffType::Deleted => ("-", Style::Red),
+        DiffType::Edited => ("+/-", Style::Yellow),
+        DiffType::None => ("", Style::Plain),
     }
 }
 
-fn marker_width(kind: &str) -> usize {
+fn marker_width(kind: DiffType) -> usize {
     match sign(kind).0.len() {
         0 => 0,
         width => width + 1,
@@ -199,8 +196,8 @@ fn block_markers<'a>(
 ) -> impl Iterator<Item = usize> + 'a {
     fields
         .iter()
-        .map(|f| marker_width(&f.kind))
-        .chain(objects.iter().map(|o| marker_width(&o.kind)))
+        .map(|f| marker_width(f.kind))
+        .chain(objects.iter().map(|o| marker_width(o.kind)))
 }
 
 fn update_style(what: &str) -> Style {

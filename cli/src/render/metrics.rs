@@ -2,10 +2,10 @@
 
 use super::quote::quoted;
 use super::table::Table;
-use crate::client::views::Metrics;
+use rove_model::eval::AllocMetric;
 
 /// One line per reason, each after `prefix`, without a final line end.
-pub fn reasons(metrics: &Metrics, prefix: &str) -> String {
+pub fn reasons(metrics: &AllocMetric, prefix: &str) -> String {
     let mut lines = Vec::new();
     if metrics.nodes_evaluated == 0 {
         lines.push("No nodes were eligible for evaluation".to_owned());
@@ -48,9 +48,6 @@ pub fn reasons(metrics: &Metrics, prefix: &str) -> String {
             quoted(dimension)
         ));
     }
-    for dimension in &metrics.quota_exhausted {
-        lines.push(format!("Quota limit hit {}", quoted(dimension)));
-    }
     lines
         .iter()
         .map(|line| format!("{prefix}* {line}"))
@@ -59,18 +56,21 @@ pub fn reasons(metrics: &Metrics, prefix: &str) -> String {
 }
 
 /// `(failed to place 3 allocations)`.
-pub fn failed_count(metrics: &Metrics) -> String {
-    let noun = if metrics.coalesced > 0 {
+pub fn failed_count(metrics: &AllocMetric) -> String {
+    let noun = if metrics.coalesced_failures > 0 {
         "allocations"
     } else {
         "allocation"
     };
-    format!("(failed to place {} {noun})", metrics.coalesced + 1)
+    format!(
+        "(failed to place {} {noun})",
+        metrics.coalesced_failures + 1
+    )
 }
 
 /// How each node was ranked.
-pub fn scores(metrics: &Metrics) -> String {
-    let Some(first) = metrics.scores.first() else {
+pub fn scores(metrics: &AllocMetric) -> String {
+    let Some(first) = metrics.score_meta_data.first() else {
         return String::new();
     };
     let names: Vec<&String> = first.scores.keys().collect();
@@ -78,14 +78,14 @@ pub fn scores(metrics: &Metrics) -> String {
     headings.extend(names.iter().map(|n| (*n).clone()));
     headings.push("final score".to_owned());
     let mut table = Table::new(headings);
-    for node in &metrics.scores {
-        let mut row = vec![node.node.clone()];
+    for node in &metrics.score_meta_data {
+        let mut row = vec![node.node_id.to_string()];
         row.extend(
             names
                 .iter()
                 .map(|n| significant(node.scores.get(*n).copied().unwrap_or(0.0))),
         );
-        row.push(significant(node.norm));
+        row.push(significant(node.norm_score));
         table.row(row);
     }
     table.render()
@@ -144,13 +144,13 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_line() {
-        let metrics = Metrics {
+        let metrics = AllocMetric {
             nodes_available: [("dc9".to_owned(), 0)].into(),
             constraint_filtered: [("${attr.kernel.name} = plan9".to_owned(), 2)].into(),
             nodes_exhausted: 1,
             dimension_exhausted: [("memory".to_owned(), 1)].into(),
-            coalesced: 2,
-            ..Metrics::default()
+            coalesced_failures: 2,
+            ..AllocMetric::default()
         };
         assert_eq!(
             reasons(&metrics, "  "),

@@ -60,7 +60,7 @@ fn null_as_empty<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
 
 /// A changed field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", default)]
 pub struct FieldDiff {
     /// Its name, as `Count`, `Env[A]` or `ports[0]`.
     pub name: String,
@@ -82,7 +82,7 @@ pub struct FieldDiff {
 
 /// A changed object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", default)]
 pub struct ObjectDiff {
     /// How it changed.
     #[serde(rename = "Type")]
@@ -107,7 +107,7 @@ pub struct ObjectDiff {
 
 /// A task, changed or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", default)]
 pub struct TaskDiff {
     /// How it changed.
     #[serde(rename = "Type")]
@@ -139,7 +139,7 @@ pub struct TaskDiff {
 
 /// A task group, changed or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", default)]
 pub struct TaskGroupDiff {
     /// How it changed.
     #[serde(rename = "Type")]
@@ -173,7 +173,7 @@ pub struct TaskGroupDiff {
 
 /// A job's changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", default)]
 pub struct JobDiff {
     /// How it changed.
     #[serde(rename = "Type")]

@@ -39,7 +39,7 @@ pub use task::{
 use serde::{Deserialize, Deserializer};
 
 /// `null` reads as the default.
-fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Default,

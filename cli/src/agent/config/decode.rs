@@ -23,6 +23,7 @@ const TOP: &[&str] = &[
     "advertise",
     "server",
     "client",
+    "limits",
     "plugin",
     "enable_debug",
     "disable_update_check",
@@ -71,6 +72,12 @@ const CLIENT: &[&str] = &[
     "max_kill_timeout",
     "options",
 ];
+const LIMITS: &[&str] = &[
+    "https_handshake_timeout",
+    "http_max_conns_per_client",
+    "rpc_handshake_timeout",
+    "rpc_max_conns_per_client",
+];
 const RESERVED: &[&str] = &["cpu", "memory", "disk", "reserved_ports"];
 
 /// Keys of Nomad's agent files that rove knows of and can't honour yet.
@@ -80,7 +87,6 @@ const NOT_YET: &[&str] = &[
     "autopilot",
     "consul",
     "http_api_response_headers",
-    "limits",
     "log_file",
     "plugin_dir",
     "reporting",
@@ -206,6 +212,36 @@ pub fn apply(config: &mut AgentConfig, file: &Path, items: &[Item]) -> Vec<Confi
             }
             "server" => decoder.server(config, item),
             "client" => decoder.client(config, item),
+            "limits" => {
+                let limits = &mut config.limits;
+                let most = i64::from(u32::MAX);
+                for item in decoder.block(field, item) {
+                    let path = format!("limits.{}", item.key);
+                    match item.key.as_str() {
+                        "https_handshake_timeout" => {
+                            decoder.duration(&path, item, &mut limits.https_handshake_timeout)
+                        }
+                        "http_max_conns_per_client" => decoder.integer(
+                            &path,
+                            item,
+                            0,
+                            most,
+                            &mut limits.http_max_conns_per_client,
+                        ),
+                        "rpc_handshake_timeout" => {
+                            decoder.duration(&path, item, &mut limits.rpc_handshake_timeout)
+                        }
+                        "rpc_max_conns_per_client" => decoder.integer(
+                            &path,
+                            item,
+                            0,
+                            most,
+                            &mut limits.rpc_max_conns_per_client,
+                        ),
+                        _ => decoder.unknown(&path, item, LIMITS, &[]),
+                    }
+                }
+            }
             "plugin" => decoder.plugin(config, item),
             // Taken for the sake of existing files: rove has no such endpoint, phones nowhere, and leaves by its lease.
             "enable_debug"

@@ -46,10 +46,37 @@ pub struct AgentConfig {
     pub server: ServerConfig,
     /// The client's part.
     pub client: ClientConfig,
+    /// What callers may take.
+    pub limits: LimitsConfig,
     /// `plugin "<driver>" { config { … } }`, by driver.
     pub plugins: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     /// A development agent: server and client in one, in memory-light defaults, tasks stopped at its end.
     pub dev: bool,
+}
+
+/// What callers may take; 0 connections stand for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// How long a TLS handshake may take; of no effect as long as the HTTP API is plain.
+    pub https_handshake_timeout: Duration,
+    /// The most connections of one address to the HTTP API.
+    pub http_max_conns_per_client: u32,
+    /// How long a TLS handshake may take; of no effect, as the store front end is plain.
+    pub rpc_handshake_timeout: Duration,
+    /// The most connections of one address to the store front end; of no effect, as that bounds itself: thousands of
+    /// agents may share an address.
+    pub rpc_max_conns_per_client: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            https_handshake_timeout: Duration::from_secs(5),
+            http_max_conns_per_client: 100,
+            rpc_handshake_timeout: Duration::from_secs(5),
+            rpc_max_conns_per_client: 100,
+        }
+    }
 }
 
 /// Ports.
@@ -231,6 +258,7 @@ impl Default for AgentConfig {
                 gc_max_allocs: 50,
                 max_kill_timeout: rove_agent::MAX_KILL_TIMEOUT,
             },
+            limits: LimitsConfig::default(),
             plugins: BTreeMap::new(),
             dev: false,
         }

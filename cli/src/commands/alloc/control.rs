@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::client::views::Registered;
 use crate::command::{Context, failed};
 use crate::commands::{lookup, monitor};
 use crate::failure::{Failure, Outcome};
+use rove_wire::AllocStopped;
 
 /// Stops an alloc.
 pub async fn stop(cx: &mut Context) -> Outcome {
@@ -19,7 +19,7 @@ pub async fn stop(cx: &mut Context) -> Outcome {
     } else {
         &[]
     };
-    let answer: Registered = client
+    let answer: AllocStopped = client
         .put(
             &format!("/v1/allocation/{}/stop", stub.id),
             query,

@@ -4,11 +4,11 @@ use super::follow::Frames;
 use super::logs::{named, reader_gone};
 use super::{From, from, last_lines};
 use crate::client::Client;
-use crate::client::views::FileInfo;
 use crate::command::{Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;
 use crate::render::{size, time};
+use rove_wire::FileInfo;
 
 /// The most of a file that is read for its last lines.
 const MOST: i64 = 64 << 20;
@@ -41,16 +41,16 @@ pub async fn run(cx: &mut Context) -> Outcome {
     if cx.args.is("stat") {
         let mut table = Table::new(["Mode", "Size", "Modified Time", "Content Type", "Name"]);
         table.row([
-            file.mode.clone(),
+            file.file_mode.clone(),
             amount(&file, plain),
-            time::stamp_text(file.modified.as_deref()),
-            file.content.clone(),
+            time::stamp_text(Some(&file.mod_time)),
+            file.content_type.clone(),
             shown(&file),
         ]);
         cx.ui.line(table.render());
         return Ok(0);
     }
-    if file.dir {
+    if file.is_dir {
         let files: Vec<FileInfo> = client
             .get(&format!("/v1/client/fs/ls/{}", stub.id), &[("path", &path)])
             .await
@@ -58,9 +58,9 @@ pub async fn run(cx: &mut Context) -> Outcome {
         let mut table = Table::new(["Mode", "Size", "Modified Time", "Name"]);
         for file in &files {
             table.row([
-                file.mode.clone(),
+                file.file_mode.clone(),
                 amount(file, plain),
-                time::stamp_text(file.modified.as_deref()),
+                time::stamp_text(Some(&file.mod_time)),
                 shown(file),
             ]);
         }
@@ -103,7 +103,7 @@ async fn tail(
     file: &FileInfo,
     count: u64,
 ) -> Result<Vec<u8>, crate::client::ApiError> {
-    let size = u64::try_from(file.size).unwrap_or(0);
+    let size = file.size;
     let offset = size.saturating_sub(count).to_string();
     let limit = size.min(count).to_string();
     if limit == "0" {
@@ -168,12 +168,12 @@ fn amount(file: &FileInfo, plain: bool) -> String {
     if plain {
         file.size.to_string()
     } else {
-        size::bytes(u64::try_from(file.size).unwrap_or(0))
+        size::bytes(file.size)
     }
 }
 
 fn shown(file: &FileInfo) -> String {
-    if file.dir {
+    if file.is_dir {
         format!("{}/", file.name)
     } else {
         file.name.clone()

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::follow::Frames;
 use super::{From, from, last_lines};
-use crate::client::views::{Alloc, AllocStub, Task};
 use crate::client::{ApiError, Client, Stream};
 use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
 use crate::render::{allocs, short};
+use rove_model::{alloc::ClientStatus, job::Task};
+use rove_wire::{Alloc, AllocStub};
 
 /// A guess at the length of a line; when it is too short, more is fetched.
 const LINE: u64 = 160;
@@ -118,9 +119,17 @@ async fn of_job(cx: &mut Context, client: &Client, job: &str) -> Result<AllocStu
         placed.retain(|a| a.states.contains_key(task));
     }
     // A running one tells more than a dead one, and a new one more than an old one.
-    placed.sort_by_key(|a| (a.client != "running", std::cmp::Reverse(a.create_index)));
+    placed.sort_by_key(|a| {
+        (
+            a.client != ClientStatus::Running,
+            std::cmp::Reverse(a.create_index),
+        )
+    });
     // Those that have ended don't make it unclear which is meant as long as one runs.
-    let running = placed.iter().filter(|a| a.client == "running").count();
+    let running = placed
+        .iter()
+        .filter(|a| a.client == ClientStatus::Running)
+        .count();
     let count = if running > 0 { running } else { placed.len() };
     let found = placed.into_iter().next();
     if let Some(found) = found.as_ref().filter(|_| count > 1) {
@@ -138,7 +147,7 @@ fn only_task(alloc: &Alloc) -> Result<String, Failure> {
     let tasks: Vec<Task> = alloc
         .job
         .iter()
-        .flat_map(|job| job.groups.iter())
+        .flat_map(|job| job.task_groups.iter())
         .find(|group| group.name == alloc.group)
         .map(|group| group.tasks.clone())
         .unwrap_or_default();

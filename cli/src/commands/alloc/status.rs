@@ -1,13 +1,14 @@
 //! `alloc status`.
 
 use crate::client::Client;
-use crate::client::views::{Alloc, AllocUsage, Lifecycle, TaskState, TaskUsage};
 use crate::command::{Context, failed};
 use crate::commands::lookup;
 use crate::failure::Outcome;
 use crate::render::quote::quoted;
 use crate::render::table::{Fields, Table};
 use crate::render::{allocs, metrics, short, size, time};
+use rove_model::{alloc::ClientStatus, job::Lifecycle};
+use rove_wire::{Alloc, AllocUsage, TaskState, TaskUsage};
 
 /// Shows an alloc.
 pub async fn run(cx: &mut Context) -> Outcome {
@@ -77,7 +78,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
 
 /// What the tasks use. A node that can't be reached is a hint on standard error, not the end.
 async fn usage(cx: &mut Context, client: &Client, alloc: &Alloc) -> AllocUsage {
-    if alloc.client == "pending" || alloc.client == "lost" {
+    if alloc.client == ClientStatus::Pending || alloc.client == ClientStatus::Lost {
         return AllocUsage::default();
     }
     match client
@@ -86,7 +87,7 @@ async fn usage(cx: &mut Context, client: &Client, alloc: &Alloc) -> AllocUsage {
     {
         Ok(usage) => usage,
         Err(error) => {
-            if alloc.client == "running" {
+            if alloc.client == ClientStatus::Running {
                 cx.ui
                     .error(format!("Couldn't retrieve stats: {}", error.full()));
             }
@@ -100,7 +101,7 @@ fn order(alloc: &Alloc) -> Vec<(String, Option<Lifecycle>)> {
     let group = alloc
         .job
         .iter()
-        .flat_map(|j| j.groups.iter())
+        .flat_map(|j| j.task_groups.iter())
         .find(|g| g.name == alloc.group);
     let mut tasks: Vec<(String, Option<Lifecycle>)> = match group {
         Some(group) => group
@@ -150,12 +151,12 @@ fn brief(cx: &mut Context, alloc: &Alloc) {
     for (name, lifecycle) in order(alloc) {
         let state = alloc.states.get(&name).cloned().unwrap_or_default();
         let (event, at) = match state.events.last() {
-            Some(event) => (event.kind.clone(), time::stamp(event.time)),
+            Some(event) => (event.kind.to_string(), time::stamp(event.time)),
             None => (String::new(), String::new()),
         };
         table.row([
             name,
-            state.state,
+            state.state.to_string(),
             event,
             at,
             lifecycle_name(lifecycle.as_ref()),
@@ -186,9 +187,9 @@ fn header(cx: &Context, alloc: &Alloc, verbose: bool) -> String {
             "Job Version",
             alloc.job.as_ref().map_or(0, |j| j.version).to_string(),
         )
-        .add("Client Status", &alloc.client)
+        .add("Client Status", alloc.client.as_str())
         .add("Client Description", &alloc.client_description)
-        .add("Desired Status", &alloc.desired)
+        .add("Desired Status", alloc.desired.as_str())
         .add("Desired Description", &alloc.desired_description)
         .add("Created", when(alloc.create_time))
         .add("Modified", when(alloc.modify_time));
@@ -221,7 +222,7 @@ fn header(cx: &Context, alloc: &Alloc, verbose: bool) -> String {
             .add("Filtered Nodes", found.nodes_filtered.to_string())
             .add("Exhausted Nodes", found.nodes_exhausted.to_string())
             .add("Allocation Time", time::duration(found.allocation_time))
-            .add("Failures", found.coalesced.to_string());
+            .add("Failures", found.coalesced_failures.to_string());
     }
     fields.render()
 }
@@ -317,7 +318,7 @@ fn task(
             .filter(|l| !l.is_empty())
             .collect::<Vec<_>>()
             .join(" ");
-        table.row([time::stamp(event.time), event.kind.clone(), text]);
+        table.row([time::stamp(event.time), event.kind.to_string(), text]);
     }
     cx.ui.line(format!("\nRecent Events:\n{}", table.render()));
 }
@@ -329,13 +330,19 @@ fn resources(cx: &mut Context, alloc: &Alloc, name: &str, usage: Option<&TaskUsa
     let Some(task) = given.tasks.get(name) else {
         return;
     };
-    let used = usage.and_then(|u| u.usage.as_ref());
+    let used = usage.map(|u| &u.resource_usage);
     let mut cpu = task.cpu.shares.to_string();
     let mut memory = size::mebibytes(task.memory.memory);
-    if let Some(found) = used.and_then(|u| u.cpu.as_ref()) {
-        cpu = format!("{:.0}/{cpu}", found.ticks.floor());
+    if let Some(found) = used
+        .map(|u| &u.cpu_stats)
+        .filter(|c| !c.measured.is_empty())
+    {
+        cpu = format!("{:.0}/{cpu}", found.total_ticks.floor());
     }
-    if let Some(found) = used.and_then(|u| u.memory.as_ref()) {
+    if let Some(found) = used
+        .map(|u| &u.memory_stats)
+        .filter(|m| !m.measured.is_empty())
+    {
         // Not every kernel measures the resident memory of a group of processes.
         let rss = found.rss > 0 || found.measured.iter().any(|m| m == "RSS");
         memory = format!(
@@ -377,48 +384,46 @@ fn resources(cx: &mut Context, alloc: &Alloc, name: &str, usage: Option<&TaskUsa
 }
 
 fn detailed_usage(cx: &mut Context, usage: Option<&TaskUsage>) {
-    let Some(used) = usage.and_then(|u| u.usage.as_ref()) else {
+    let Some(used) = usage.map(|u| &u.resource_usage) else {
         return;
     };
-    if let Some(memory) = &used.memory {
-        let cells: Vec<(&str, String)> = memory
-            .measured
-            .iter()
-            .filter_map(|what| {
-                let count = match what.as_str() {
-                    "RSS" => memory.rss,
-                    "Cache" => memory.cache,
-                    "Swap" => memory.swap,
-                    "Usage" => memory.usage,
-                    "Max Usage" => memory.max,
-                    "Kernel Usage" => memory.kernel,
-                    "Kernel Max Usage" => memory.kernel_max,
-                    _ => return None,
-                };
-                Some((what.as_str(), size::bytes(count)))
-            })
-            .collect();
-        measured(cx, "Memory Stats", cells);
-    }
-    if let Some(cpu) = &used.cpu {
-        let mut names: Vec<&str> = cpu.measured.iter().map(String::as_str).collect();
-        names.sort_unstable();
-        let cells = names
-            .into_iter()
-            .filter_map(|what| {
-                let text = match what {
-                    "Percent" => format!("{:.2}%", cpu.percent),
-                    "System Mode" => format!("{:.2}%", cpu.system),
-                    "User Mode" => format!("{:.2}%", cpu.user),
-                    "Throttled Periods" => cpu.throttled_periods.to_string(),
-                    "Throttled Time" => cpu.throttled_time.to_string(),
-                    _ => return None,
-                };
-                Some((what, text))
-            })
-            .collect();
-        measured(cx, "CPU Stats", cells);
-    }
+    let memory = &used.memory_stats;
+    let cells: Vec<(&str, String)> = memory
+        .measured
+        .iter()
+        .filter_map(|what| {
+            let count = match what.as_str() {
+                "RSS" => memory.rss,
+                "Cache" => memory.cache,
+                "Swap" => memory.swap,
+                "Usage" => memory.usage,
+                "Max Usage" => memory.max_usage,
+                "Kernel Usage" => memory.kernel_usage,
+                "Kernel Max Usage" => memory.kernel_max_usage,
+                _ => return None,
+            };
+            Some((what.as_str(), size::bytes(count)))
+        })
+        .collect();
+    measured(cx, "Memory Stats", cells);
+    let cpu = &used.cpu_stats;
+    let mut names: Vec<&str> = cpu.measured.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    let cells = names
+        .into_iter()
+        .filter_map(|what| {
+            let text = match what {
+                "Percent" => format!("{:.2}%", cpu.percent),
+                "System Mode" => format!("{:.2}%", cpu.system_mode),
+                "User Mode" => format!("{:.2}%", cpu.user_mode),
+                "Throttled Periods" => cpu.throttled_periods.to_string(),
+                "Throttled Time" => cpu.throttled_time.to_string(),
+                _ => return None,
+            };
+            Some((what, text))
+        })
+        .collect();
+    measured(cx, "CPU Stats", cells);
 }
 
 fn measured(cx: &mut Context, title: &str, cells: Vec<(&str, String)>) {

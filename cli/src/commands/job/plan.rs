@@ -1,13 +1,13 @@
 //! `job plan`: what running a file would change, and whether there is room for it.
 
 use super::{source, validate};
-use crate::client::views::Plan;
 use crate::command::Context;
 use crate::commands::lookup::segment;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 use crate::render::quote::quoted;
 use crate::render::{diff, metrics, time};
+use rove_wire::Plan;
 
 /// The exit code of every error, so that it can't be taken for "there are changes".
 const ERROR: u8 = 255;
@@ -89,7 +89,7 @@ fn dry_run(cx: &mut Context, answer: &Plan) {
     for eval in answer
         .created
         .iter()
-        .filter(|e| e.triggered_by == "rolling-update")
+        .filter(|e| e.triggered_by.as_str() == "rolling-update")
     {
         let wait = time::duration(eval.wait);
         cx.ui.line(format!(
@@ -150,6 +150,6 @@ fn how_to_run(cx: &mut Context, index: u64, path: &str) {
 fn changes(answer: &Plan) -> bool {
     let updates = answer.annotations.iter().flat_map(|a| a.updates.values());
     updates
-        .map(|u| u.stop + u.place + u.migrate + u.destructive + u.canary)
+        .map(|u| u.stop + u.place + u.migrate + u.destructive_update + u.canary)
         .any(|count| count > 0)
 }

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{source, validate};
 use crate::client::ApiError;
-use crate::client::views::Registered;
 use crate::command::Context;
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
+use rove_wire::Registered;
 
 /// How the refusal of an index that does not match begins.
 const MISMATCH: &str = "Enforcing job modify index";

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::versions::follow;
-use crate::client::views::{Deployment, Job, Registered, ScaleStatus};
 use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;
 use crate::render::{allocs, deployment, short, time};
+use rove_model::job::Job;
+use rove_wire::{Deployment, Registered, ScaleStatus};
 
 /// Sets how many instances of a group run.
 pub async fn scale(cx: &mut Context) -> Outcome {
@@ -29,7 +30,7 @@ pub async fn scale(cx: &mut Context) -> Outcome {
         .get(&path, &[])
         .await
         .map_err(failed("Error querying job"))?;
-    let group = match (group, job.groups.as_slice()) {
+    let group = match (group, job.task_groups.as_slice()) {
         (Some(group), groups) if groups.iter().any(|g| g.name == group) => group,
         (Some(group), _) => {
             return Err(Failure::new(format!("Group {group} not found within job")));

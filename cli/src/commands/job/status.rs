@@ -1,13 +1,14 @@
 //! `job status`: the list of jobs, or all about one.
 
 use crate::client::Client;
-use crate::client::views::{AllocStub, Deployment, Eval, Job, JobStub, JobSummary, status_text};
 use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::failure::Outcome;
 use crate::render::quote::quoted;
 use crate::render::table::{Fields, Table};
 use crate::render::{allocs, deployment, metrics, or_none, short, time};
+use rove_model::{eval::EvalStatus, job::Job};
+use rove_wire::{AllocStub, Deployment, Eval, JobStub, JobSummary, status_text};
 
 /// So many groups that could not be placed are explained.
 const EXPLAINED: usize = 5;
@@ -77,9 +78,12 @@ fn header(job: &Job) -> String {
     fields
         .add("ID", &job.id)
         .add("Name", &job.name)
-        .add("Submit Date", time::stamp(job.submit_time))
-        .add("Type", &job.kind)
-        .add("Priority", job.priority.to_string())
+        .add(
+            "Submit Date",
+            time::stamp(job.submit_time.unwrap_or_default()),
+        )
+        .add("Type", job.job_type().name())
+        .add("Priority", job.priority().to_string())
         .add("Datacenters", job.datacenters.join(","))
         .add("Namespace", &job.namespace)
         .add("Node Pool", &job.node_pool)
@@ -105,13 +109,17 @@ async fn children(cx: &mut Context, client: &Client, job: &Job, path: &str) -> O
             "Dispatched Jobs",
         )
     };
-    if let Some(block) = job.parameterized.as_ref().filter(|_| !job.is_periodic()) {
+    if let Some(block) = job
+        .parameterized_job
+        .as_ref()
+        .filter(|_| !job.is_periodic())
+    {
         let title = cx.ui.bold("Parameterized Job");
         let mut fields = Fields::new();
         fields
             .add("Payload", &block.payload)
-            .add("Required Metadata", block.required.join(", "))
-            .add("Optional Metadata", block.optional.join(", "));
+            .add("Required Metadata", block.meta_required.join(", "))
+            .add("Optional Metadata", block.meta_optional.join(", "));
         cx.ui.line(format!("\n{title}\n{}", fields.render()));
     }
     let summary: JobSummary = client
@@ -223,7 +231,7 @@ fn groups(cx: &mut Context, summary: &JobSummary) {
 }
 
 fn placement_failure(cx: &mut Context, evals: &[Eval]) {
-    if !evals.iter().any(|e| e.status == "blocked") {
+    if !evals.iter().any(|e| e.status == EvalStatus::Blocked) {
         return;
     }
     let Some(eval) = evals
@@ -260,7 +268,7 @@ fn rescheduling(cx: &mut Context, evals: &[Eval], placed: &[AllocStub], length: 
     let now = cx.now();
     let mut table = Table::new(["Task Group", "Eval ID", "Eval Time"]);
     let mut any = false;
-    for eval in evals.iter().filter(|e| e.status == "pending") {
+    for eval in evals.iter().filter(|e| e.status == EvalStatus::Pending) {
         let Some(due) = eval
             .wait_until
             .as_deref()

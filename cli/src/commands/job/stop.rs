@@ -1,12 +1,12 @@
 //! `job stop`.
 
 use crate::client::Client;
-use crate::client::views::Registered;
 use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
+use rove_wire::Deregistered;
 
 /// Stops the jobs that are named, one after the other.
 pub async fn run(cx: &mut Context) -> Outcome {
@@ -68,7 +68,7 @@ async fn one(cx: &mut Context, client: &Client, prefix: &str) -> Outcome {
 }
 
 /// Asks the agent to stop the job.
-pub async fn stop(cx: &Context, client: &Client, id: &str) -> Result<Registered, Failure> {
+pub async fn stop(cx: &Context, client: &Client, id: &str) -> Result<Deregistered, Failure> {
     let mut query = Vec::new();
     for (flag, name) in [
         ("purge", "purge"),

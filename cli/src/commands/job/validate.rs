@@ -5,10 +5,10 @@ use rove_model::validate::validate;
 
 use super::source;
 use crate::client::ApiError;
-use crate::client::views::Validation;
 use crate::command::Context;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
+use rove_wire::Validation;
 
 /// Checks the job, with the places of its mistakes, then asks the agent whether it would take it.
 pub async fn run(cx: &mut Context) -> Outcome {
@@ -17,7 +17,9 @@ pub async fn run(cx: &mut Context) -> Outcome {
     let client = cx.client()?.in_namespace(&parsed.job.namespace);
     let body = serde_json::json!({"Job": source::as_value(&parsed.job)?});
     match client.put("/v1/validate/job", &[], &body).await {
-        Ok(Validation { error, warnings }) => {
+        Ok(Validation {
+            error, warnings, ..
+        }) => {
             if !error.is_empty() {
                 cx.ui.error("Job validation errors:");
                 return Err(Failure::new(error));

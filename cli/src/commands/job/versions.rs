@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::client::views::{Job, Registered, Versions};
 use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Fields;
 use crate::render::{diff, json, time};
+use rove_model::{diff::JobDiff, job::Job};
+use rove_wire::Registered;
 
 /// Prints the versions of a job, with what changed if asked.
 pub async fn history(cx: &mut Context) -> Outcome {
@@ -59,7 +60,10 @@ pub async fn history(cx: &mut Context) -> Outcome {
         fields
             .add("Version", job.version.to_string())
             .add("Stable", job.stable.to_string())
-            .add("Submit Date", time::stamp(job.submit_time));
+            .add(
+                "Submit Date",
+                time::stamp(job.submit_time.unwrap_or_default()),
+            );
         let difference = found.diffs.get(index).filter(|_| differences);
         if let Some(difference) = difference {
             let text = diff::job(difference, false, cx.ui.colour);
@@ -75,12 +79,28 @@ pub async fn history(cx: &mut Context) -> Outcome {
     Ok(0)
 }
 
+/// The versions of a job, which are printed as the agent wrote them, and what differs between them.
+struct Versions {
+    versions: Vec<Value>,
+    diffs: Vec<JobDiff>,
+}
+
 async fn versions(client: &Client, id: &str, diffs: bool) -> Result<Versions, Failure> {
     let query: &[(&str, &str)] = if diffs { &[("diffs", "true")] } else { &[] };
-    client
+    let mut answer: Value = client
         .get(&format!("/v1/job/{}/versions", segment(id)), query)
         .await
-        .map_err(failed("Error retrieving job versions"))
+        .map_err(failed("Error retrieving job versions"))?;
+    let diffs: Option<Vec<JobDiff>> = serde_json::from_value(answer["Diffs"].take())
+        .map_err(|e| Failure::new(format!("Error retrieving job versions: {e}")))?;
+    let versions = match answer["Versions"].take() {
+        Value::Array(versions) => versions,
+        _ => Vec::new(),
+    };
+    Ok(Versions {
+        versions,
+        diffs: diffs.unwrap_or_default(),
+    })
 }
 
 /// Makes an earlier version the current one again.

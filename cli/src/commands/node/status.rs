@@ -6,12 +6,13 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::client::views::{Alloc, AllocStub, AllocUsage, HostUsage, Node, NodeStub};
 use crate::command::{Context, failed};
 use crate::commands::lookup;
 use crate::failure::{Failure, Outcome};
 use crate::render::table::{Fields, Table};
 use crate::render::{allocs, short, size, time};
+use rove_model::{alloc::ClientStatus, node::NodeState};
+use rove_wire::{Alloc, AllocStub, AllocUsage, HostStats, Node, NodeStub};
 
 /// So many allocs are asked at a time what they use.
 const AT_ONCE: usize = 8;
@@ -89,7 +90,10 @@ async fn list(cx: &mut Context, client: &Client) -> Outcome {
                 .get(&format!("/v1/node/{}/allocations", node.id), &[])
                 .await
                 .map_err(failed("Error querying node allocations"))?;
-            let running = found.iter().filter(|a| a.client == "running").count();
+            let running = found
+                .iter()
+                .filter(|a| a.client == ClientStatus::Running)
+                .count();
             counted.row([line, running.to_string()]);
         }
         text = counted.render();
@@ -119,8 +123,8 @@ pub fn table(nodes: &[NodeStub], verbose: bool) -> String {
         }
         row.extend([
             node.drain.to_string(),
-            node.eligibility.clone(),
-            node.status.clone(),
+            node.eligibility.to_string(),
+            node.status.to_string(),
         ]);
         table.row(row);
     }
@@ -129,7 +133,7 @@ pub fn table(nodes: &[NodeStub], verbose: bool) -> String {
 
 async fn one(cx: &mut Context, client: &Client, node: &Node) -> Outcome {
     let (verbose, brief) = (cx.args.is("verbose"), cx.args.is("short"));
-    let host: Option<HostUsage> = if brief || node.status != "ready" {
+    let host: Option<HostStats> = if brief || node.status != NodeState::Ready {
         None
     } else {
         match client
@@ -181,7 +185,7 @@ async fn one(cx: &mut Context, client: &Client, node: &Node) -> Outcome {
     Ok(0)
 }
 
-fn header(node: &Node, host: Option<&HostUsage>, verbose: bool, brief: bool) -> String {
+fn header(node: &Node, host: Option<&HostStats>, verbose: bool, brief: bool) -> String {
     let names = |keys: Vec<&String>| {
         keys.into_iter()
             .map(String::as_str)
@@ -313,16 +317,17 @@ async fn usage(
     cx: &mut Context,
     client: &Client,
     node: &Node,
-    host: Option<&HostUsage>,
+    host: Option<&HostStats>,
     found: &[AllocStub],
 ) -> Result<(), Failure> {
-    let cpu = node.resources.cpu.shares - node.reserved.cpu.shares;
-    let memory = node.resources.memory.memory - node.reserved.memory.memory;
-    let disk = node.resources.disk.disk - node.reserved.disk.disk;
+    let left = |all: u64, reserved: u64| all.saturating_sub(reserved);
+    let cpu = left(node.resources.cpu.shares, node.reserved.cpu.shares);
+    let memory = left(node.resources.memory.memory, node.reserved.memory.memory);
+    let disk = left(node.resources.disk.disk, node.reserved.disk.disk);
     // The lists do not say what an alloc was given.
     let live: Vec<&AllocStub> = found
         .iter()
-        .filter(|a| !matches!(a.client.as_str(), "complete" | "failed" | "lost"))
+        .filter(|a| !matches!(a.client.known(), Some(status) if status.is_terminal()))
         .collect();
     let mut given = (0, 0, 0);
     let mut wholes = futures::stream::iter(live.iter().map(|stub| {
@@ -342,12 +347,12 @@ async fn usage(
         let Some(resources) = alloc.resources else {
             continue;
         };
-        given.0 += resources.tasks.values().map(|t| t.cpu.shares).sum::<i64>();
+        given.0 += resources.tasks.values().map(|t| t.cpu.shares).sum::<u64>();
         given.1 += resources
             .tasks
             .values()
             .map(|t| t.memory.memory)
-            .sum::<i64>();
+            .sum::<u64>();
         given.2 += resources.shared.disk;
     }
     let mut table = Table::new(["CPU", "Memory", "Disk"]);
@@ -360,7 +365,7 @@ async fn usage(
     cx.ui.line(format!("\n{title}\n{}", table.render()));
     let Some(host) = host else { return Ok(()) };
 
-    let running = live.iter().filter(|a| a.client == "running");
+    let running = live.iter().filter(|a| a.client == ClientStatus::Running);
     let answers = futures::stream::iter(running.map(|stub| {
         let (client, path) = (
             client.in_namespace(&stub.namespace),
@@ -369,20 +374,23 @@ async fn usage(
         async move { client.get::<AllocUsage>(&path, &[]).await }
     }))
     .buffer_unordered(AT_ONCE)
-    .filter_map(|answer| async { answer.ok()?.usage });
+    .filter_map(|answer| async { Some(answer.ok()?.resource_usage) });
     let mut used = (0.0, 0);
     let sum = async {
         futures::pin_mut!(answers);
         while let Some(usage) = answers.next().await {
-            used.0 += usage.cpu.map_or(0.0, |c| c.ticks);
-            used.1 += usage
-                .memory
-                .map_or(0, |m| if m.rss > 0 { m.rss } else { m.usage });
+            used.0 += usage.cpu_stats.total_ticks;
+            let memory = usage.memory_stats;
+            used.1 += if memory.rss > 0 {
+                memory.rss
+            } else {
+                memory.usage
+            };
         }
     };
     // A node that answers slowly makes the sum smaller, not the command endless.
     let _ = tokio::time::timeout(PATIENCE, sum).await;
-    let total = host.memory.as_ref().map_or(0, |m| m.total);
+    let total = host.memory.total;
     let mut table = Table::new(["CPU", "Memory"]);
     table.row([
         format!("{:.0}/{cpu} MHz", f64::floor(used.0)),
@@ -391,22 +399,16 @@ async fn usage(
     let title = cx.ui.bold("Allocation Resource Utilization");
     cx.ui.line(format!("\n{title}\n{}", table.render()));
 
-    let disk = match &host.alloc_dir {
-        Some(disk) => format!("{}/{}", size::bytes(disk.used), size::bytes(disk.size)),
-        None => String::new(),
-    };
+    let disk = &host.alloc_dir_stats;
+    let disk = format!("{}/{}", size::bytes(disk.used), size::bytes(disk.size));
     let mut table = Table::new(["CPU", "Memory", "Disk"]);
     table.row([
         format!(
             "{:.0}/{} MHz",
-            host.ticks.floor(),
+            host.cpu_ticks_consumed.floor(),
             node.resources.cpu.shares
         ),
-        format!(
-            "{}/{}",
-            size::bytes(host.memory.as_ref().map_or(0, |m| m.used)),
-            size::bytes(total)
-        ),
+        format!("{}/{}", size::bytes(host.memory.used), size::bytes(total)),
         disk,
     ]);
     let title = cx.ui.bold("Host Resource Utilization");
@@ -414,14 +416,14 @@ async fn usage(
     Ok(())
 }
 
-fn host_details(cx: &mut Context, host: &HostUsage) {
+fn host_details(cx: &mut Context, host: &HostStats) {
     let cpus: Vec<String> = host
-        .cpus
+        .cpu
         .iter()
         .map(|cpu| {
             let mut fields = Fields::new();
             fields
-                .add("CPU", &cpu.name)
+                .add("CPU", &cpu.cpu)
                 .add("User", format!("{:.2}%", cpu.user))
                 .add("System", format!("{:.2}%", cpu.system))
                 .add("Idle", format!("{:.2}%", cpu.idle));
@@ -430,29 +432,30 @@ fn host_details(cx: &mut Context, host: &HostUsage) {
         .collect();
     let title = cx.ui.bold("CPU Stats");
     cx.ui.line(format!("\n{title}\n{}", cpus.join("\n\n")));
-    if let Some(memory) = &host.memory {
-        let mut fields = Fields::new();
-        fields
-            .add("Total", size::bytes(memory.total))
-            .add("Available", size::bytes(memory.available))
-            .add("Used", size::bytes(memory.used))
-            .add("Free", size::bytes(memory.free));
-        let title = cx.ui.bold("Memory Stats");
-        cx.ui.line(format!("\n{title}\n{}", fields.render()));
-    }
+    let mut fields = Fields::new();
+    fields
+        .add("Total", size::bytes(host.memory.total))
+        .add("Available", size::bytes(host.memory.available))
+        .add("Used", size::bytes(host.memory.used))
+        .add("Free", size::bytes(host.memory.free));
+    let title = cx.ui.bold("Memory Stats");
+    cx.ui.line(format!("\n{title}\n{}", fields.render()));
     let disks: Vec<String> = host
-        .disks
+        .disk_stats
         .iter()
         .map(|disk| {
             let mut fields = Fields::new();
             fields
                 .add("Device", &disk.device)
-                .add("MountPoint", &disk.mount)
+                .add("MountPoint", &disk.mountpoint)
                 .add("Size", size::bytes(disk.size))
                 .add("Used", size::bytes(disk.used))
                 .add("Available", size::bytes(disk.available))
                 .add("Used Percent", format!("{:.2}%", disk.used_percent))
-                .add("Inodes Percent", format!("{:.2}%", disk.inodes_percent));
+                .add(
+                    "Inodes Percent",
+                    format!("{:.2}%", disk.inodes_used_percent),
+                );
             fields.render()
         })
         .collect();

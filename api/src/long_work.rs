@@ -10,7 +10,7 @@ use tokio::{
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
 /// Does `work`, which holds nothing up but itself: the thread's other tasks move to another.
-pub(crate) async fn apart<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) async fn off_the_workers<T>(work: impl FnOnce() -> T) -> T {
     // It is never closed.
     let _permit = AT_ONCE.acquire().await;
     match Handle::current().runtime_flavor() {
@@ -33,7 +33,7 @@ mod tests {
             tokio::task::yield_now().await;
             send.send("done").ok();
         });
-        let heard = tokio::spawn(async move { apart(move || receive.recv()).await });
+        let heard = tokio::spawn(async move { off_the_workers(move || receive.recv()).await });
         assert_eq!(heard.await.ok().and_then(Result::ok), Some("done"));
         assert!(other.await.is_ok());
     }

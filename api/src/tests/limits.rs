@@ -1,0 +1,229 @@
+//! Callers who take connections, or who send and read as slowly as they can, keep nobody out.
+
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::world::World;
+use crate::{Limits, serve};
+
+/// How long the test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn limits() -> Limits {
+    Limits {
+        connections_per_client: Some(5),
+        connections: 100,
+        head: Duration::from_millis(300),
+        body: Duration::from_millis(300),
+        stall: Duration::from_millis(300),
+    }
+}
+
+async fn listen(world: &World, limits: Limits) -> (SocketAddr, DropGuard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let cancel = CancellationToken::new();
+    let (router, until) = (world.router.clone(), cancel.clone());
+    tokio::spawn(async move { serve(listener, router, limits, until).await.unwrap() });
+    (address, cancel.drop_guard())
+}
+
+/// What comes on a connection until the other side ends it.
+async fn until_its_end(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut text));
+    match read.await.expect("the connection is never ended") {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+const CALL: &[u8] = b"GET /v1/regions HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+async fn answer(stream: &mut TcpStream) -> String {
+    let _ = stream.write_all(CALL).await;
+    let mut buffer = [0; 1024];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer)).await;
+    let count = read.expect("no answer").unwrap_or(0);
+    String::from_utf8_lossy(&buffer[..count]).into_owned()
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_connections_and_is_told_when_it_wants_more() {
+    let world = World::new().await;
+    let unhurried = Limits {
+        head: PATIENCE,
+        ..limits()
+    };
+    let (address, _stop) = listen(&world, unhurried).await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        held.push(stream);
+    }
+    let mut sixth = TcpStream::connect(address).await.unwrap();
+    let refusal = until_its_end(&mut sixth).await;
+    assert!(refusal.starts_with("HTTP/1.1 429"), "{refusal}");
+    held.pop();
+    // Room is made as soon as the server sees the end.
+    let mut let_in = false;
+    for _ in 0..1_000 {
+        let mut next = TcpStream::connect(address).await.unwrap();
+        if answer(&mut next).await.starts_with("HTTP/1.1 200") {
+            let_in = true;
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(let_in);
+}
+
+#[tokio::test]
+async fn without_a_limit_of_one_address_the_limit_of_all_holds() {
+    let world = World::new().await;
+    let wide = Limits {
+        connections_per_client: None,
+        connections: 20,
+        head: PATIENCE,
+        ..limits()
+    };
+    let (address, _stop) = listen(&world, wide).await;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        held.push(stream);
+    }
+    let mut next = TcpStream::connect(address).await.unwrap();
+    let refusal = until_its_end(&mut next).await;
+    assert!(refusal.starts_with("HTTP/1.1 429"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_or_a_byte_at_a_time_is_ended() {
+    let world = World::new().await;
+    let (address, _stop) = listen(&world, limits()).await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    assert!(answer(&mut idle).await.starts_with("HTTP/1.1 200"));
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let (mut reading, mut writing) = slow.split();
+    let drip = async {
+        writing
+            .write_all(b"GET /v1/regions HTTP/1.1\r\nX: ")
+            .await
+            .unwrap();
+        while writing.write_all(b"a").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let end = async {
+        let mut text = Vec::new();
+        let _ = reading.read_to_end(&mut text).await;
+    };
+    tokio::time::timeout(PATIENCE, async {
+        tokio::select! { () = drip => {}, () = end => {} }
+    })
+    .await
+    .expect("a head that never ends is read for ever");
+    until_its_end(&mut silent).await;
+    until_its_end(&mut idle).await;
+}
+
+#[tokio::test]
+async fn a_body_that_comes_a_byte_at_a_time_is_ended_and_the_caller_is_told() {
+    let world = World::new().await;
+    let (address, _stop) = listen(&world, limits()).await;
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let (mut reading, mut writing) = slow.split();
+    writing
+        .write_all(b"PUT /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+        .await
+        .unwrap();
+    let drip = async {
+        while writing.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut text = vec![0; 4096];
+    let count = tokio::select! {
+        () = drip => 0,
+        read = tokio::time::timeout(PATIENCE, reading.read(&mut text)) => {
+            read.expect("a body that never ends is read for ever").unwrap()
+        }
+    };
+    let text = String::from_utf8_lossy(&text[..count]);
+    assert!(text.starts_with("HTTP/1.1 408"), "{text}");
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_given_up() {
+    let world = World::new().await;
+    for number in 0..400 {
+        let mut job = super::world::small_job(&format!("job-{number}"));
+        job["Meta"] = serde_json::json!({"long": "x".repeat(40_000)});
+        world.register(&job).await;
+    }
+    let one = Limits {
+        connections_per_client: Some(1),
+        ..limits()
+    };
+    let (address, _stop) = listen(&world, one).await;
+    let mut unread = TcpStream::connect(address).await.unwrap();
+    unread
+        .write_all(b"GET /v1/jobs?meta=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut let_in = false;
+    for _ in 0..1_000 {
+        let mut next = TcpStream::connect(address).await.unwrap();
+        if answer(&mut next).await.starts_with("HTTP/1.1 200") {
+            let_in = true;
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(
+        let_in,
+        "the connection whose answer is not read is held for ever"
+    );
+}
+
+/// How many connections an attacker opens: more in the nightly run.
+fn many() -> usize {
+    if std::env::var_os("ROVE_NIGHTLY").is_some() {
+        5_000
+    } else {
+        50
+    }
+}
+
+#[tokio::test]
+async fn who_opens_one_connection_after_the_other_keeps_no_other_address_out() {
+    let world = World::new().await;
+    let unhurried = Limits {
+        head: PATIENCE,
+        ..limits()
+    };
+    let (address, _stop) = listen(&world, unhurried).await;
+    let mut held = Vec::new();
+    for _ in 0..many() {
+        held.push(TcpStream::connect(address).await.unwrap());
+        if held.len() > 200 {
+            held.drain(5..100);
+        }
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(address).await.unwrap();
+    let answered = answer(&mut other).await;
+    assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
+}
