@@ -3,11 +3,13 @@
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use futures::{FutureExt, future::BoxFuture};
 use rove_model::node::Node;
 use rove_store::{backoff::Recovery, keys::Keys, store::Store};
 use thiserror::Error;
@@ -24,7 +26,6 @@ use crate::{
         dir::{self, DirError},
         machine::Rules,
     },
-    board::Board,
     clock::Clock,
     context::{Context, Specs},
     fingerprint::{self, FingerprintError, NodeSettings, Roots},
@@ -33,6 +34,7 @@ use crate::{
     identity::{DataDirLock, Identity, IdentityError},
     local_state::{LocalState, MemoryState, StateError},
     manager::{Ending, Manager},
+    outbox::Outbox,
     registry::DriverRegistry,
     shared::Shared,
     sync::{
@@ -50,6 +52,9 @@ pub const MAX_KILL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often drivers are asked for their health; six times as often while one is ill.
 pub const DRIVER_CHECKS: Duration = Duration::from_secs(30);
+
+/// With less on its disk, in MiB, a node can take hardly any job, and is looked at more often.
+const LITTLE_DISK_MB: u64 = 300;
 
 /// How long the first registration of the node waits for its drivers; the slow ones follow.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -174,6 +179,13 @@ impl Agent {
             NodeSource::Host { roots, .. } => roots.proc.clone(),
             NodeSource::Told(_) => Roots::default().proc,
         };
+        let watched_disk = match &node {
+            // Unless the operator says how much there is.
+            NodeSource::Host { settings, .. } if settings.disk_total_mb.is_none() => {
+                disk.alloc_dir.clone()
+            }
+            NodeSource::Host { .. } | NodeSource::Told(_) => None,
+        };
         let found = find_node(node, &identity, &disk, &*clock).await?;
         let (found, all_answered) =
             fingerprint::with_quick_drivers(&found, &drivers, FIRST_LOOK, clock.wall()).await;
@@ -187,7 +199,7 @@ impl Agent {
             Arc::clone(&clock),
             meter,
         );
-        let board = Arc::new(Board::default());
+        let outbox = Arc::new(Outbox::default());
         let context = Arc::new(Context {
             store: Arc::clone(&store),
             keys: keys.clone(),
@@ -195,7 +207,7 @@ impl Agent {
             clock,
             began: Instant::now(),
             shared: Arc::clone(&shared),
-            board: Arc::clone(&board),
+            outbox: Arc::clone(&outbox),
             state: disk.state,
             specs: Specs::default(),
             alloc_dir: disk.alloc_dir,
@@ -222,7 +234,7 @@ impl Agent {
                 store: Arc::clone(&store),
                 keys: keys.clone(),
                 node: identity.node_id,
-                board: Arc::clone(&board),
+                outbox: Arc::clone(&outbox),
                 out: changes,
                 newest_seen,
                 seed,
@@ -242,7 +254,7 @@ impl Agent {
                 store,
                 keys,
                 node: identity.node_id,
-                board,
+                outbox,
                 seed,
                 recovery: recovery.clone(),
             },
@@ -250,6 +262,7 @@ impl Agent {
                 every: driver_checks,
                 all_answered,
                 publish: publish_node,
+                watched_disk,
                 context,
             },
         };
@@ -279,7 +292,11 @@ impl Agent {
         if let Err(error) = self.done.await
             && error.is_panic()
         {
-            tracing::error!(%error, "the agent broke");
+            tracing::error!(
+                %error,
+                "the client failed, which is a fault in rove: its tasks go on; start the agent again, and report this line \
+                 with those before it"
+            );
         }
     }
 }
@@ -368,12 +385,14 @@ async fn find_node(
     }
 }
 
-/// Looks at the drivers again and again; what changed is registered.
+/// Looks at the drivers and the disk again and again; what changed is registered.
 struct DriverChecks {
     every: Option<Duration>,
     /// None was slow before the node was registered.
     all_answered: bool,
     publish: watch::Sender<Arc<Node>>,
+    /// The directory whose disk is looked at as well.
+    watched_disk: Option<PathBuf>,
     context: Arc<Context>,
 }
 
@@ -386,14 +405,13 @@ impl DriverChecks {
             return std::future::pending().await;
         };
         loop {
-            // One that is ill may be well again any moment, and jobs wait for it.
-            let ill = self
-                .context
-                .shared
-                .node()
+            // One that is ill may be well again any moment, as a full disk may have room, and jobs wait for it.
+            let node = self.context.shared.node();
+            let ill = node
                 .drivers
                 .values()
-                .any(|driver| driver.detected && !driver.healthy);
+                .any(|driver| driver.detected && !driver.healthy)
+                || (self.watched_disk.is_some() && node.resources.disk_mb < LITTLE_DISK_MB);
             tokio::time::sleep(if ill { every / 6 } else { every }).await;
             self.look().await;
         }
@@ -402,7 +420,20 @@ impl DriverChecks {
     async fn look(&self) {
         let now = self.context.clock.wall();
         let before = self.context.shared.node();
-        let node = fingerprint::with_drivers(&before, &self.context.drivers, now).await;
+        let mut node = fingerprint::with_drivers(&before, &self.context.drivers, now).await;
+        if let Some(path) = self.watched_disk.clone() {
+            let looked_at = node.clone();
+            let grown = tokio::task::spawn_blocking(move || {
+                fingerprint::with_grown_disk(&looked_at, &path)
+            });
+            if let Ok(Some(grown)) = grown.await {
+                tracing::info!(
+                    disk_mb = grown.resources.disk_mb,
+                    "there is more room on the disk"
+                );
+                node = grown;
+            }
+        }
         if node != *before {
             let node = Arc::new(node);
             self.context.shared.set_node(Arc::clone(&node));
@@ -431,15 +462,24 @@ impl Parts {
     ) {
         let (last, lease) = (CancellationToken::new(), CancellationToken::new());
         let mut first_parts = JoinSet::new();
-        first_parts.spawn(self.sync.run(cancel.clone()));
+        let part = |name, run: BoxFuture<'static, ()>| whole_or_none(name, run, cancel.clone());
+        first_parts.spawn(part("the watch of its allocs", {
+            Box::pin(self.sync.run(cancel.clone()))
+        }));
         let checks = cancel.clone();
-        first_parts.spawn(async move {
-            let _ = checks.run_until_cancelled(self.checks.run()).await;
-        });
+        first_parts.spawn(part("the checks of its drivers", {
+            Box::pin(async move {
+                let _ = checks.run_until_cancelled(self.checks.run()).await;
+            })
+        }));
         let mut writer = JoinSet::new();
-        writer.spawn(self.writer.run(last.clone()));
+        writer.spawn(part("the writer of statuses", {
+            Box::pin(self.writer.run(last.clone()))
+        }));
         let mut registration = JoinSet::new();
-        registration.spawn(self.registration.run(lease.clone()));
+        registration.spawn(part("the node's registration", {
+            Box::pin(self.registration.run(lease.clone()))
+        }));
         manager.run(desired, commands, cancel).await;
         join(first_parts).await;
         last.cancel();
@@ -450,12 +490,41 @@ impl Parts {
     }
 }
 
+/// Runs a part of the agent. One that panics ends the agent: without it the node would seem alive and follow nothing.
+async fn whole_or_none(name: &'static str, run: BoxFuture<'static, ()>, cancel: CancellationToken) {
+    if let Err(panic) = AssertUnwindSafe(run).catch_unwind().await {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        tracing::error!(
+            part = name,
+            panic = said,
+            "a part of the client failed, which is a fault in rove: the client ends and its tasks go on; start the \
+             agent again, and report this line with those before it"
+        );
+        cancel.cancel();
+    }
+}
+
 async fn join(mut parts: JoinSet<()>) {
-    while let Some(done) = parts.join_next().await {
-        if let Err(error) = done
-            && error.is_panic()
-        {
-            tracing::error!(%error, "a part of the agent broke");
-        }
+    while parts.join_next().await.is_some() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_panics_ends_the_agent_and_one_that_ends_does_not() {
+        let cancel = CancellationToken::new();
+        whole_or_none("a part", Box::pin(async {}), cancel.clone()).await;
+        assert!(!cancel.is_cancelled());
+        let broken = async {
+            std::panic::panic_any("as the test wants it");
+        };
+        whole_or_none("a part", Box::pin(broken), cancel.clone()).await;
+        assert!(cancel.is_cancelled());
     }
 }

@@ -27,10 +27,10 @@ use tokio::{
 
 use crate::{
     alloc::{dir::AllocDir, machine::Rules},
-    board::Board,
     clock::{Clock, Now},
     drivers::{Driver, TaskRef},
     local_state::LocalState,
+    outbox::Outbox,
     registry::DriverRegistry,
     shared::Shared,
 };
@@ -48,7 +48,7 @@ pub(crate) struct Context {
     pub clock: Arc<dyn Clock>,
     pub began: Instant,
     pub shared: Arc<Shared>,
-    pub board: Arc<Board>,
+    pub outbox: Arc<Outbox>,
     pub state: LocalState,
     pub specs: Specs,
     /// `data_dir/alloc`; none in a simulation.

@@ -18,6 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2},
@@ -27,7 +28,7 @@ pub use rove_wire::FileInfo;
 use thiserror::Error;
 
 use crate::{
-    handle::{Frame, FrameStream, Origin, ReadOptions},
+    frames::{Frame, Origin, ReadOptions},
     sys::dir::own_fd_path,
 };
 
@@ -295,7 +296,7 @@ pub fn stream(
     path: &str,
     options: ReadOptions,
     limit: Option<u64>,
-) -> Result<FrameStream, FileError> {
+) -> Result<BoxStream<'static, Result<Frame, FileError>>, FileError> {
     let (file, size) = root.open_file(path)?;
     let start = match options.origin {
         Origin::Start => options.offset,

@@ -3,97 +3,27 @@
 //! A handle is cheap to clone and holds no lock while it answers. Nothing that a caller passes can reach outside an
 //! alloc's directory, and a caller that reads slowly holds back nobody but itself.
 
-use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
-use futures::Stream;
+use futures::StreamExt;
 use rove_model::{
     ids::{AllocId, NodeId},
     node::Node,
 };
-use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::{
     drivers::{DriverError, Signal},
     files::{self, AllocRoot, FileError, FileInfo},
-    logs::{LogError, LogKind},
+    logs::LogKind,
     shared::{Command, Shared, Which},
     usage::{AllocUsage, HostStats, TaskUsage},
 };
-
-/// A part of a file or of a task's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// The bytes; empty in a heartbeat.
-    pub data: Bytes,
-    /// The file they are from, relative to the alloc's directory: `alloc/logs/say.stdout.0`.
-    pub file: String,
-    /// Where in that file they end.
-    pub offset: u64,
-}
-
-/// Frames as they come. A read error ends it. Dropping it releases everything it held.
-pub type FrameStream = Pin<Box<dyn Stream<Item = Result<Frame, HandleError>> + Send>>;
-
-/// From where an offset counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
-    /// From the beginning.
-    #[default]
-    Start,
-    /// Back from the end.
-    End,
-}
-
-/// What part of a log or file to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// Bytes to skip from the beginning, or to go back from the end.
-    pub offset: u64,
-    /// From where `offset` counts.
-    pub origin: Origin,
-    /// Wait for more at the end; a log's stream ends all the same when the task is over and everything was read.
-    pub follow: bool,
-}
-
-/// Why the agent could not do what was asked.
-#[derive(Debug, Error)]
-pub enum HandleError {
-    /// This node has no such alloc.
-    #[error("Unknown allocation \"{0}\"")]
-    UnknownAlloc(AllocId),
-    /// The alloc has no such task, in the words of a question about logs.
-    #[error("unknown task name \"{0}\"")]
-    UnknownTask(String),
-    /// The job switches the task's logs off.
-    #[error("logs of task \"{0}\" are disabled: its job says logs {{ disabled = true }}")]
-    LogsDisabled(String),
-    /// The alloc has no such task, in the words of a restart or a signal.
-    #[error("Could not find task runner for task: {0}")]
-    NoTaskRunner(String),
-    /// The task does not run.
-    #[error("Task not running")]
-    NotRunning,
-    /// About a file.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// About a log.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// About what a driver was asked to do.
-    #[error(transparent)]
-    Driver(#[from] DriverError),
-    /// Too many users ask for something at once.
-    #[error("too many requests for this allocation, try again")]
-    Busy,
-    /// What the host uses could not be measured.
-    #[error("failed to measure the host")]
-    Measure(#[source] std::io::Error),
-    /// The agent is shutting down.
-    #[error("the agent is shutting down")]
-    Closed,
-}
+pub use crate::{
+    frames::{Frame, Origin, ReadOptions},
+    handle_error::HandleError,
+    log_stream::FrameStream,
+};
 
 /// The agent on this node, for others in its process.
 #[derive(Clone, Debug)]
@@ -156,10 +86,14 @@ impl AgentHandle {
         limit: Option<u64>,
     ) -> Result<FrameStream, HandleError> {
         let path = path.to_owned();
-        self.with_root(alloc, move |root| {
-            files::stream(root, &path, options, limit)
-        })
-        .await
+        let frames = self
+            .with_root(alloc, move |root| {
+                files::stream(root, &path, options, limit)
+            })
+            .await?;
+        Ok(Box::pin(
+            frames.map(|frame| frame.map_err(HandleError::File)),
+        ))
     }
 
     /// The log of a task, across its rotated files. With `follow` it goes on until the task is over.

@@ -23,7 +23,10 @@ use crate::alloc::dir;
 #[derive(Debug, Error)]
 pub enum IdentityError {
     /// Another agent uses it.
-    #[error("data_dir {} is in use by another agent (pid {pid})", path.display())]
+    #[error(
+        "data_dir {} is in use by another agent (pid {pid}): stop that one, or give this one another data_dir",
+        path.display()
+    )]
     Locked {
         /// The directory.
         path: PathBuf,
@@ -31,7 +34,11 @@ pub enum IdentityError {
         pid: String,
     },
     /// A file holds something else than it should.
-    #[error("{} does not hold {expected}", path.display())]
+    #[error(
+        "{} does not hold {expected}: put it back from a backup, or remove client-id and secret-id there so that this \
+         becomes a new node",
+        path.display()
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -91,7 +98,11 @@ impl DataDirLock {
             file.rewind()?;
             writeln!(file, "{}", std::process::id())
         };
-        write(&mut file).map_err(|source| failed("write", &path, source))?;
+        // The number is for people: on a full disk the lock holds without it.
+        match write(&mut file) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            written => written.map_err(|source| failed("write", &path, source))?,
+        }
         Ok(Self { _file: file })
     }
 }

@@ -1,23 +1,25 @@
 //! The node agent: what runs allocs on one machine.
 
+mod admission;
 mod agent;
 pub mod alloc;
-mod board;
 pub mod clock;
 mod context;
 pub mod drivers;
 pub mod files;
 pub mod fingerprint;
+mod frames;
 mod garbage;
 pub mod handle;
+mod handle_error;
 mod host_stats;
 pub mod identity;
 mod local_state;
 mod log_stream;
 pub mod logs;
 mod manager;
+mod outbox;
 pub mod registry;
-mod room;
 mod shared;
 pub mod supervisor;
 mod sync;

@@ -3,17 +3,22 @@
 //! It is pulled: nothing is read before the caller asks for more, so a reader that stalls costs a file number and an
 //! offset. One that falls behind the rotation goes on with the oldest file there is.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures::Stream;
 use rove_model::ids::AllocId;
 
 use crate::{
     files::{AllocRoot, FileError},
-    handle::{Frame, FrameStream, HandleError, Origin, ReadOptions},
+    frames::{Frame, Origin, ReadOptions},
+    handle_error::HandleError,
     logs::{self, LogFile, LogKind},
     shared::Shared,
 };
+
+/// Frames as they come. A read error ends it. Dropping it releases everything it held.
+pub type FrameStream = Pin<Box<dyn Stream<Item = Result<Frame, HandleError>> + Send>>;
 
 /// Bytes of a frame, as many as the reference sends at once.
 const FRAME: usize = 64 * 1024;
@@ -31,15 +36,16 @@ pub(crate) async fn open(
     kind: LogKind,
     options: ReadOptions,
 ) -> Result<FrameStream, HandleError> {
-    if !shared.has_logs(alloc, task)? {
-        return Err(HandleError::LogsDisabled(task.to_owned()));
-    }
+    let expected = shared.may_have_logs(alloc, task, options.follow)?;
     let log = Log {
         root: shared.alloc_path(alloc)?,
         task: task.to_owned(),
         kind,
     };
-    let position = log.clone().blocking(move |log| log.start(options)).await?;
+    let position = log
+        .clone()
+        .blocking(move |log| log.start(options, expected))
+        .await?;
     let state = Following {
         shared: Arc::clone(shared),
         alloc,
@@ -61,6 +67,9 @@ pub(crate) async fn open(
 struct Position {
     index: u64,
     offset: u64,
+    /// The file ended before the offset when it was last looked at: the line that was begun there is being moved to the
+    /// next file, or somebody cut the file.
+    past_end: bool,
 }
 
 #[derive(Clone)]
@@ -125,8 +134,12 @@ impl Log {
         Ok(logs::list(&self.root.join(LOG_DIR), &self.task, self.kind)?)
     }
 
-    fn start(&self, options: ReadOptions) -> Result<Position, HandleError> {
+    fn start(&self, options: ReadOptions, expected: bool) -> Result<Position, HandleError> {
         let files = self.files()?;
+        // One that starts just now may have printed before its start was taken note of.
+        if !expected && files.is_empty() {
+            return Err(HandleError::NotStarted(self.task.clone()));
+        }
         Ok(match options.origin {
             Origin::Start => from_start(&files, options.offset),
             Origin::End => from_end(&files, options.offset),
@@ -143,12 +156,21 @@ impl Log {
             Err(error) => return Err(error.into()),
         };
         let from = position.index;
+        let newest = files.last().map_or(0, |file| file.index);
+        // Bytes that were read at the end of a file and moved to the start of the next since.
+        let mut read_before = 0;
         for file in files.iter().filter(|file| file.index >= from) {
             if file.index > position.index {
                 position = Position {
+                    offset: if file.index == position.index + 1 {
+                        read_before
+                    } else {
+                        0
+                    },
                     index: file.index,
-                    offset: 0,
+                    past_end: false,
                 };
+                read_before = 0;
             }
             let (open, size) = match root.open_file(&self.name(file.index)) {
                 Ok(open) => open,
@@ -156,7 +178,17 @@ impl Log {
                 Err(FileError::NotFound { .. }) => continue,
                 Err(error) => return Err(error.into()),
             };
-            position.offset = position.offset.min(size);
+            if position.offset > size {
+                if file.index < newest {
+                    read_before = position.offset - size;
+                    continue;
+                }
+                if !std::mem::replace(&mut position.past_end, true) {
+                    return Ok((position, Bytes::new()));
+                }
+                position.offset = size;
+            }
+            position.past_end = false;
             let mut buffer = vec![0; FRAME];
             let read = std::os::unix::fs::FileExt::read_at(&open, &mut buffer, position.offset)
                 .map_err(|source| FileError::Io {
@@ -180,6 +212,7 @@ fn from_start(files: &[LogFile], mut skip: u64) -> Position {
             return Position {
                 index: file.index,
                 offset: skip,
+                past_end: false,
             };
         }
         skip -= file.size;
@@ -193,6 +226,7 @@ fn from_end(files: &[LogFile], mut back: u64) -> Position {
             return Position {
                 index: file.index,
                 offset: file.size - back,
+                past_end: false,
             };
         }
         back -= file.size;
@@ -202,6 +236,7 @@ fn from_end(files: &[LogFile], mut back: u64) -> Position {
         .map_or_else(Position::default, |file| Position {
             index: file.index,
             offset: 0,
+            past_end: false,
         })
 }
 
@@ -211,11 +246,14 @@ fn end(files: &[LogFile]) -> Position {
         .map_or_else(Position::default, |file| Position {
             index: file.index,
             offset: file.size,
+            past_end: false,
         })
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -238,5 +276,53 @@ mod tests {
         ] {
             assert_eq!((found.index, found.offset), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn a_reader_sees_every_byte_once_while_begun_lines_are_moved_to_the_next_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join(LOG_DIR);
+        std::fs::create_dir_all(&logs).unwrap();
+        let limits = logs::LogLimits {
+            max_files: 99,
+            max_file_mb: 1,
+        };
+        let mut writer = logs::Rotator::open(&logs, "say", LogKind::Stdout, limits).unwrap();
+        let log = Log {
+            root: dir.path().to_owned(),
+            task: "say".to_owned(),
+            kind: LogKind::Stdout,
+        };
+        let written: Vec<u8> = (0..30_u8)
+            .flat_map(|number| {
+                let mut line = vec![b'a' + number; 150_000 + usize::from(number) * 1000];
+                line.push(b'\n');
+                line
+            })
+            .collect();
+        let mut position = Position::default();
+        let mut seen = Vec::new();
+        for part in written.chunks(50_000) {
+            writer.write(part).unwrap();
+            loop {
+                let (next, data) = log.read(position).unwrap();
+                position = next;
+                if data.is_empty() {
+                    break;
+                }
+                seen.extend_from_slice(&data);
+            }
+        }
+        assert!(position.index >= 4);
+        assert!(seen == written, "{} of {}", seen.len(), written.len());
+        // A file that somebody cut is read again from its end, at the second look.
+        let path = logs::file_path(&logs, "say", LogKind::Stdout, position.index);
+        std::fs::write(&path, "cut\n").unwrap();
+        let (next, data) = log.read(position).unwrap();
+        assert!(data.is_empty());
+        let (next, data) = log.read(next).unwrap();
+        assert!(data.is_empty());
+        std::fs::write(&path, "cut\nmore\n").unwrap();
+        assert_eq!(log.read(next).unwrap().1, "more\n");
     }
 }

@@ -17,14 +17,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::JoinMap};
 
 use crate::{
+    admission::Admission,
     alloc::{
         machine::SavedAlloc,
         runner::{Begin, Ended, RunnerHandle, Wanted, Wish, id_of, runner},
     },
     context::Context,
     garbage,
-    handle::HandleError,
-    room::Room,
+    handle_error::HandleError,
     shared::{AllocView, Command, Reply, TaskView},
     sync::desired::Desired,
 };
@@ -100,7 +100,7 @@ pub(crate) struct Manager {
     removing: Arc<Semaphore>,
     /// Who is told when the directories of these allocs are gone.
     asked: Vec<(BTreeSet<AllocId>, Reply)>,
-    room: Room,
+    admission: Admission,
     ends: u64,
     broken: BTreeMap<AllocId, Instant>,
     stop_runners: CancellationToken,
@@ -118,7 +118,7 @@ impl Manager {
             asked: Vec::new(),
             entries: BTreeMap::new(),
             runners: JoinMap::new(),
-            room: Room::default(),
+            admission: Admission::default(),
             ends: 0,
             broken: BTreeMap::new(),
             stop_runners: CancellationToken::new(),
@@ -154,7 +154,7 @@ impl Manager {
                 self.show_ended(saved);
                 self.note_end(alloc.id);
             } else {
-                self.room.add(&alloc, true);
+                self.admission.add(&alloc, true);
                 self.start_runner(Begin::Recovered(Box::new(saved)));
             }
         }
@@ -173,6 +173,7 @@ impl Manager {
                 let view = TaskView {
                     driver: None,
                     handle: None,
+                    started: task.state().started_at.is_some(),
                     over: true,
                     logs: machine.keeps_logs(task.name()),
                 };
@@ -180,7 +181,7 @@ impl Manager {
             })
             .collect();
         self.context.shared.publish(id, view);
-        self.context.board.put(machine.status(), now.wall);
+        self.context.outbox.put(machine.status(), now.wall);
     }
 
     /// Runs until `cancel`.
@@ -193,7 +194,7 @@ impl Manager {
         let mut collect = tokio::time::interval(self.garbage.every.max(Duration::from_secs(1)));
         collect.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.room.set_capacity(&self.context.shared.node());
+            self.admission.set_capacity(&self.context.shared.node());
             self.admit();
             let mend = self.broken.values().min().copied();
             let mend = async {
@@ -285,8 +286,8 @@ impl Manager {
                     going: None,
                 },
             );
-            self.room.add(&alloc, false);
-            self.room.set_ending(id, ending);
+            self.admission.add(&alloc, false);
+            self.admission.set_ending(id, ending);
             self.start_runner(Begin::New(alloc, revision));
             return;
         };
@@ -294,7 +295,7 @@ impl Manager {
         entry.forgotten = false;
         entry.alloc = Arc::clone(&alloc);
         entry.revision = revision;
-        self.room.set_ending(id, ending);
+        self.admission.set_ending(id, ending);
         if let Some(runner) = &entry.runner {
             runner
                 .wanted
@@ -307,7 +308,7 @@ impl Manager {
             return;
         };
         entry.forgotten = true;
-        self.room.set_ending(alloc, true);
+        self.admission.set_ending(alloc, true);
         match &entry.runner {
             Some(runner) => runner.wanted.send_modify(|wanted| wanted.alloc = None),
             None if !self.broken.contains_key(&alloc) => self.remove(alloc),
@@ -342,7 +343,7 @@ impl Manager {
         entry.runner = None;
         match result {
             Ok(Ended::Over) => {
-                self.room.remove(alloc);
+                self.admission.remove(alloc);
                 self.note_end(alloc);
                 if self
                     .entries
@@ -354,7 +355,7 @@ impl Manager {
             }
             Ok(Ended::Left) => {}
             Err(error) => {
-                tracing::error!(%alloc, %error, "the alloc's runner broke, it is started anew from its saved state");
+                tracing::error!(%alloc, %error, "the alloc's runner failed, which is a fault in rove: it is started anew from its saved state; report this line with those before it");
                 self.broken.insert(alloc, Instant::now() + MEND_AFTER);
             }
         }
@@ -405,9 +406,9 @@ impl Manager {
             .filter(|(_, entry)| entry.confirmed && entry.runner.is_some())
             .map(|(alloc, _)| *alloc)
             .collect();
-        let _ = self.room.admit(&confirmed);
+        let _ = self.admission.admit(&confirmed);
         for alloc in confirmed {
-            if !self.room.holds(alloc) {
+            if !self.admission.holds(alloc) {
                 continue;
             }
             if let Some(runner) = self
@@ -596,8 +597,8 @@ impl Manager {
             }
             Some(Going::State) if forgotten => {
                 self.context.shared.forget(alloc);
-                self.context.board.remove(alloc);
-                self.room.remove(alloc);
+                self.context.outbox.remove(alloc);
+                self.admission.remove(alloc);
                 self.entries.remove(&alloc);
             }
             // The store wants it again after all; what is over stays over.

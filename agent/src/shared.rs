@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     clock::Clock,
     drivers::{Driver, Signal, TaskHandle},
-    handle::HandleError,
+    handle_error::HandleError,
     host_stats::HostMeter,
     usage::HostStats,
 };
@@ -66,6 +66,8 @@ pub(crate) struct TaskView {
     pub driver: Option<Arc<dyn Driver>>,
     /// How to reach it while it runs.
     pub handle: Option<TaskHandle>,
+    /// It was started once, in whatever life of the agent.
+    pub started: bool,
     /// It will not start again.
     pub over: bool,
     /// Its output is kept.
@@ -173,12 +175,22 @@ impl Shared {
             .unwrap_or(true)
     }
 
-    /// Whether the output of a task is kept.
-    pub(crate) fn has_logs(&self, alloc: AllocId, task: &str) -> Result<bool, HandleError> {
-        self.view(alloc)?
+    /// Whether there may be logs of a task now, or for who waits for more: it was started once, or still may be. Refuses
+    /// questions about one that keeps none.
+    pub(crate) fn may_have_logs(
+        &self,
+        alloc: AllocId,
+        task: &str,
+        waits: bool,
+    ) -> Result<bool, HandleError> {
+        let view = self.view(alloc)?;
+        let found = view
             .get(task)
-            .map(|task| task.logs)
-            .ok_or_else(|| HandleError::UnknownTask(task.to_owned()))
+            .ok_or_else(|| HandleError::UnknownTask(task.to_owned()))?;
+        if !found.logs {
+            return Err(HandleError::LogsDisabled(task.to_owned()));
+        }
+        Ok(found.started || (waits && !found.over))
     }
 
     pub(crate) fn running_tasks(&self, alloc: AllocId) -> Result<Vec<RunningTask>, HandleError> {

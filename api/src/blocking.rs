@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rand::RngExt;
+use rove_controllers::writer;
 use rove_model::{duration::Nanos, ids::Revision};
 use rove_store::state::State;
 use tokio::time::Instant;
@@ -17,9 +18,6 @@ const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// Up to this part of the time is added, so that many waiters do not come back at once.
 const JITTER_DIVISOR: u32 = 16;
-
-/// How long a call waits for the state to be there at all.
-const READY_WAIT: Duration = Duration::from_secs(5);
 
 /// A waiter rests so many times as long as a look at the index takes: under a storm of changes it costs at most a
 /// twentieth of a core.
@@ -72,14 +70,7 @@ impl Wait {
 
 /// The state, once it was read from the store.
 pub(crate) async fn ready(server: &ServerSide) -> Result<Arc<State>, ApiError> {
-    let state = server.state.latest();
-    if state.revision() > 0 {
-        return Ok(state);
-    }
-    tokio::time::timeout(READY_WAIT, server.state.ready())
-        .await
-        .map_err(|_| ApiError::NotReady)?
-        .map_err(|_| ApiError::NotReady)
+    Ok(writer::ready(&server.state).await?)
 }
 
 /// The state to answer from: at once when the query does not block, else the first in which `index` is newer than

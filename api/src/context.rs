@@ -15,7 +15,7 @@ use rove_store::{Store, keys::Keys, state::StateHandle};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::{local::LocalAgent, proof::Tickets, proxy, write::quota::Quota};
+use crate::{local::LocalAgent, proof::Tickets, proxy, quota::Quota};
 
 /// Time and randomness, handed in.
 pub trait Sources: Send + Sync + 'static {

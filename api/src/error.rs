@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use rove_store::StoreError;
+use rove_controllers::{registration::RegistrationError, writer::WriteError};
 use thiserror::Error;
 
 /// Why a call was not answered. Texts are part of the API: tools match them.
@@ -39,9 +39,12 @@ pub(crate) enum ApiError {
     /// Nomad has it, rove hasn't yet.
     #[error("{0} is not supported by rove yet")]
     NotBuilt(&'static str),
-    /// The store failed.
-    #[error("{0}")]
-    Store(#[from] StoreError),
+    /// The job can't be written as asked.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// It was not written, or nobody knows whether it was.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// State has not been read from the store yet, or is no longer kept.
     #[error("No cluster leader: the state has not been read from the store yet")]
     NotReady,
@@ -54,11 +57,6 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    /// This cluster is not of that region, and knows no other.
-    pub(crate) fn no_path_to_region(region: &str) -> Self {
-        Self::Refused(format!("No path to region \"{region}\""))
-    }
-
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
@@ -69,10 +67,29 @@ impl ApiError {
             Self::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Refused(_) | Self::Store(_) | Self::NotReady | Self::Gateway(_) => {
+            Self::Registration(error) => registration_status(error),
+            Self::Refused(_) | Self::Write(_) | Self::NotReady | Self::Gateway(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }
+    }
+}
+
+/// Nomad answers most refusals of a job with 500, and those of a scaling with 400.
+fn registration_status(error: &RegistrationError) -> StatusCode {
+    match error {
+        RegistrationError::UnknownGroup(_)
+        | RegistrationError::OutOfBounds { .. }
+        | RegistrationError::TooMany { .. }
+        | RegistrationError::ActiveDeployment => StatusCode::BAD_REQUEST,
+        RegistrationError::UnknownNamespace { .. }
+        | RegistrationError::UnknownRegion(_)
+        | RegistrationError::Invalid(_)
+        | RegistrationError::Unsupported(_)
+        | RegistrationError::Moved { .. }
+        | RegistrationError::CurrentVersion
+        | RegistrationError::UnknownVersion { .. }
+        | RegistrationError::OtherVersion { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

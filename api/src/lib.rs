@@ -15,9 +15,9 @@ mod origin;
 mod page;
 mod proof;
 mod proxy;
+mod quota;
 mod routes;
 mod serve;
-mod status;
 #[cfg(test)]
 mod tests;
 mod time;

@@ -4,9 +4,12 @@
 
 pub mod clock;
 pub mod decision;
+pub mod facts;
 pub mod loops;
+pub mod registration;
 pub mod runtime;
 pub mod scheduler;
+pub mod writer;
 
 use std::{sync::Arc, time::Duration};
 

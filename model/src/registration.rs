@@ -121,6 +121,18 @@ pub struct JobStable {
     pub versions: BTreeSet<u64>,
 }
 
+/// Where a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobStatus {
+    /// Nothing of it was placed yet, and an evaluation is open.
+    Pending,
+    /// It has live allocs, or waits for its next launch.
+    Running,
+    /// All that was to be done is done, or it was stopped.
+    Dead,
+}
+
 /// `job-collected/<ns>/<job>`: how many allocs gc removed, so that a job's summary does not forget them. Written by
 /// gc in the transaction that removes the allocs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

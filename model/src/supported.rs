@@ -242,16 +242,6 @@ const FEATURES: &[Feature] = &[
     }),
     row(
         false,
-        "another user for raw_exec",
-        "leave user out",
-        |job| {
-            task_fields(job, "user", |task| {
-                task.driver == "raw_exec" && !task.user.is_empty()
-            })
-        },
-    ),
-    row(
-        false,
         "artifacts",
         "put the files into the image or on the node",
         |job| task_blocks(job, "artifact", |task| !task.artifacts.is_empty()),

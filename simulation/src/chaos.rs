@@ -5,11 +5,15 @@ use std::time::Duration;
 use rand::{RngExt, rngs::StdRng};
 use rove_store::{faults::Faults, store::Store};
 
-use crate::{workload::Wanted, world::World};
+use crate::{
+    workload::{Kind, Wanted},
+    world::World,
+};
 
 /// Everything that may happen beside the faults of the store, as it is counted.
-pub(crate) const EVENTS: [&str; 17] = [
+pub(crate) const EVENTS: [&str; 18] = [
     "job scaled",
+    "job scaled by two at once",
     "job updated",
     "job stopped",
     "job started again",
@@ -72,6 +76,7 @@ impl World {
         let event = EVENTS[self.rng.random_range(0..EVENTS.len())];
         let happened = match event {
             "job scaled" => self.scale().await,
+            "job scaled by two at once" => self.scale_at_once().await,
             "job updated" => self.update().await,
             "job stopped" => self.end_job(Wanted::Stopped).await,
             "job started again" => self.start_again(Wanted::Stopped).await,
@@ -101,12 +106,6 @@ impl World {
         pick(&mut self.rng, &those).copied()
     }
 
-    pub(crate) async fn write(&mut self, job: usize) -> bool {
-        let now = self.now();
-        let model = self.jobs[job].clone();
-        self.client.write(&model, now, &mut self.rng).await
-    }
-
     async fn scale(&mut self) -> bool {
         let Some(job) = self.job_that(Wanted::Running) else {
             return false;
@@ -114,6 +113,19 @@ impl World {
         let (_, most) = self.jobs[job].kind.counts();
         self.jobs[job].count = self.rng.random_range(0..=most + 2);
         self.write(job).await
+    }
+
+    /// To counts that it doesn't have, so that each write makes a version.
+    async fn scale_at_once(&mut self) -> bool {
+        let Some(job) = self.job_that(Wanted::Running) else {
+            return false;
+        };
+        // A batch job may be collected meanwhile, and a system job has no count.
+        if self.store_away || matches!(self.jobs[job].kind, Kind::Batch | Kind::System) {
+            return false;
+        }
+        let now = self.jobs[job].count;
+        self.write_at_once(job, [now + 1, now + 2]).await
     }
 
     async fn update(&mut self) -> bool {
@@ -159,7 +171,11 @@ impl World {
         let Some((node, id)) = pick(&mut self.rng, &allocs).copied() else {
             return false;
         };
-        self.client.stop_alloc(node, id, &mut self.rng).await
+        let caller = self.caller();
+        let Some(server) = self.reach() else {
+            return false;
+        };
+        caller.stop_alloc(&server, node, id).await.is_ok()
     }
 
     fn end_task(&mut self) -> bool {

@@ -1,120 +1,176 @@
-//! What the API writes for a user: a job's version and its registration in one transaction, on the revision it read.
+//! What users ask for, through the server's own writer: on that server's state and through its faulty store, so that
+//! conflicts, lost answers and delays strike a registration as they strike a loop. What a user was told is held
+//! against what the store has.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rand::{RngExt, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rove_controllers::{
+    clock::Clock,
+    facts,
+    registration::{self, RegistrationError, Stamp, Stopping},
+    writer::{Done, WriteError, Writer},
+};
 use rove_model::{
     alloc::AllocControl,
-    encoding::{decode, encode},
-    eval::TriggeredBy,
-    ids::{AllocId, EvalId, JobUid, NodeId, UnixNanos, VersionKey},
-    registration::{EvalRequest, JobVersion, Registration},
+    encoding::decode,
+    ids::{AllocId, EvalId, JobKey, JobUid, NodeId, Revision},
+    registration::Registration,
 };
 use rove_store::{
     keys::{Key, Keys},
     memory::MemoryStore,
-    store::{Compare, KeyRange, Op, RangeRequest, Store, Txn},
+    state::StateHandle,
+    store::{KeyRange, RangeRequest, Store},
+};
+use thiserror::Error;
+
+use crate::{
+    server::SimClock,
+    workload::{JobModel, Wanted},
 };
 
-use crate::workload::{JobModel, Wanted};
+/// The cluster's region.
+const REGION: &str = "global";
 
-/// The user's way to the store, which never fails: what is asked for is known for sure.
-pub(crate) struct Client {
-    pub(crate) store: Arc<MemoryStore>,
-    pub(crate) keys: Keys,
+/// Why a user is told that nothing was done, or that nobody knows.
+#[derive(Debug, Error)]
+pub(crate) enum CallError {
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
 }
 
-impl Client {
-    async fn get(&self, key: &Key) -> Option<(u64, Vec<u8>)> {
-        let key = KeyRange::Key(self.keys.encode(key));
-        let found = self.store.range(RangeRequest::new(key)).await.ok()?;
-        let kv = found.kvs.into_iter().next()?;
-        Some((kv.mod_revision, kv.value.to_vec()))
+/// A server as a user reaches it.
+pub(crate) struct Reached {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) state: StateHandle,
+}
+
+/// One call of a user.
+pub(crate) struct Caller {
+    keys: Keys,
+    clock: SimClock,
+    random: Mutex<StdRng>,
+    /// Every evaluation that it asked for, in vain or not.
+    asked: Mutex<Vec<EvalId>>,
+}
+
+impl Caller {
+    pub(crate) fn new(clock: SimClock, seed: u64) -> Self {
+        Self {
+            keys: Keys::default(),
+            clock,
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+            asked: Mutex::new(Vec::new()),
+        }
     }
 
-    /// Registers the job as it is wanted. False when it isn't there any more to be stopped.
-    pub(crate) async fn write(&self, job: &JobModel, now: UnixNanos, rng: &mut StdRng) -> bool {
-        let key = Key::Registration(job.key.clone());
-        let before = self.get(&key).await;
-        let held: Option<Registration> = before.as_ref().and_then(|(_, value)| decode(value).ok());
-        let stop = job.wanted != Wanted::Running;
-        if stop && held.as_ref().is_none_or(|held| held.purge) {
-            return false;
+    fn random(&self) -> [u8; 16] {
+        self.random
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .random()
+    }
+
+    fn stamp(&self, eval: EvalId) -> Stamp {
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(eval);
+        Stamp {
+            eval,
+            now: self.clock.now(),
+            priority: None,
         }
-        let held = held.filter(|held| !held.purge);
-        let uid = held
-            .as_ref()
-            .map_or_else(|| JobUid::from_random(rng.random()), |held| held.uid);
-        let version = held.as_ref().map_or(0, |held| held.version + 1);
-        let mut spec = job.spec();
-        spec.version = version;
-        spec.stop = stop;
-        spec.submit_time = Some(now);
-        let registration = Registration {
-            uid,
-            version,
-            stop,
+    }
+
+    /// Whether the registration that stands is one that this call wrote.
+    pub(crate) fn wrote(&self, registration: &Registration) -> bool {
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&registration.eval.id)
+    }
+
+    /// Registers the job as it is wanted, or stops it. `None` when it isn't there any more to be stopped.
+    pub(crate) async fn write(
+        &self,
+        server: &Reached,
+        job: &JobModel,
+    ) -> Result<Option<Done>, CallError> {
+        let random = || self.random();
+        let writer = Writer {
+            store: &*server.store,
+            keys: &self.keys,
+            state: &server.state,
+            random: &random,
+        };
+        if job.wanted == Wanted::Running {
+            let namespace = job.key.namespace.as_str();
+            let spec = registration::examine(job.spec(), namespace, REGION)?.job;
+            let uid = JobUid::from_random(self.random());
+            let register = |state: &_, eval| {
+                let stamp = self.stamp(eval);
+                let change = registration::register(state, &spec, uid, None, false, stamp)?;
+                Ok(Some(change))
+            };
+            return writer.commit(&job.key, register).await;
+        }
+        let how = Stopping {
             purge: job.wanted == Wanted::Purged,
             no_shutdown_delay: false,
-            eval: EvalRequest {
-                id: EvalId::from_random(rng.random()),
-                triggered_by: if stop {
-                    TriggeredBy::JobDeregister
-                } else {
-                    TriggeredBy::JobRegister
-                },
-                priority: 50,
-                create_time: now,
-            },
-            scalings: Vec::new(),
         };
-        let version = Key::JobVersion(VersionKey {
-            job: job.key.clone(),
-            uid,
-            version,
-        });
-        let (Ok(spec), Ok(registration)) =
-            (encode(&JobVersion { job: spec }), encode(&registration))
-        else {
-            return false;
+        let deregister = |state: &_, eval| {
+            // Who stops what is not there any more asks for nothing.
+            if facts::job(state, &job.key).is_none() {
+                return Ok(None);
+            }
+            Ok(registration::deregister(
+                state,
+                &job.key,
+                how,
+                self.stamp(eval),
+            ))
         };
-        let bytes = self.keys.encode(&key);
-        let txn = Txn {
-            compares: vec![match before {
-                Some((revision, _)) => Compare::unchanged(bytes.clone(), revision),
-                None => Compare::absent(bytes.clone()),
-            }],
-            then: vec![
-                Op::put(self.keys.encode(&version), spec),
-                Op::put(bytes, registration),
-            ],
-            otherwise: Vec::new(),
-        };
-        // Nobody runs between the read and the write: there is one thread, and the memory store never waits.
-        self.store
-            .txn(txn)
-            .await
-            .is_ok_and(|answer| answer.succeeded)
+        writer.commit(&job.key, deregister).await
     }
 
     /// Asks for an alloc to be stopped and replaced.
-    pub(crate) async fn stop_alloc(&self, node: NodeId, alloc: AllocId, rng: &mut StdRng) -> bool {
-        let control = AllocControl {
-            stop: Some(EvalId::from_random(rng.random())),
-            ..AllocControl::default()
+    pub(crate) async fn stop_alloc(
+        &self,
+        server: &Reached,
+        node: NodeId,
+        alloc: AllocId,
+    ) -> Result<Revision, WriteError> {
+        let random = || self.random();
+        let writer = Writer {
+            store: &*server.store,
+            keys: &self.keys,
+            state: &server.state,
+            random: &random,
         };
-        let Ok(value) = encode(&control) else {
-            return false;
-        };
-        let key = self.keys.encode(&Key::AllocControl(node, alloc));
-        let txn = Txn {
-            compares: vec![Compare::absent(key.clone())],
-            then: vec![Op::put(key, value)],
-            otherwise: Vec::new(),
-        };
-        self.store
-            .txn(txn)
+        let eval = EvalId::from_random(self.random());
+        writer
+            .update(&Key::AllocControl(node, alloc), |state| {
+                let asked = state.alloc_control(alloc).and_then(|asked| asked.stop);
+                Ok(AllocControl {
+                    stop: Some(asked.unwrap_or(eval)),
+                    ..AllocControl::default()
+                })
+            })
             .await
-            .is_ok_and(|answer| answer.succeeded)
     }
+}
+
+/// What the store holds of a job, beside everything: no fault strikes here.
+pub(crate) async fn stored(store: &MemoryStore, job: &JobKey) -> Option<(Revision, Registration)> {
+    let key = Keys::default().encode(&Key::Registration(job.clone()));
+    let found = store
+        .range(RangeRequest::new(KeyRange::Key(key)))
+        .await
+        .ok()?;
+    let kv = found.kvs.into_iter().next()?;
+    Some((kv.mod_revision, decode(&kv.value).ok()?))
 }

@@ -11,12 +11,12 @@ use rove_store::{
     keys::Keys,
     lease_keeper::{LeaseConfig, LeaseKeeper},
     memory::MemoryStore,
-    state::{FeederConfig, StateFeeder},
+    state::{FeederConfig, StateFeeder, StateHandle},
 };
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{EPOCH, Options};
+use crate::{EPOCH, Options, client::Reached};
 
 /// Tokio's clock, from a set time on.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,7 @@ struct Running {
     cancel: CancellationToken,
     tasks: JoinSet<()>,
     keeper: LeaseKeeper,
+    state: StateHandle,
 }
 
 /// Everything is over sooner than in earnest, so that a run sees it go.
@@ -85,6 +86,15 @@ impl Server {
         self.running.is_some()
     }
 
+    /// As a user reaches it, while it runs.
+    pub(crate) fn reach(&self) -> Option<Reached> {
+        let running = self.running.as_ref()?;
+        Some(Reached {
+            store: Arc::new(self.store.clone()),
+            state: running.state.clone(),
+        })
+    }
+
     pub(crate) fn start(
         &mut self,
         clock: SimClock,
@@ -111,7 +121,7 @@ impl Server {
         let config = ControllersConfig {
             store,
             keys,
-            state,
+            state: state.clone(),
             server: self.name.clone(),
             lease: keeper.lease(),
             clock: Arc::new(clock),
@@ -131,6 +141,7 @@ impl Server {
             cancel,
             tasks,
             keeper,
+            state,
         });
     }
 
@@ -145,6 +156,7 @@ impl Server {
             cancel,
             mut tasks,
             keeper,
+            state: _,
         }) = self.running.take()
         {
             cancel.cancel();

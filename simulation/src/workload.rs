@@ -153,9 +153,15 @@ impl JobModel {
     /// Its specification.
     pub(crate) fn spec(&self) -> Job {
         let kind = self.kind;
+        let system = kind == Kind::System;
         let group = TaskGroup {
             name: GROUP.to_owned(),
-            count: Some(i64::from(self.count)),
+            // A system job has one on each node at most, and no successor elsewhere.
+            count: Some(if system {
+                i64::from(self.count.min(1))
+            } else {
+                i64::from(self.count)
+            }),
             tasks: vec![task(kind, self.variant)],
             networks: networks(kind),
             restart_policy: Some(RestartPolicy {
@@ -165,7 +171,7 @@ impl JobModel {
                 mode: Some("fail".to_owned()),
                 ..RestartPolicy::default()
             }),
-            reschedule_policy: Some(ReschedulePolicy {
+            reschedule_policy: (!system).then(|| ReschedulePolicy {
                 attempts: Some(if kind.fails() { 2 } else { 0 }),
                 interval: Some(Nanos::secs(7_200)),
                 delay: Some(Nanos::secs(5)),
@@ -186,7 +192,7 @@ impl JobModel {
             .to_owned(),
             datacenters: vec!["dc1".to_owned()],
             task_groups: vec![group],
-            update: (!matches!(kind, Kind::Batch | Kind::System)).then(|| update(kind)),
+            update: (kind != Kind::Batch && !system).then(|| update(kind)),
             ..Job::default()
         };
         job.canonicalize();

@@ -10,7 +10,6 @@ use rove_controllers::{
 use rove_model::ids::{JobKey, NodeId, UnixNanos};
 use rove_store::{
     faults::{Faults, FaultyStore},
-    keys::Keys,
     memory::MemoryStore,
 };
 use tokio::time::{Instant, sleep};
@@ -20,7 +19,7 @@ use crate::{
     Options, Report,
     chaos::{self, EVENTS, Undo},
     check::Checker,
-    client::Client,
+    client::{CallError, Caller, Reached, stored},
     node::Machine,
     server::{LOOP_PANICKED, Server, SimClock},
     workload::{JobModel, Kind, Wanted},
@@ -33,13 +32,15 @@ const CHAOS: Duration = Duration::from_secs(100);
 /// the leader's grace.
 const SETTLE: Duration = Duration::from_secs(900);
 
+/// How often a user repeats a call that was not answered.
+const MAX_CALLS: usize = 60;
+
 /// How long it then has to stay as it is.
 const STAYS: Duration = Duration::from_secs(20);
 
 pub(crate) struct World {
     pub(crate) rng: StdRng,
     pub(crate) memory: Arc<MemoryStore>,
-    pub(crate) client: Client,
     pub(crate) servers: Vec<Server>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) jobs: Vec<JobModel>,
@@ -109,10 +110,6 @@ impl World {
             .collect();
         Ok(Self {
             rng,
-            client: Client {
-                store: memory.clone(),
-                keys: Keys::default(),
-            },
             memory,
             servers,
             machines,
@@ -149,6 +146,121 @@ impl World {
             self.write(job).await;
             let pause = self.rng.random_range(0..500);
             self.pass(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// A user's call, with ids of its own.
+    pub(crate) fn caller(&mut self) -> Caller {
+        let seed = self.rng.random();
+        Caller::new(self.clock, seed)
+    }
+
+    /// One of the servers that run.
+    pub(crate) fn reach(&mut self) -> Option<Reached> {
+        let running: Vec<Reached> = self.servers.iter().filter_map(Server::reach).collect();
+        if running.is_empty() {
+            return None;
+        }
+        let chosen = self.rng.random_range(0..running.len());
+        running.into_iter().nth(chosen)
+    }
+
+    /// A user registers or stops the job as the model has it, and asks again until there is an answer. False when it
+    /// isn't there any more to be stopped.
+    pub(crate) async fn write(&mut self, job: usize) -> bool {
+        let model = self.jobs[job].clone();
+        for _ in 0..MAX_CALLS {
+            let pause = Duration::from_millis(self.rng.random_range(200..2_000));
+            let Some(server) = self.reach() else {
+                self.pass(pause).await;
+                continue;
+            };
+            let caller = self.caller();
+            let patience = Duration::from_millis(self.rng.random_range(1..20_000));
+            let answer = tokio::time::timeout(patience, caller.write(&server, &model)).await;
+            self.checker.drain();
+            let stands = stored(&self.memory, &model.key).await;
+            match answer {
+                Ok(Ok(Some(done))) => {
+                    // What was purged may be collected before the user hears of it.
+                    let is_gone = model.wanted == Wanted::Purged;
+                    let is_there = stands.as_ref().map_or(is_gone, |(revision, registration)| {
+                        (*revision, registration.eval.id) == (done.index, done.eval)
+                    });
+                    if !is_there {
+                        self.checker.problems.push(format!(
+                            "{} was written at {}, and the store has {stands:?}",
+                            model.key, done.index
+                        ));
+                    }
+                    return true;
+                }
+                Ok(Ok(None)) => return false,
+                Ok(Err(CallError::Registration(error))) => {
+                    self.checker
+                        .problems
+                        .push(format!("{} was refused: {error}", model.key));
+                    return false;
+                }
+                // Nobody knows: the user looks, as the error says.
+                Ok(Err(CallError::Write(_))) | Err(_) => {
+                    if stands.is_some_and(|(_, registration)| caller.wrote(&registration)) {
+                        return true;
+                    }
+                }
+            }
+            self.pass(pause).await;
+        }
+        self.checker.problems.push(format!(
+            "{} could not be written in {MAX_CALLS} calls",
+            model.key
+        ));
+        false
+    }
+
+    /// Two users write to the same job at the same time, on two servers: each write is done once, and the last one
+    /// stands.
+    pub(crate) async fn write_at_once(&mut self, job: usize, counts: [u32; 2]) -> bool {
+        let reached: Vec<Reached> = self.servers.iter().filter_map(Server::reach).collect();
+        let [one, other] = reached.as_slice() else {
+            return false;
+        };
+        let key = self.jobs[job].key.clone();
+        let models = counts.map(|count| JobModel {
+            count,
+            ..self.jobs[job].clone()
+        });
+        let Some((_, before)) = stored(&self.memory, &key).await else {
+            return false;
+        };
+        let seeds: [u64; 2] = self.rng.random();
+        let callers = seeds.map(|seed| Caller::new(self.clock, seed));
+        let answers = tokio::join!(
+            callers[0].write(one, &models[0]),
+            callers[1].write(other, &models[1])
+        );
+        self.checker.drain();
+        if let (Ok(Some(_)), Ok(Some(_))) = &answers
+            && let Some((_, after)) = stored(&self.memory, &key).await
+            && after.version != before.version + 2
+        {
+            self.checker.problems.push(format!(
+                "{key} was at version {} and written twice, and is at {}",
+                before.version, after.version
+            ));
+        }
+        let stands = stored(&self.memory, &key).await;
+        let last = callers.iter().position(|caller| {
+            stands
+                .as_ref()
+                .is_some_and(|(_, registration)| caller.wrote(registration))
+        });
+        match last {
+            Some(last) => {
+                self.jobs[job].count = counts[last];
+                true
+            }
+            None => false,
         }
     }
 

@@ -6,22 +6,11 @@ use rove_model::{
     diff::JobDiff,
     job::{Job, JobType, Multiregion},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Word, wire};
 
-/// Where a job is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JobStatus {
-    /// Nothing of it was placed yet, and an evaluation is open.
-    Pending,
-    /// It has live allocs, or waits for its next launch.
-    Running,
-    /// All that was to be done is done, or it was stopped.
-    Dead,
-}
+pub use rove_model::registration::JobStatus;
 
 wire! {
     /// A job in a list.

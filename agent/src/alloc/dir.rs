@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Uid, User};
+use nix::unistd::{Gid, Uid, User};
 use thiserror::Error;
 
 use crate::sys::dir::Dir;
@@ -30,6 +30,65 @@ pub enum DirError {
     /// A name that would lead out of the alloc's directory.
     #[error("task name {0:?} can't be a directory")]
     BadName(String),
+}
+
+/// Who has to reach the directories of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A task that sees the host's files.
+    Host {
+        /// Its user, if not the agent's.
+        user: Option<String>,
+    },
+    /// A task with a root of its own, which is shown them there, whatever users it has.
+    OwnRoot {
+        /// Whoever shows them has all rights on the host.
+        privileged: bool,
+    },
+}
+
+/// Who but the agent's user passes the directory of an alloc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passage {
+    Nobody,
+    Group(Gid),
+    Everybody,
+}
+
+impl Passage {
+    /// The least that all need.
+    fn of(all: &[Access]) -> Self {
+        let mut passage = Self::Nobody;
+        for access in all {
+            let needed = match access {
+                Access::Host { user: None } | Access::OwnRoot { privileged: true } => continue,
+                Access::Host { user: Some(name) } if Uid::effective().is_root() => {
+                    match User::from_name(name) {
+                        Ok(Some(user)) => Self::Group(user.gid),
+                        // Refused when its turn comes.
+                        Ok(None) | Err(_) => continue,
+                    }
+                }
+                Access::Host { user: Some(_) } | Access::OwnRoot { privileged: false } => {
+                    Self::Everybody
+                }
+            };
+            passage = match passage {
+                Self::Nobody => needed,
+                same if same == needed => same,
+                Self::Group(_) | Self::Everybody => Self::Everybody,
+            };
+        }
+        passage
+    }
+
+    fn mode(self) -> u32 {
+        match self {
+            Self::Nobody => 0o700,
+            Self::Group(_) => 0o710,
+            Self::Everybody => 0o711,
+        }
+    }
 }
 
 /// The directory of one alloc.
@@ -67,16 +126,32 @@ impl AllocDir {
         self.0.join(task)
     }
 
-    /// Makes what is missing, for one task.
+    /// Makes what is missing, for one task. What is for everybody (`local`, `alloc/data`) lies beneath a directory that
+    /// only those pass who run there. `all` is how the tasks of the alloc reach theirs.
     ///
     /// # Errors
     /// See [`DirError`].
-    pub fn build(&self, task: &str, user: Option<&str>) -> Result<(), DirError> {
+    pub fn build(&self, task: &str, access: &Access, all: &[Access]) -> Result<(), DirError> {
         if task.contains('/') || matches!(task, "" | "." | ".." | "alloc") {
             return Err(DirError::BadName(task.to_owned()));
         }
-        make(&self.0, 0o755)?;
+        // Known before anything is made.
+        let owner = match access {
+            Access::Host { user: Some(name) } if Uid::effective().is_root() => Some(
+                User::from_name(name)
+                    .ok()
+                    .flatten()
+                    .ok_or_else(|| DirError::UnknownUser(name.clone()))?,
+            ),
+            Access::Host { .. } | Access::OwnRoot { .. } => None,
+        };
+        let passage = Passage::of(all);
+        make(&self.0, passage.mode())?;
         let root = Dir::open(&self.0).map_err(|source| failed("open", &self.0, source))?;
+        if let Passage::Group(group) = passage {
+            root.give_to(Uid::effective(), group)
+                .map_err(|source| failed("chown", &self.0, source))?;
+        }
         let made = |inside: &str| {
             let path = self.0.join(inside);
             move |source| failed("create", &path, source)
@@ -89,22 +164,30 @@ impl AllocDir {
                 .map_err(made(&format!("alloc/{name}")))?;
         }
         shared.ensure("logs", 0o777).map_err(made("alloc/logs"))?;
-        let own = root.make(task, 0o777).map_err(made(task))?;
+        let (mode, secrets_mode) = match (access, passage) {
+            (Access::Host { user: None }, Passage::Nobody) => (0o777, 0o700),
+            // Who runs there is not known here, and nobody else passes.
+            (Access::OwnRoot { privileged: true }, Passage::Nobody) => (0o777, 0o777),
+            (Access::OwnRoot { privileged: true }, _) => (0o700, 0o777),
+            (Access::Host { .. }, _) => (0o700, 0o700),
+            (Access::OwnRoot { privileged: false }, _) => (0o711, 0o700),
+        };
+        let own = root.make(task, mode).map_err(made(task))?;
         let within = |name: &str, mode| {
             own.make(name, mode)
                 .map_err(made(&format!("{task}/{name}")))
         };
         within("local", 0o777)?;
         within("tmp", 0o1777)?;
-        let secrets = within("secrets", 0o700)?;
-        if let Some(name) = user.filter(|_| Uid::effective().is_root()) {
-            let found = User::from_name(name)
-                .ok()
-                .flatten()
-                .ok_or_else(|| DirError::UnknownUser(name.to_owned()))?;
-            secrets
-                .give_to(found.uid, found.gid)
-                .map_err(|source| failed("chown", &self.task(task).join("secrets"), source))?;
+        let secrets = within("secrets", secrets_mode)?;
+        if let Some(owner) = owner {
+            for (dir, path) in [
+                (&own, self.task(task)),
+                (&secrets, self.task(task).join("secrets")),
+            ] {
+                dir.give_to(owner.uid, owner.gid)
+                    .map_err(|source| failed("chown", &path, source))?;
+            }
         }
         Ok(())
     }
@@ -177,16 +260,20 @@ fn failed(operation: &'static str, path: &Path, source: io::Error) -> DirError {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
+
+    const AGENT: Access = Access::Host { user: None };
 
     #[test]
     fn the_layout_is_the_one_that_people_look_for() {
         let base = tempfile::tempdir().unwrap();
         let dir = AllocDir::new(base.path().join("alloc/1"));
-        dir.build("web", None).unwrap();
-        dir.build("web", None).unwrap();
+        dir.build("web", &AGENT, &[AGENT]).unwrap();
+        dir.build("web", &AGENT, &[AGENT]).unwrap();
         for (path, mode) in [
-            ("", 0o755),
+            ("", 0o700),
             ("alloc", 0o777),
             ("alloc/data", 0o777),
             ("alloc/logs", 0o777),
@@ -205,20 +292,111 @@ mod tests {
     }
 
     #[test]
+    fn only_those_who_run_there_pass_to_what_is_for_everybody() {
+        if !Uid::effective().is_root() {
+            println!("skipped: giving directories away needs root");
+            return;
+        }
+        let user = |name: &str| Access::Host {
+            user: Some(name.to_owned()),
+        };
+        let (nobody, daemon) = (user("nobody"), user("daemon"));
+        let (engine, other_engine) = (
+            Access::OwnRoot { privileged: true },
+            Access::OwnRoot { privileged: false },
+        );
+        for (what, access, beside, root, own, secrets) in [
+            (
+                "the agent's user",
+                &AGENT,
+                &AGENT,
+                0o700,
+                (0o777, 0),
+                (0o700, 0),
+            ),
+            (
+                "a user",
+                &nobody,
+                &nobody,
+                0o710,
+                (0o700, 65534),
+                (0o700, 65534),
+            ),
+            (
+                "a user beside root",
+                &nobody,
+                &AGENT,
+                0o710,
+                (0o700, 65534),
+                (0o700, 65534),
+            ),
+            (
+                "root beside a user",
+                &AGENT,
+                &nobody,
+                0o710,
+                (0o700, 0),
+                (0o700, 0),
+            ),
+            (
+                "users of two groups",
+                &nobody,
+                &daemon,
+                0o711,
+                (0o700, 65534),
+                (0o700, 65534),
+            ),
+            ("an engine", &engine, &AGENT, 0o700, (0o777, 0), (0o777, 0)),
+            (
+                "an engine beside a user",
+                &engine,
+                &nobody,
+                0o710,
+                (0o700, 0),
+                (0o777, 0),
+            ),
+            (
+                "an engine without rights",
+                &other_engine,
+                &AGENT,
+                0o711,
+                (0o711, 0),
+                (0o700, 0),
+            ),
+        ] {
+            let base = tempfile::tempdir().unwrap();
+            let dir = AllocDir::new(base.path().join("1"));
+            let all = [access.clone(), beside.clone()];
+            dir.build("web", access, &all).unwrap();
+            let found = |inside: &str| {
+                let found = fs::metadata(dir.root().join(inside)).unwrap();
+                (found.permissions().mode() & 0o7777, found.uid())
+            };
+            assert_eq!(found(""), (root, 0), "{what}");
+            assert_eq!(found("web"), own, "{what}");
+            assert_eq!(found("web/secrets"), secrets, "{what}");
+            assert_eq!(found("web/local").0, 0o777, "{what}");
+        }
+    }
+
+    #[test]
     fn names_that_lead_elsewhere_and_files_in_the_way_are_refused() {
         let base = tempfile::tempdir().unwrap();
         let dir = AllocDir::new(base.path().join("1"));
         for name in ["", ".", "..", "alloc", "a/b"] {
             assert!(
-                matches!(dir.build(name, None), Err(DirError::BadName(_))),
+                matches!(dir.build(name, &AGENT, &[AGENT]), Err(DirError::BadName(_))),
                 "{name}"
             );
         }
         fs::create_dir(dir.root()).unwrap();
         fs::write(dir.root().join("web"), "x").unwrap();
-        assert!(dir.build("web", None).is_err());
+        assert!(dir.build("web", &AGENT, &[AGENT]).is_err());
         if Uid::effective().is_root() {
-            let unknown = dir.build("other", Some("no-such-user"));
+            let access = Access::Host {
+                user: Some("no-such-user".to_owned()),
+            };
+            let unknown = dir.build("other", &access, &[]);
             assert!(matches!(unknown, Err(DirError::UnknownUser(_))));
         }
     }
@@ -232,16 +410,16 @@ mod tests {
         fs::create_dir(&host).unwrap();
         fs::set_permissions(&host, fs::Permissions::from_mode(0o700)).unwrap();
         let dir = AllocDir::new(base.path().join("1"));
-        dir.build("web", None).unwrap();
+        dir.build("web", &AGENT, &[AGENT]).unwrap();
         fs::remove_dir(dir.logs()).unwrap();
         symlink(&host, dir.logs()).unwrap();
-        dir.build("web", None).unwrap();
+        dir.build("web", &AGENT, &[AGENT]).unwrap();
         assert!(fs::symlink_metadata(dir.logs()).unwrap().is_dir());
         for inside in ["alloc/data", "web/secrets", "web/local"] {
             let path = dir.root().join(inside);
             fs::remove_dir(&path).unwrap();
             symlink(&host, &path).unwrap();
-            assert!(dir.build("web", None).is_err(), "{inside}");
+            assert!(dir.build("web", &AGENT, &[AGENT]).is_err(), "{inside}");
             fs::remove_file(&path).unwrap();
         }
         let mode = fs::metadata(&host).unwrap().permissions().mode();

@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rove_model::{
     alloc::Alloc,
     ids::{AllocId, Revision},
+    job::Task,
 };
 use rove_store::backoff::Backoff;
 use tokio::{
@@ -18,6 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    dir::Access,
     machine::{AllocEffect, AllocInput, AllocMachine, SavedAlloc},
     task_config::{self, Surroundings},
 };
@@ -25,9 +27,9 @@ use crate::{
     context::Context,
     drivers::{
         Driver, DriverError, Progress, ProgressSender, Recovered, Signal, TaskConfig, TaskHandle,
-        TaskRef,
+        TaskRef, TaskRoot,
     },
-    handle::HandleError,
+    handle_error::HandleError,
     shared::{AllocView, Reply, TaskView, Which},
     task::machine::{Effect, Found, Input, StartFailure},
 };
@@ -362,6 +364,7 @@ impl Runner {
                 let view = TaskView {
                     driver,
                     handle: task.running_handle().cloned(),
+                    started: task.state().started_at.is_some(),
                     over: task.is_dead(),
                     logs: self.machine.keeps_logs(task.name()),
                 };
@@ -369,7 +372,7 @@ impl Runner {
             })
             .collect();
         self.context.shared.publish(self.machine.id(), view);
-        self.context.board.put(status, now.wall);
+        self.context.outbox.put(status, now.wall);
     }
 
     fn driver_name(&self, task: &str) -> Option<&str> {
@@ -493,13 +496,25 @@ impl Runner {
         task: &str,
         task_ref: &TaskRef,
     ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let user = self
+        let group = self
             .machine
             .job()
-            .and_then(|job| job.group(self.machine.alloc().task_group.as_str()))
-            .and_then(|group| group.task(task))
-            .map(|task| task.user.clone())
-            .filter(|user| !user.is_empty());
+            .and_then(|job| job.group(self.machine.alloc().task_group.as_str()));
+        let access = |task: &Task| {
+            let root = self.context.driver(&task.driver);
+            match root.map_or(TaskRoot::Host, |driver| driver.root()) {
+                TaskRoot::Host => Access::Host {
+                    user: Some(task.user.clone()).filter(|user| !user.is_empty()),
+                },
+                TaskRoot::Own { privileged } => Access::OwnRoot { privileged },
+            }
+        };
+        let tasks = group.map_or(&[][..], |group| &group.tasks);
+        let all: Vec<Access> = tasks.iter().map(&access).collect();
+        let own = tasks
+            .iter()
+            .find(|found| found.name == task)
+            .map_or(Access::Host { user: None }, access);
         let on_disk = self.context.alloc_dir.is_some();
         let dir = self.context.dir(self.machine.id());
         let (task, state_dir) = (task.to_owned(), task_ref.state_dir.clone());
@@ -509,7 +524,7 @@ impl Runner {
             }
             tokio::task::spawn_blocking(move || {
                 super::dir::make_private(&state_dir)?;
-                dir.build(&task, user.as_deref())
+                dir.build(&task, &own, &all)
             })
             .await
             .map_err(|error| error.to_string())?
@@ -545,8 +560,9 @@ impl Runner {
             host_env: &self.context.host_env,
             dir: &dir,
             task: task_ref.clone(),
+            root: driver.root(),
         };
-        let (_, config) = task_config::build(self.machine.alloc(), job, around)
+        let config = task_config::build(self.machine.alloc(), job, around)
             .map_err(|message| failure(message, true))?;
         Ok((driver, config))
     }

@@ -14,12 +14,9 @@ use serde_json::Value;
 
 use super::dir::AllocDir;
 use crate::{
-    drivers::{LogLimits, Signal, TaskConfig, TaskLimits, TaskMount, TaskPort, TaskRef},
+    drivers::{LogLimits, Signal, TaskConfig, TaskLimits, TaskMount, TaskPort, TaskRef, TaskRoot},
     task::env::{self, Dirs, Source},
 };
-
-/// Drivers whose tasks have a root of their own, so that they see none of the host's paths and environment.
-const OWN_ROOT: &[&str] = &["docker", "podman"];
 
 /// What the agent knows beside the job file.
 pub(crate) struct Surroundings<'a> {
@@ -28,6 +25,8 @@ pub(crate) struct Surroundings<'a> {
     pub host_env: &'a BTreeMap<String, String>,
     pub dir: &'a AllocDir,
     pub task: TaskRef,
+    /// What its driver shows it of the host's files.
+    pub root: TaskRoot,
 }
 
 /// What the driver is told; an error in words when the job file can't be followed.
@@ -35,13 +34,14 @@ pub(crate) fn build(
     alloc: &Alloc,
     job: &Job,
     around: Surroundings<'_>,
-) -> Result<(String, TaskConfig), String> {
+) -> Result<TaskConfig, String> {
     let Surroundings {
         node,
         region,
         host_env,
         dir,
         task: task_ref,
+        root,
     } = around;
     let group = job
         .group(alloc.task_group.as_str())
@@ -49,7 +49,7 @@ pub(crate) fn build(
     let task = group
         .task(&task_ref.task)
         .ok_or_else(|| format!("the group has no task {:?}", task_ref.task))?;
-    let own_root = OWN_ROOT.contains(&task.driver.as_str());
+    let own_root = root != TaskRoot::Host;
     let task_dir = dir.task(&task.name);
     let host_dirs = (
         dir.shared(),
@@ -99,7 +99,7 @@ pub(crate) fn build(
         task: task.into(),
         read_only: false,
     };
-    let config = TaskConfig {
+    Ok(TaskConfig {
         namespace: alloc.namespace.to_string(),
         job: alloc.job_id.to_string(),
         group: group.name.clone(),
@@ -134,8 +134,7 @@ pub(crate) fn build(
         logs: log_limits(task.log_config.as_ref()),
         kill_signal,
         task: task_ref,
-    };
-    Ok((task.driver.clone(), config))
+    })
 }
 
 fn port(port: &AllocatedPort, of_task: bool) -> TaskPort {

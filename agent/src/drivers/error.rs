@@ -42,7 +42,18 @@ pub enum DriverError {
         /// The one asked.
         ours: &'static str,
         /// The one it belongs to.
-        theirs: &'static str,
+        theirs: String,
+    },
+    /// A handle of this driver that it can't read: another version of rove wrote it.
+    #[error("the stored handle of task {task:?} is not one of this version of the {driver} driver")]
+    Handle {
+        /// The driver.
+        driver: &'static str,
+        /// The task.
+        task: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
     },
     /// The command can't be run.
     #[error("failed to launch command with executor: {problem}")]
@@ -140,6 +151,7 @@ impl DriverError {
             | Self::Forbidden { .. }
             | Self::Disabled { .. }
             | Self::WrongDriver { .. }
+            | Self::Handle { .. }
             | Self::UnknownPort { .. }
             | Self::UnknownSignal { .. } => false,
             Self::Simulated { recoverable, .. } => *recoverable,

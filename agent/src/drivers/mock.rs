@@ -300,11 +300,8 @@ impl Driver for MockDriver {
             });
         }
         tasks.started += 1;
-        let handle = TaskHandle::Mock {
-            task: config.task.clone(),
-            run: tasks.started,
-            started_at: self.now(),
-        };
+        let own = serde_json::json!({ "run": tasks.started });
+        let handle = TaskHandle::new(NAME, config.task.clone(), self.now(), &own);
         let end = End {
             // A time too far away to be told is never.
             at: Instant::now().checked_add(script.run_for),

@@ -5,24 +5,59 @@
 //! label or state directory, even when the caller died before it could record the [`TaskHandle`].
 
 pub mod config;
+#[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod docker;
 mod error;
+mod handle;
+#[cfg(any(test, feature = "testing"))]
 pub mod mock;
+pub mod options;
 pub mod raw_exec;
 mod types;
 mod usage;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use error::DriverError;
+pub use handle::TaskHandle;
+pub use options::{Host, OptionError};
 use serde_json::{Map, Value};
 pub use types::{
-    CpuStats, ExitResult, Fingerprint, LogLimits, MemoryStats, Progress, ProgressSender, Recovered,
-    ResourceUsage, Signal, TaskConfig, TaskHandle, TaskLimits, TaskMount, TaskPort, TaskRef,
+    CpuStats, ExitResult, Fingerprint, MemoryStats, Progress, ProgressSender, Recovered,
+    ResourceUsage, Signal, TaskConfig, TaskLimits, TaskMount, TaskPort, TaskRef, TaskRoot,
     TaskStats,
 };
+
+pub use crate::logs::LogLimits;
+
+/// A driver that every rove has.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// The name that job files and `plugin` blocks use.
+    pub name: &'static str,
+    /// Makes it, as the `config` of its `plugin` block says.
+    pub open: Open,
+}
+
+/// How a driver is made: of its options and the host.
+pub type Open = fn(&Map<String, Value>, &Host) -> Result<Arc<dyn Driver>, OptionError>;
+
+/// The one table of the drivers that are built in, by name. A new driver is its own module and a row here.
+#[must_use]
+pub fn built_in() -> &'static [BuiltIn] {
+    &[
+        BuiltIn {
+            name: docker::NAME,
+            open: docker::open_as_configured,
+        },
+        BuiltIn {
+            name: raw_exec::NAME,
+            open: raw_exec::open_as_configured,
+        },
+    ]
+}
 
 /// How many progress words may wait for their reader; further ones are dropped, as they are only for people.
 pub const PROGRESS_CAPACITY: usize = 32;
@@ -36,6 +71,11 @@ pub const PROGRESS_CAPACITY: usize = 32;
 pub trait Driver: Send + Sync + fmt::Debug {
     /// The name that job files use.
     fn name(&self) -> &'static str;
+
+    /// What its tasks see of the host's files.
+    fn root(&self) -> TaskRoot {
+        TaskRoot::Host
+    }
 
     /// Whether it can run tasks here, and what is known of it.
     async fn fingerprint(&self) -> Fingerprint;

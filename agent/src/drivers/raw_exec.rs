@@ -7,18 +7,23 @@ use std::{
     collections::HashMap,
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use nix::unistd::{AccessFlags, User, access, getgrouplist};
+use nix::{
+    sys::signal::kill,
+    unistd::{AccessFlags, Pid, User, access, getgrouplist},
+};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Driver, DriverError, ExitResult, Fingerprint, ProgressSender, Recovered, Signal, TaskConfig,
-    TaskHandle, TaskRef, TaskStats,
+    Driver, DriverError, ExitResult, Fingerprint, Host, OptionError, ProgressSender, Recovered,
+    Signal, TaskConfig, TaskHandle, TaskRef, TaskStats,
     config::{ConfigProblem, Reader},
+    options::Options,
     usage::Sampler,
 };
 use crate::{
@@ -26,8 +31,9 @@ use crate::{
         LaunchProblem, Launcher, Outcome, Program,
         client::{Answer, Connection, Work},
         spec::{Spec, Started, StateDir, is_damaged},
+        takeover,
     },
-    sys::{boot_id, fork::Identity},
+    sys::{ProcessId, boot_id, cgroup::TaskCgroup, fork::Identity, tree},
 };
 
 /// The name that job files use.
@@ -39,6 +45,12 @@ const DEFAULT_SIGNAL: Signal = Signal::INT;
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is looked at meanwhile.
 const SETTLE_TICK: Duration = Duration::from_millis(2);
+/// How often it is looked whether a supervisor that is waited for was stopped by a signal.
+const STUCK_TICK: Duration = Duration::from_secs(1);
+/// A time that no task waits for.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// How often orphans are looked for, against those that make others.
+const ORPHAN_ROUNDS: u32 = 16;
 /// How much longer than its timeout a stop may take: killed processes have to go away and their output be read.
 const STOP_SLACK: Duration = Duration::from_secs(15);
 
@@ -102,6 +114,10 @@ impl RawExecDriver {
         if !self.is_current(task, &state, handle)? {
             return Ok(None);
         }
+        let Own {
+            supervisor: process,
+        } = handle.own(NAME)?;
+        takeover::resume(&process);
         let Some(mut connection) = connect(task, &state).await? else {
             return Ok(None);
         };
@@ -113,13 +129,9 @@ impl RawExecDriver {
     }
 
     fn open<'a>(&self, handle: &'a TaskHandle) -> Result<(&'a TaskRef, StateDir), DriverError> {
-        match handle {
-            TaskHandle::RawExec { task, .. } => Ok((task, StateDir::new(task.dir()))),
-            other => Err(DriverError::WrongDriver {
-                ours: NAME,
-                theirs: other.driver(),
-            }),
-        }
+        handle.own::<Own>(NAME)?;
+        let task = handle.task();
+        Ok((task, StateDir::new(task.dir())))
     }
 
     /// Whether the state directory is still about this very start of the task.
@@ -159,29 +171,111 @@ impl RawExecDriver {
         if exit.is_some() || supervised {
             return Ok(exit);
         }
-        if let Some(group) = state
+        let group = state
             .started()
             .map_err(|source| file("read", task, source))?
-            .and_then(|started| started.cgroup)
-        {
-            let killed = tokio::task::spawn_blocking(move || {
-                group.kill()?;
-                group.remove()
-            });
-            if let Ok(Err(error)) = killed.await {
-                tracing::warn!(%error, task = task.task, "what the task left behind could not be killed");
-            }
-        }
+            .and_then(|started| started.cgroup);
+        kill_orphans(task, group.into_iter().collect()).await;
         let exit = ExitResult {
             exit_code: 128 + Signal::KILL.number(),
             signal: Signal::KILL.number(),
             oom_killed: false,
             err: Some("the supervisor of the task was killed".to_owned()),
         };
-        state
-            .record_exit(&exit)
-            .map_err(|source| file("write", task, source))?;
+        // Without a record the next one who asks comes to the same answer.
+        if let Err(error) = state.record_exit(&exit) {
+            tracing::warn!(%error, task = task.task, "the exit of the task can't be recorded");
+        }
         Ok(Some(exit))
+    }
+
+    /// Has the supervisor end the task as `line` says, and ends both when it doesn't.
+    async fn end(
+        &self,
+        handle: &TaskHandle,
+        line: &str,
+        signal: Option<Signal>,
+        timeout: Duration,
+    ) -> Result<(), DriverError> {
+        let (task, state) = self.open(handle)?;
+        // So far away that it can't be told is never.
+        let deadline = Instant::now().checked_add(timeout);
+        let Own { supervisor } = handle.own(NAME)?;
+        if !takeover::is_stopped(&supervisor) {
+            match self.order(handle, line).await {
+                Ok(None) => return Ok(()),
+                Ok(Some((mut connection, _))) => {
+                    let closed = async {
+                        let mut closed = std::pin::pin!(connection.closed());
+                        loop {
+                            tokio::select! {
+                                () = &mut closed => return true,
+                                () = tokio::time::sleep(STUCK_TICK) => {}
+                            }
+                            if takeover::is_stopped(&supervisor) {
+                                return false;
+                            }
+                        }
+                    };
+                    let limit = timeout.saturating_add(STOP_SLACK);
+                    if tokio::time::timeout(limit, closed).await.unwrap_or(false) {
+                        return Ok(());
+                    }
+                }
+                Err(DriverError::Supervisor { .. }) if is_held(task, &state)? => {}
+                Err(other) => return Err(other),
+            }
+        }
+        let Some(started) = self.started(task, &state, handle)? else {
+            return Ok(());
+        };
+        if to_handle(task, &started) != *handle || !is_held(task, &state)? {
+            return Ok(());
+        }
+        tracing::warn!(
+            alloc = %task.alloc_id,
+            task = task.task,
+            supervisor = started.supervisor.pid,
+            "the supervisor of the task does not answer: the agent ends the task itself"
+        );
+        let signal = signal.and_then(|signal| signal.number().try_into().ok());
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + FOREVER);
+        tokio::task::spawn_blocking(move || takeover::end_task(&state, &started, signal, deadline))
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(|source| {
+                supervisor_of(task, "does not answer, and it could not be ended", source)
+            })
+    }
+
+    /// Waits until the supervisor closes the connection. A supervisor that is stopped by a signal while its task has
+    /// ended is let go on, so that it can say how.
+    async fn closed_or_stuck(
+        &self,
+        task: &TaskRef,
+        state: &StateDir,
+        handle: &TaskHandle,
+        connection: &mut Connection,
+    ) -> Result<(), DriverError> {
+        let started = self.started(task, state, handle)?;
+        let mut closed = std::pin::pin!(connection.closed());
+        loop {
+            tokio::select! {
+                () = &mut closed => return Ok(()),
+                () = tokio::time::sleep(STUCK_TICK) => {}
+            }
+            if let Some(started) = &started
+                && !tree::is_living(started.task_pid)
+                && takeover::resume(&started.supervisor)
+            {
+                tracing::warn!(
+                    alloc = %task.alloc_id,
+                    task = task.task,
+                    "the supervisor of the task was stopped by a signal, and goes on"
+                );
+            }
+        }
     }
 
     /// Waits until the supervisor's lock is free.
@@ -202,6 +296,22 @@ impl RawExecDriver {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(task.dir());
     }
+}
+
+/// The driver as its `plugin` block says.
+///
+/// # Errors
+/// What is wrong with the block.
+pub fn open_as_configured(
+    config: &Map<String, Value>,
+    host: &Host,
+) -> Result<Arc<dyn Driver>, OptionError> {
+    let given = Options::new(NAME, config, &["enabled"])?;
+    Ok(Arc::new(RawExecDriver::new(RawExecOptions {
+        enabled: given.boolean("enabled")?.unwrap_or(false),
+        program: host.program.clone(),
+        core_mhz: host.core_mhz,
+    })))
 }
 
 impl fmt::Debug for RawExecDriver {
@@ -262,17 +372,33 @@ impl Driver for RawExecDriver {
         state
             .offer(&spec)
             .map_err(|source| file("write", task, source))?;
-        match self.launcher.launch(Work::Task, task.dir()).await {
+        let launched = {
+            let mut launch = std::pin::pin!(self.launcher.launch(Work::Task, task.dir()));
+            loop {
+                tokio::select! {
+                    outcome = &mut launch => break outcome,
+                    () = tokio::time::sleep(STUCK_TICK) => resume_holder(&state),
+                }
+            }
+        };
+        match launched {
             Ok(Outcome::Started(started)) => Ok(to_handle(task, &started)),
             // A supervisor that a dead agent asked for may have come late and taken this offer: then it runs.
             Ok(Outcome::Failed(problem)) => match self.find(task).await? {
                 Some(handle) => Ok(handle),
-                None => Err(DriverError::Launch { problem }),
+                None => {
+                    // One that was killed may have come as far as the task's first process.
+                    kill_orphans(task, TaskCgroup::existing(&spec.cgroup)).await;
+                    Err(DriverError::Launch { problem })
+                }
             },
             // It may have been started for all that.
             Err(source) => match self.find(task).await? {
                 Some(handle) => Ok(handle),
-                None => Err(supervisor(task, "could not be launched", Some(source))),
+                None => {
+                    kill_orphans(task, TaskCgroup::existing(&spec.cgroup)).await;
+                    Err(supervisor(task, "could not be launched", Some(source)))
+                }
             },
         }
     }
@@ -312,6 +438,7 @@ impl Driver for RawExecDriver {
             if Instant::now() > deadline {
                 return Err(supervisor(task, "does not start", None));
             }
+            resume_holder(&state);
             tokio::time::sleep(SETTLE_TICK).await;
         }
     }
@@ -326,7 +453,8 @@ impl Driver for RawExecDriver {
                 });
             }
             if let Some(mut connection) = connect(task, &state).await? {
-                connection.closed().await;
+                self.closed_or_stuck(task, &state, handle, &mut connection)
+                    .await?;
             }
             match self.recover(handle).await? {
                 Recovered::Exited(exit) => return Ok(exit),
@@ -351,13 +479,7 @@ impl Driver for RawExecDriver {
         let signal = signal.unwrap_or(DEFAULT_SIGNAL);
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let line = format!("stop {} {millis}", signal.number());
-        let Some((mut connection, _)) = self.order(handle, &line).await? else {
-            return Ok(());
-        };
-        let limit = timeout.saturating_add(STOP_SLACK);
-        tokio::time::timeout(limit, connection.closed())
-            .await
-            .map_err(|_| supervisor(handle.task(), "could not end it in time", None))
+        self.end(handle, &line, Some(signal), timeout).await
     }
 
     async fn signal(&self, handle: &TaskHandle, signal: Signal) -> Result<(), DriverError> {
@@ -395,16 +517,40 @@ impl Driver for RawExecDriver {
         if !self.is_current(task, &state, handle)? {
             return Ok(());
         }
-        if let Some((mut connection, Answer::Done)) = self.order(handle, "kill").await? {
-            tokio::time::timeout(STOP_SLACK, connection.closed())
-                .await
-                .map_err(|_| supervisor(task, "could not end it in time", None))?;
-        }
+        self.end(handle, "kill", None, Duration::ZERO).await?;
         self.settle(task, &state).await?;
         // Kills what a killed supervisor left.
         self.exit(task, &state).await?;
         self.forget(task);
         state.clear().map_err(|source| file("clear", task, source))
+    }
+}
+
+/// Kills what a supervisor that was killed left behind: what is in its control groups, and what was started with the
+/// task's own variables and is nobody's child any more.
+async fn kill_orphans(task: &TaskRef, groups: Vec<TaskCgroup>) {
+    let (alloc, name) = (task.alloc_id.to_string(), task.task.clone());
+    let killed = tokio::task::spawn_blocking(move || {
+        let variables = [
+            ("NOMAD_ALLOC_ID", alloc.as_str()),
+            ("NOMAD_TASK_NAME", name.as_str()),
+        ];
+        for _ in 0..ORPHAN_ROUNDS {
+            let orphans = tree::with_environment(&variables);
+            if orphans.is_empty() {
+                break;
+            }
+            for pid in orphans {
+                let _ = kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            }
+        }
+        groups.iter().try_for_each(|group| {
+            group.kill()?;
+            group.remove()
+        })
+    });
+    if let Ok(Err(error)) = killed.await {
+        tracing::warn!(%error, task = task.task, "what the task left behind could not be killed");
     }
 }
 
@@ -419,19 +565,22 @@ fn read_config(config: &Map<String, Value>) -> Result<(String, Vec<String>), Dri
     })
 }
 
+/// What is stored of a task that was started.
+#[derive(Debug, Serialize, Deserialize)]
+struct Own {
+    supervisor: ProcessId,
+}
+
 fn to_handle(task: &TaskRef, started: &Started) -> TaskHandle {
-    TaskHandle::RawExec {
-        task: task.clone(),
+    let own = Own {
         supervisor: started.supervisor.clone(),
-        started_at: started.started_at,
-    }
+    };
+    TaskHandle::new(NAME, task.clone(), started.started_at, &own)
 }
 
 /// Whether the task was started before the host was booted: then nothing of it runs.
 fn is_of_former_boot(handle: &TaskHandle) -> Result<bool, DriverError> {
-    let TaskHandle::RawExec { supervisor, .. } = handle else {
-        return Ok(false);
-    };
+    let Own { supervisor } = handle.own(NAME)?;
     let boot = boot_id().map_err(|source| DriverError::File {
         operation: "read",
         path: "/proc/sys/kernel/random/boot_id".into(),
@@ -455,6 +604,13 @@ fn unless_damaged<T>(
     }
 }
 
+/// Lets a supervisor go on that its task stopped before it could say that it runs.
+fn resume_holder(state: &StateDir) {
+    if let Some(holder) = state.holder() {
+        takeover::resume(&holder);
+    }
+}
+
 /// Whether a supervisor lives.
 fn is_held(task: &TaskRef, state: &StateDir) -> Result<bool, DriverError> {
     state
@@ -466,6 +622,10 @@ async fn connect(task: &TaskRef, state: &StateDir) -> Result<Option<Connection>,
     Connection::open(state)
         .await
         .map_err(|source| supervisor(task, "can't be reached", Some(source)))
+}
+
+fn supervisor_of(task: &TaskRef, problem: &'static str, source: io::Error) -> DriverError {
+    supervisor(task, problem, Some(source))
 }
 
 fn supervisor(task: &TaskRef, problem: &'static str, source: Option<io::Error>) -> DriverError {

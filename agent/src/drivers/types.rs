@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::DriverError;
+use crate::logs::LogLimits;
 
 /// Which task: the same for all its starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,6 +62,19 @@ pub struct TaskConfig {
     pub kill_signal: Option<Signal>,
 }
 
+/// What a task sees of the host's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskRoot {
+    /// All that its user may see: its directories have the host's paths, and it gets the host's environment.
+    Host,
+    /// A root of its own, where its directories are at `/alloc`, `/local` and `/secrets`.
+    Own {
+        /// Whoever puts them there has all rights on the host. An engine without root, or one that maps users, has to
+        /// be let through the directories above.
+        privileged: bool,
+    },
+}
+
 /// What a task may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskLimits {
@@ -104,89 +118,6 @@ pub struct TaskMount {
     pub task: PathBuf,
     /// It may not write there.
     pub read_only: bool,
-}
-
-/// How much of a task's output is kept, for each of the two streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLimits {
-    /// Files.
-    pub max_files: u32,
-    /// Size of a file, in MiB.
-    pub max_file_mb: u64,
-}
-
-impl Default for LogLimits {
-    fn default() -> Self {
-        Self {
-            max_files: 10,
-            max_file_mb: 10,
-        }
-    }
-}
-
-/// How a started task is found again, by this process or the next. Kept in the agent's local state file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "driver", rename_all = "snake_case")]
-pub enum TaskHandle {
-    /// A process under its supervisor.
-    RawExec {
-        /// Which task.
-        task: TaskRef,
-        /// The supervisor's process.
-        supervisor: crate::sys::ProcessId,
-        /// When it was started.
-        started_at: UnixNanos,
-    },
-    /// A container.
-    Docker {
-        /// Which task.
-        task: TaskRef,
-        /// The engine's id of it.
-        container_id: String,
-        /// When it was started.
-        started_at: UnixNanos,
-    },
-    /// Nothing real.
-    Mock {
-        /// Which task.
-        task: TaskRef,
-        /// Tells one start of the task from the next.
-        run: u64,
-        /// When it was started.
-        started_at: UnixNanos,
-    },
-}
-
-impl TaskHandle {
-    /// Which task.
-    #[must_use]
-    pub fn task(&self) -> &TaskRef {
-        match self {
-            Self::RawExec { task, .. } | Self::Docker { task, .. } | Self::Mock { task, .. } => {
-                task
-            }
-        }
-    }
-
-    /// When it was started, by the host's clock.
-    #[must_use]
-    pub fn started_at(&self) -> UnixNanos {
-        match self {
-            Self::RawExec { started_at, .. }
-            | Self::Docker { started_at, .. }
-            | Self::Mock { started_at, .. } => *started_at,
-        }
-    }
-
-    /// The driver it belongs to.
-    #[must_use]
-    pub fn driver(&self) -> &'static str {
-        match self {
-            Self::RawExec { .. } => "raw_exec",
-            Self::Docker { .. } => "docker",
-            Self::Mock { .. } => "mock_driver",
-        }
-    }
 }
 
 /// What became of a task while nobody looked.

@@ -9,8 +9,9 @@ use super::{CpuStats, MemoryStats, ResourceUsage, TaskStats};
 use crate::{
     supervisor::spec::Started,
     sys::{
+        cgroup::TaskCgroup,
         container::ContainerUsage,
-        unix_now,
+        tree, unix_now,
         usage::{self, Usage},
     },
 };
@@ -86,10 +87,11 @@ impl Sampler {
 
     /// What the processes of a supervised task use.
     pub(super) fn processes(&mut self, started: &Started, core_mhz: f64) -> TaskStats {
-        let pids = match &started.cgroup {
-            Some(group) => group.pids(),
-            None => usage::tree_of(started.task_pid),
-        };
+        // A process that left the group is the task's all the same.
+        let mut pids = tree::descendants(started.supervisor.pid);
+        pids.extend(started.cgroup.iter().flat_map(TaskCgroup::pids));
+        pids.sort_unstable();
+        pids.dedup();
         let now = Instant::now();
         let then = self.last.map(|(then, _)| then);
         let mut seen = HashMap::new();
@@ -119,7 +121,7 @@ impl Sampler {
         let total = started
             .cgroup
             .as_ref()
-            .and_then(crate::sys::cgroup::TaskCgroup::cpu_nanos)
+            .and_then(TaskCgroup::cpu_nanos)
             .map_or(
                 CpuTime {
                     user: sum.user_nanos,

@@ -156,6 +156,8 @@ pub fn host(
     })
 }
 
+pub(crate) use storage::with_grown_disk;
+
 /// The node with what its drivers say of themselves now. What did not change keeps its time.
 pub async fn with_drivers(node: &Node, drivers: &DriverRegistry, now: UnixNanos) -> Node {
     ask_drivers(node, drivers, None, now).await.0

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::sys::dir::Dir;
 
 /// One of the two streams of a task.
@@ -31,6 +33,24 @@ impl LogKind {
 impl fmt::Display for LogKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// How much of a task's output is kept, for each of the two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLimits {
+    /// Files.
+    pub max_files: u32,
+    /// Size of a file, in MiB.
+    pub max_file_mb: u64,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            max_files: 10,
+            max_file_mb: 10,
+        }
     }
 }
 
@@ -97,7 +117,7 @@ pub fn list(dir: &Path, task: &str, kind: LogKind) -> Result<Vec<LogFile>, LogEr
 }
 
 /// As [`list`], in a directory that is open.
-pub(super) fn list_in(dir: &Dir, task: &str, kind: LogKind) -> io::Result<Vec<LogFile>> {
+pub(crate) fn list_in(dir: &Dir, task: &str, kind: LogKind) -> io::Result<Vec<LogFile>> {
     let prefix = format!("{task}.{kind}.");
     let mut files: Vec<LogFile> = dir
         .files(|name| {

@@ -3,9 +3,9 @@
 //! Invariant: a file's number only grows, a file that isn't the newest never changes, and at most `max_files` of at
 //! most the maximal size are there: who follows a log needs to remember only a number and an offset.
 
-pub(crate) mod container;
 mod files;
 mod rotate;
 
-pub use files::{LogError, LogFile, LogKind, append, file_name, file_path, list};
+pub(crate) use files::list_in;
+pub use files::{LogError, LogFile, LogKind, LogLimits, append, file_name, file_path, list};
 pub use rotate::Rotator;

@@ -33,7 +33,7 @@ use super::{
 /// How long a launch may take on a host that is busy.
 const LAUNCH_LIMIT: Duration = Duration::from_secs(30);
 /// How long a supervisor may take to answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// How `rove supervise` is called.
 #[derive(Clone, Debug)]

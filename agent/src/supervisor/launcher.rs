@@ -1,14 +1,18 @@
 //! The process that splits off supervisors.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     os::{fd::AsFd, unix::net::UnixStream},
     path::PathBuf,
 };
 
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use serde::{Deserialize, Serialize};
 
-use super::{LaunchProblem, Outcome, run};
+use super::{LaunchProblem, Outcome, container_log, run};
 use crate::sys::fork::{
     Side, close_inherited, fork_single_threaded, reap_automatically, reap_ourselves,
 };
@@ -53,7 +57,11 @@ pub(super) fn serve() -> io::Result<()> {
     reap_automatically()?;
     let mut lines = BufReader::with_capacity(4096, agent.try_clone()?);
     let mut line = String::new();
+    let mut starting: Vec<Starting> = Vec::new();
     loop {
+        if !lines.buffer().contains(&b'\n') && !wait(&agent, &mut starting)? {
+            continue;
+        }
         line.clear();
         if lines.read_line(&mut line)? == 0 {
             return Ok(());
@@ -61,12 +69,20 @@ pub(super) fn serve() -> io::Result<()> {
         let Ok(request) = serde_json::from_str::<Request>(&line) else {
             continue;
         };
-        match fork_single_threaded() {
-            Ok(Side::Parent(_)) => {}
-            Ok(Side::Child) => {
+        let split = io::pipe().and_then(|pipe| Ok((pipe, fork_single_threaded()?)));
+        match split {
+            Ok(((answered, end), Side::Parent(_))) => {
+                // The supervisor has the only one, so that its death shows.
+                drop(end);
+                starting.push(Starting {
+                    id: request.id,
+                    answered,
+                });
+            }
+            Ok(((other, end), Side::Child)) => {
                 reap_ourselves()?;
-                drop(lines);
-                return split_off(&request, agent);
+                drop((lines, starting, other));
+                return split_off(&request, agent, end);
             }
             Err(error) => reply(
                 &agent,
@@ -80,11 +96,53 @@ pub(super) fn serve() -> io::Result<()> {
     }
 }
 
-fn split_off(request: &Request, agent: UnixStream) -> io::Result<()> {
+/// A supervisor that has not answered yet.
+struct Starting {
+    id: u64,
+    /// Its other end is the supervisor's, which writes a byte once it has answered.
+    answered: io::PipeReader,
+}
+
+/// Waits for the agent or a supervisor: true when the agent has something to say, or is gone. Supervisors that ended
+/// without an answer are answered for.
+fn wait(agent: &UnixStream, starting: &mut Vec<Starting>) -> io::Result<bool> {
+    let fds = std::iter::once(agent.as_fd()).chain(
+        starting
+            .iter()
+            .map(|supervisor| supervisor.answered.as_fd()),
+    );
+    let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    match poll(&mut fds, PollTimeout::NONE) {
+        Ok(_) => {}
+        Err(Errno::EINTR) => return Ok(false),
+        Err(errno) => return Err(errno.into()),
+    }
+    let mut ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+    drop(fds);
+    let agent_speaks = ready.remove(0);
+    let mut ready = ready.into_iter();
+    starting.retain_mut(|supervisor| {
+        if !ready.next().unwrap_or(false) {
+            return true;
+        }
+        if !matches!(supervisor.answered.read(&mut [0]), Ok(1)) {
+            let problem = LaunchProblem::Setup {
+                step: "start".to_owned(),
+                reason: "the supervisor was killed before the task ran".to_owned(),
+            };
+            reply(agent, supervisor.id, Outcome::Failed(problem));
+        }
+        false
+    });
+    Ok(agent_speaks)
+}
+
+fn split_off(request: &Request, agent: UnixStream, mut answered: io::PipeWriter) -> io::Result<()> {
     let id = request.id;
     let answer = move |outcome: Outcome| {
         reply(&agent, id, outcome);
-        drop(agent);
+        let _ = answered.write_all(&[1]);
+        drop((agent, answered));
         // The agent's end must not be held open by those that outlive it.
         if let Ok(nowhere) = std::fs::File::open("/dev/null") {
             let _ = nix::unistd::dup2_stdin(nowhere);
@@ -92,7 +150,7 @@ fn split_off(request: &Request, agent: UnixStream) -> io::Result<()> {
     };
     match request.work {
         Work::Task => run::supervise(&request.dir, answer),
-        Work::ContainerLog => crate::logs::container::collect(&request.dir, answer),
+        Work::ContainerLog => container_log::collect(&request.dir, answer),
     }
 }
 

@@ -8,11 +8,13 @@
 //! started lives on after its end, where the host has control groups.
 
 pub mod client;
+pub(crate) mod container_log;
 mod control;
 mod launcher;
 pub(crate) mod output;
 mod run;
 pub mod spec;
+pub mod takeover;
 
 use std::{ffi::OsString, fmt, path::Path, process::ExitCode};
 

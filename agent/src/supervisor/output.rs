@@ -9,10 +9,7 @@ use std::{
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::spec::Spec;
-use crate::{
-    drivers::LogLimits,
-    logs::{LogKind, Rotator},
-};
+use crate::logs::{LogKind, LogLimits, Rotator};
 
 /// As much as a pipe holds.
 pub(super) const CHUNK: usize = 64 << 10;

@@ -29,13 +29,19 @@ use super::{
 use crate::{
     drivers::ExitResult,
     logs::LogKind,
-    sys::{ProcessId, cgroup::TaskCgroup, fork, unix_now, usage},
+    sys::{
+        ProcessId,
+        cgroup::{self, TaskCgroup},
+        fork, tree, unix_now,
+    },
 };
 
 /// How long what a task left behind may keep its pipes open once it was killed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How often it is killed again meanwhile.
 const DRAIN_TICK: Duration = Duration::from_millis(5);
+/// After so many kills in vain something holds the processes: a frozen control group that they put themselves in.
+const PATIENT_KILLS: u32 = 20;
 /// How often an exit that could not be recorded (the disk is full) is tried again.
 const RECORD_TICK: Duration = Duration::from_secs(1);
 
@@ -98,6 +104,8 @@ struct Run {
     deadline: Option<Instant>,
     /// The first process has ended, like this, then.
     ended: Option<(ExitResult, Instant)>,
+    /// How often everything was killed.
+    kills: u32,
     /// Nothing of the task is left but its exit to be recorded.
     drained: bool,
 }
@@ -114,6 +122,9 @@ impl Run {
         // What the task leaves behind becomes ours, so that it can be found.
         prctl::set_child_subreaper(true).map_err(|errno| setup("adopt orphans", &errno))?;
         let control = listen(&state).map_err(step("open the control socket"))?;
+        state
+            .reserve_exit()
+            .map_err(step("reserve room on the disk for the exit"))?;
         let cgroup = TaskCgroup::create(&spec.cgroup);
         let started_or = Self::spawn(spec, cgroup.as_ref());
         let (mut child, outputs) = match started_or {
@@ -146,6 +157,7 @@ impl Run {
                 outputs,
                 deadline: None,
                 ended: None,
+                kills: 0,
                 drained: false,
             }),
             Err(error) => {
@@ -229,7 +241,7 @@ impl Run {
             if self.deadline.is_some_and(|at| at <= Instant::now()) {
                 self.kill_all();
             }
-            if let Some((exit, since)) = &self.ended {
+            if let Some((exit, since)) = self.ended.clone() {
                 if !self.drained {
                     let empty = self.leftovers().is_empty();
                     let read = self.outputs.iter().all(|output| output.fd().is_none());
@@ -238,7 +250,7 @@ impl Run {
                         self.kill_all();
                     }
                 }
-                if self.drained && self.record(exit) {
+                if self.drained && self.record(&exit) {
                     return Ok(());
                 }
             }
@@ -337,33 +349,38 @@ impl Run {
         self.deadline = deadline;
     }
 
-    /// Sends SIGKILL to everything that belongs to the task.
-    fn kill_all(&self) {
-        match &self.started.cgroup {
-            Some(group) => group.kill_once(),
-            None => {
-                // The child is not reaped yet or was its group's leader: the number is not used again.
-                if self.ended.is_none() {
-                    let _ = killpg(self.child, Signal::SIGKILL);
-                }
-                for pid in self.leftovers() {
-                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-                }
+    /// Sends SIGKILL to everything that belongs to the task: its child, all that descend from it, wherever they went,
+    /// and all that are in its control group, wherever they came from.
+    fn kill_all(&mut self) {
+        // The child is not reaped yet: its number is not used again.
+        if self.ended.is_none() {
+            let _ = killpg(self.child, Signal::SIGKILL);
+        }
+        tree::kill_descendants(self.started.supervisor.pid);
+        if let Some(group) = &self.started.cgroup {
+            group.leave();
+            group.kill_once();
+        }
+        self.kills = self.kills.saturating_add(1);
+        if self.kills > PATIENT_KILLS {
+            for pid in self.leftovers() {
+                cgroup::thaw(pid);
             }
         }
     }
 
     /// What belongs to the task and lives.
     fn leftovers(&self) -> Vec<i32> {
-        match &self.started.cgroup {
-            Some(group) => group.pids(),
-            None => {
-                let me = self.started.supervisor.pid;
-                let mut pids = usage::tree_of(me);
-                pids.retain(|pid| *pid != me);
-                pids
-            }
-        }
+        let me = self.started.supervisor.pid;
+        let look = || {
+            let mut pids = tree::descendants(me);
+            let group = self.started.cgroup.iter().flat_map(TaskCgroup::pids);
+            pids.extend(group.filter(|pid| *pid != me && tree::is_living(*pid)));
+            pids
+        };
+        let found = look();
+        // One whose parent ended between two looks of the same walk shows in the next.
+        if found.is_empty() { look() } else { found }
     }
 }
 

@@ -24,7 +24,8 @@ use rove_model::ids::UnixNanos;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    drivers::{ExitResult, LogLimits},
+    drivers::ExitResult,
+    logs::LogLimits,
     sys::{ProcessId, cgroup::TaskCgroup, fork::Identity},
 };
 
@@ -88,6 +89,9 @@ const CLAIMED: &str = "claimed.json";
 const LOCK: &str = "lock";
 const STARTED: &str = "supervisor.json";
 const EXIT: &str = "exit.json";
+const EXIT_NEW: &str = "exit.json.new";
+/// As much as any exit takes, with what is said of it.
+const EXIT_ROOM: usize = 1024;
 /// The name of the control socket.
 pub const CONTROL: &str = "control";
 
@@ -161,18 +165,28 @@ impl StateDir {
         }
     }
 
-    /// As [`StateDir::lock`], but not put off by those who only look, who hold it for some microseconds.
+    /// As [`StateDir::lock`], but not put off by those who only look, who hold it for some microseconds. Says there who
+    /// holds it.
     ///
     /// # Errors
     /// The lock's file can't be opened.
     pub fn lock_in_time(&self) -> io::Result<Option<Flock<File>>> {
         for _ in 0..LOCK_TRIES {
-            if let Some(lock) = self.lock()? {
+            if let Some(mut lock) = self.lock()? {
+                let text = serde_json::to_vec(&ProcessId::current()?)?;
+                // For the case that it is stopped before it could record anything; the lock holds without it.
+                let _ = lock.set_len(0).and_then(|()| lock.write_all(&text));
                 return Ok(Some(lock));
             }
             std::thread::sleep(LOCK_TICK);
         }
         Ok(None)
+    }
+
+    /// Who last held the lock, as far as they said so.
+    #[must_use]
+    pub fn holder(&self) -> Option<ProcessId> {
+        self.read(LOCK).ok().flatten()
     }
 
     /// Whether a supervisor lives.
@@ -217,12 +231,43 @@ impl StateDir {
         self.read(EXIT)
     }
 
+    /// Takes the room on the disk that [`StateDir::record_exit`] will need: by then the disk may be full.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn reserve_exit(&self) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(self.file(EXIT_NEW))?;
+        file.write_all(&[b' '; EXIT_ROOM])?;
+        file.sync_all()
+    }
+
     /// Says how the task ended; on disk when it returns.
     ///
     /// # Errors
     /// It can't be written.
     pub fn record_exit(&self, exit: &ExitResult) -> io::Result<()> {
-        self.write(EXIT, exit, true)
+        let mut text = serde_json::to_vec(exit)?;
+        let temporary = self.file(EXIT_NEW);
+        // Not cut to nothing first: that would give the room away.
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&temporary)?;
+        let there = usize::try_from(file.metadata()?.len()).unwrap_or(EXIT_ROOM);
+        if text.len() < there {
+            text.resize(there, b' ');
+        }
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&temporary, self.file(EXIT))?;
+        File::open(&self.0)?.sync_all()
     }
 
     /// Removes everything in it. Only when no supervisor lives.
@@ -340,5 +385,26 @@ mod tests {
         }
         fs::write(state.file(EXIT), b"").unwrap();
         assert!(is_damaged(&state.exit().unwrap_err()));
+    }
+
+    #[test]
+    fn an_exit_is_read_as_it_was_recorded_with_and_without_room_reserved_for_it() {
+        for reserved in [false, true] {
+            for length in [0, 10, 5000] {
+                let dir = tempfile::tempdir().unwrap();
+                let state = StateDir::new(dir.path());
+                if reserved {
+                    state.reserve_exit().unwrap();
+                }
+                assert_eq!(state.exit().unwrap(), None);
+                let exit = ExitResult {
+                    exit_code: 3,
+                    err: Some("x".repeat(length)),
+                    ..ExitResult::default()
+                };
+                state.record_exit(&exit).unwrap();
+                assert_eq!(state.exit().unwrap(), Some(exit));
+            }
+        }
     }
 }

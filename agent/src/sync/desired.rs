@@ -31,7 +31,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::LONGEST_PAUSE;
-use crate::{board::Board, context::CALL};
+use crate::{context::CALL, outbox::Outbox};
 
 /// Changes that may wait for the manager; the watch waits when it is full.
 pub(crate) const CHANGES: usize = 64;
@@ -72,7 +72,7 @@ pub(crate) struct Sync {
     pub store: Arc<dyn Store>,
     pub keys: Keys,
     pub node: NodeId,
-    pub board: Arc<Board>,
+    pub outbox: Arc<Outbox>,
     pub out: mpsc::Sender<Desired>,
     /// The newest revision that was seen, in an earlier life of the agent too.
     pub newest_seen: Revision,
@@ -187,7 +187,7 @@ impl Sync {
             }
         })
         .await?;
-        self.board.compare(&statuses);
+        self.outbox.compare(&statuses);
         Ok(listed)
     }
 
@@ -366,7 +366,7 @@ mod tests {
             store: Arc::new(store.clone()),
             keys: Keys::default(),
             node: NodeId::from_random([1; 16]),
-            board: Arc::default(),
+            outbox: Arc::default(),
             out,
             newest_seen: 0,
             seed: 1,

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::LONGEST_PAUSE;
 use crate::{
-    board::{Board, Pending},
     context::CALL,
+    outbox::{Outbox, Pending},
 };
 
 /// The least time between two transactions, in the long run.
@@ -39,7 +39,7 @@ pub(crate) struct Writer {
     pub store: Arc<dyn Store>,
     pub keys: Keys,
     pub node: NodeId,
-    pub board: Arc<Board>,
+    pub outbox: Arc<Outbox>,
     pub seed: u64,
     /// Shared with whoever else waits for the store here.
     pub recovery: Recovery,
@@ -105,7 +105,7 @@ impl Writer {
         let mut held_since: Option<Instant> = None;
         loop {
             let Some(batch) = self.batch() else {
-                self.board.changed().await;
+                self.outbox.changed().await;
                 continue;
             };
             if batch.says_only_that_allocs_wait() {
@@ -113,7 +113,7 @@ impl Writer {
                 let left = HOLD.saturating_sub(since.elapsed());
                 if !left.is_zero() {
                     tokio::select! {
-                        () = self.board.changed() => {}
+                        () = self.outbox.changed() => {}
                         () = sleep(left) => {}
                     }
                     continue;
@@ -145,12 +145,12 @@ impl Writer {
             txn: Txn::default(),
         };
         let mut bytes = 0;
-        for pending in self.board.pending(BATCH) {
+        for pending in self.outbox.pending(BATCH) {
             let value = match encoding::encode(&*pending.status) {
                 Ok(value) => Bytes::from(value),
                 Err(error) => {
                     tracing::error!(alloc = %pending.alloc, %error, "the alloc's status can't be stored");
-                    self.board
+                    self.outbox
                         .written(pending.alloc, pending.version, pending.revision);
                     continue;
                 }
@@ -192,7 +192,7 @@ impl Writer {
             .map_err(|_| StoreError::Unavailable("a write took too long".to_owned()))??;
         if answer.succeeded {
             for (pending, ..) in &entries {
-                self.board
+                self.outbox
                     .written(pending.alloc, pending.version, answer.revision);
             }
             return Ok(());
@@ -207,11 +207,11 @@ impl Writer {
             match found.next().flatten() {
                 Some(_) => {
                     if status != pending.revision {
-                        self.board.stale(pending.alloc, status);
+                        self.outbox.stale(pending.alloc, status);
                     }
                 }
                 // Forgotten by the store: nobody is to be told any more.
-                None => self.board.written(pending.alloc, pending.version, status),
+                None => self.outbox.written(pending.alloc, pending.version, status),
             }
         }
         Ok(())

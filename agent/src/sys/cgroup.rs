@@ -17,7 +17,7 @@ use nix::{
 use serde::{Deserialize, Serialize};
 
 /// The group that all of rove's are in.
-const PARENT: &str = "rove.slice";
+pub const PARENT: &str = "rove.slice";
 
 /// How long killed processes may take to go away; longer only when the kernel holds them.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -72,14 +72,69 @@ impl TaskCgroup {
             .open(self.path.join("cgroup.procs"))
     }
 
-    /// The processes in it; none when it is gone.
+    /// The groups `name` that are there already, in whatever hierarchy: of a supervisor that was killed before it
+    /// could record its own.
+    #[must_use]
+    pub fn existing(name: &str) -> Vec<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        roots(&mounts)
+            .into_iter()
+            .map(|(hierarchy, root)| Self {
+                hierarchy,
+                path: root.join(PARENT).join(name),
+            })
+            .filter(|group| group.path.is_dir())
+            .collect()
+    }
+
+    /// The processes in it and in the groups that a task made within; none when it is gone.
     #[must_use]
     pub fn pids(&self) -> Vec<i32> {
-        fs::read_to_string(self.path.join("cgroup.procs"))
-            .unwrap_or_default()
-            .lines()
-            .filter_map(|line| line.parse().ok())
-            .collect()
+        let mut pids: Vec<i32> = self
+            .groups()
+            .iter()
+            .flat_map(|group| {
+                fs::read_to_string(group.join("cgroup.procs"))
+                    .unwrap_or_default()
+                    .lines()
+                    .filter_map(|line| line.parse().ok())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+
+    /// Its own directory and those within, each before those that are in it.
+    fn groups(&self) -> Vec<PathBuf> {
+        let mut found = vec![self.path.clone()];
+        let mut next = 0;
+        while let Some(group) = found.get(next) {
+            let within = fs::read_dir(group)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path())
+                .collect::<Vec<_>>();
+            found.extend(within);
+            next += 1;
+        }
+        found
+    }
+
+    /// Moves the caller out of it, where a task may have put it.
+    pub fn leave(&self) {
+        let me = i32::try_from(std::process::id()).unwrap_or_default();
+        if self.pids().contains(&me)
+            && let Some(root) = self.path.ancestors().nth(2)
+        {
+            let _ = OpenOptions::new()
+                .write(true)
+                .open(root.join("cgroup.procs"))
+                .and_then(|mut procs| procs.write_all(b"0"));
+        }
     }
 
     /// CPU time of all processes that were ever in it, in ns: outside the kernel, and in it. None where the hierarchy
@@ -125,7 +180,9 @@ impl TaskCgroup {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         if frozen {
-            let _ = self.write("freezer.state", "THAWED");
+            for group in self.groups() {
+                let _ = write(&group.join("freezer.state"), "THAWED");
+            }
         }
     }
 
@@ -134,18 +191,46 @@ impl TaskCgroup {
     /// # Errors
     /// A process is still in it.
     pub fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        for group in self.groups().iter().rev() {
+            match fs::remove_dir(group) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     fn write(&self, file: &str, value: &str) -> io::Result<()> {
-        OpenOptions::new()
-            .write(true)
-            .open(self.path.join(file))?
-            .write_all(value.as_bytes())
+        write(&self.path.join(file), value)
     }
+}
+
+/// Thaws the freezer's group that a process is in, whichever it is: frozen, it could not even be killed.
+pub fn thaw(pid: i32) {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let of_freezer = groups.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (names, path) = rest.split_once(':')?;
+        names
+            .split(',')
+            .any(|name| name == "freezer")
+            .then_some(path)
+    });
+    let Some(path) = of_freezer else { return };
+    for (hierarchy, root) in roots(&mounts) {
+        if hierarchy == Hierarchy::Freezer {
+            let group = root.join(path.trim_start_matches('/'));
+            let _ = write(&group.join("freezer.state"), "THAWED");
+        }
+    }
+}
+
+fn write(file: &Path, value: &str) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .open(file)?
+        .write_all(value.as_bytes())
 }
 
 /// Where hierarchies that can hold tasks are mounted, the best first.

@@ -171,6 +171,30 @@ impl Dir {
         Ok(found)
     }
 
+    /// Gives what has the name `from` the name `to`, in place of what has that; a directory there is moved aside.
+    ///
+    /// # Errors
+    /// It isn't there, or the system refuses.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        match renameat(&self.0, from, &self.0, to) {
+            Err(Errno::EISDIR | Errno::EEXIST | Errno::ENOTEMPTY) => {
+                self.set_aside(to)?;
+                Ok(renameat(&self.0, from, &self.0, to)?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Whether the directory at `path`, whose last name tasks can change, is still this one.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        let same = |one: &OwnedFd, other: &OwnedFd| {
+            let (one, other) = (fstat(one)?, fstat(other)?);
+            Ok::<_, Errno>((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+        };
+        Self::open_last(path).is_ok_and(|there| same(&self.0, &there.0).unwrap_or(false))
+    }
+
     /// Removes a name that is no directory.
     ///
     /// # Errors

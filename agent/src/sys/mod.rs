@@ -8,6 +8,7 @@ pub mod container;
 pub mod dir;
 pub mod fork;
 pub mod process;
+pub mod tree;
 pub mod usage;
 
 use std::time::{SystemTime, UNIX_EPOCH};

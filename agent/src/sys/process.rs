@@ -37,12 +37,19 @@ impl ProcessId {
         })
     }
 
+    /// What `/proc` tells of it, when it is still this very process.
+    #[must_use]
+    pub fn stat(&self) -> Option<ProcessStat> {
+        let stat = stat(self.pid).ok()?;
+        let same =
+            stat.start_time == self.start_time && boot_id().is_ok_and(|boot| boot == self.boot_id);
+        same.then_some(stat)
+    }
+
     /// Whether this very process is there and not a zombie.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        boot_id().is_ok_and(|boot| boot == self.boot_id)
-            && stat(self.pid)
-                .is_ok_and(|stat| stat.start_time == self.start_time && !stat.is_dead())
+        self.stat().is_some_and(|stat| !stat.is_dead())
     }
 }
 
@@ -61,9 +68,17 @@ pub struct ProcessStat {
     pub start_time: u64,
     /// Resident memory, in pages.
     pub resident_pages: u64,
+    /// How it ended, in the form that `wait` gives; only for a zombie, and only told to who may know.
+    pub exit_status: Option<i32>,
 }
 
 impl ProcessStat {
+    /// Stopped by a signal or a debugger.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
+    }
+
     /// A zombie, or dead.
     #[must_use]
     pub fn is_dead(&self) -> bool {
@@ -94,6 +109,7 @@ fn parse_stat(text: &[u8]) -> Option<ProcessStat> {
         system_ticks: field(15)?.parse().ok()?,
         start_time: field(22)?.parse().ok()?,
         resident_pages: field(24)?.parse().ok()?,
+        exit_status: field(52).and_then(|status| status.parse().ok()),
     })
 }
 

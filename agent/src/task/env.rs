@@ -73,7 +73,7 @@ pub fn build(source: Source<'_>) -> Names {
     let mut names = Names::of_node(node, region);
     for (name, value) in host {
         if !DENIED.contains(&name.as_str()) {
-            names.env.insert(name.clone(), value.clone());
+            set(&mut names.env, name.clone(), value.clone());
         }
     }
     let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -95,6 +95,10 @@ pub fn build(source: Source<'_>) -> Names {
         ("NOMAD_NAMESPACE", alloc.namespace.to_string()),
     ] {
         names.env.insert(name.to_owned(), value);
+    }
+    if node.attributes.contains_key("unique.cgroup.mountpoint") {
+        let parent = crate::sys::cgroup::PARENT.to_owned();
+        names.env.insert("NOMAD_PARENT_CGROUP".to_owned(), parent);
     }
     if !job.parent_id.is_empty() {
         names
@@ -118,17 +122,17 @@ pub fn build(source: Source<'_>) -> Names {
     for meta in [&job.meta, &group.meta, &task.meta] {
         for (key, value) in meta {
             let value = names.replace(value).into_owned();
-            let name = format!("NOMAD_META_{}", clean(key));
-            let upper = format!("NOMAD_META_{}", clean(&key.to_uppercase()));
-            names.env.insert(upper, value.clone());
-            names.env.insert(name, value);
+            let upper = format!("NOMAD_META_{}", key.to_uppercase());
+            set(&mut names.env, upper, value.clone());
+            set(&mut names.env, format!("NOMAD_META_{key}"), value);
         }
     }
     for (name, value) in &task.env {
-        let name = clean(&names.replace(name));
+        let name = names.replace(name).into_owned();
         let value = names.replace(value).into_owned();
-        names.env.insert(name, value);
+        set(&mut names.env, name, value);
     }
+    names.env.retain(|name, _| cleaned(name).is_none());
     names
 }
 
@@ -147,7 +151,7 @@ fn limits(env: &mut BTreeMap<String, String>, given: Option<&TaskResources>) {
 }
 
 fn add_port(env: &mut BTreeMap<String, String>, port: &AllocatedPort, map: &BTreeMap<String, u16>) {
-    let label = clean(&port.label);
+    let label = &port.label;
     let inside = map
         .get(&port.label)
         .copied()
@@ -157,20 +161,22 @@ fn add_port(env: &mut BTreeMap<String, String>, port: &AllocatedPort, map: &BTre
     for (prefix, value) in [
         ("NOMAD_IP_", port.host_ip.clone()),
         ("NOMAD_PORT_", inside.to_string()),
+        ("NOMAD_ALLOC_PORT_", inside.to_string()),
         ("NOMAD_ADDR_", address.clone()),
         ("NOMAD_HOST_IP_", port.host_ip.clone()),
         ("NOMAD_HOST_PORT_", port.value.to_string()),
         ("NOMAD_HOST_ADDR_", address),
     ] {
-        env.insert(format!("{prefix}{label}"), value);
+        set(env, format!("{prefix}{label}"), value);
     }
 }
 
 fn add_sibling_port(env: &mut BTreeMap<String, String>, task: &str, port: &AllocatedPort) {
-    let name = format!("{}_{}", clean(task), clean(&port.label));
-    env.insert(format!("NOMAD_IP_{name}"), port.host_ip.clone());
-    env.insert(format!("NOMAD_PORT_{name}"), port.value.to_string());
-    env.insert(
+    let name = format!("{task}_{}", port.label);
+    set(env, format!("NOMAD_IP_{name}"), port.host_ip.clone());
+    set(env, format!("NOMAD_PORT_{name}"), port.value.to_string());
+    set(
+        env,
         format!("NOMAD_ADDR_{name}"),
         address(&port.host_ip, port.value),
     );
@@ -205,55 +211,204 @@ fn port_map(task: &Task) -> BTreeMap<String, u16> {
         .collect()
 }
 
-/// A name that a shell can read: everything but letters, digits and `_` becomes `_`.
-fn clean(name: &str) -> String {
-    name.chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() || letter == '_' {
-                letter
-            } else {
-                '_'
-            }
-        })
-        .collect()
+/// The names that are made of labels and keys of the job file: only these are rewritten for a shell.
+const CLEANED: &[&str] = &[
+    "NOMAD_ADDR_",
+    "NOMAD_IP_",
+    "NOMAD_PORT_",
+    "NOMAD_HOST_PORT_",
+    "NOMAD_META_",
+];
+
+/// `name` as the task sees it: in a name that is made of a label or key, every byte but letters, digits, `_` and `.`
+/// becomes `_`. None when it stays as it is.
+pub(super) fn cleaned(name: &str) -> Option<String> {
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    if !CLEANED.iter().any(|prefix| name.starts_with(prefix)) || name.bytes().all(kept) {
+        return None;
+    }
+    Some(
+        name.bytes()
+            .map(|byte| if kept(byte) { char::from(byte) } else { '_' })
+            .collect(),
+    )
+}
+
+/// Sets a variable under its name and, until [`build`] is done, under the name that the task will see, so that `${…}`
+/// finds it by either.
+fn set(env: &mut BTreeMap<String, String>, name: String, value: String) {
+    if let Some(cleaned) = cleaned(&name) {
+        env.insert(cleaned, value.clone());
+    }
+    env.insert(name, value);
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rove_model::{
+        alloc::{AllocResources, DesiredStatus},
+        ids::{AllocId, EvalId, JobUid, NodeId},
+    };
     use serde_json::json;
 
     use super::*;
 
-    #[test]
-    fn names_that_a_shell_can_read_and_ports_as_the_task_sees_them() {
-        let port = |label: &str, value, to| AllocatedPort {
+    fn port(label: &str, value: u16, to: u16) -> AllocatedPort {
+        AllocatedPort {
             label: label.to_owned(),
             value,
             to,
             host_ip: "fd00::1".to_owned(),
             dynamic: true,
+        }
+    }
+
+    fn alloc(ports: Vec<AllocatedPort>, sibling: Vec<AllocatedPort>) -> Alloc {
+        let given = TaskResources {
+            ports: sibling,
+            ..TaskResources::default()
         };
-        let mut env = BTreeMap::new();
-        let mut task = Task::default();
+        Alloc {
+            id: AllocId::from_random([1; 16]),
+            eval_id: EvalId::from_random([1; 16]),
+            node_id: NodeId::from_random([1; 16]),
+            node_name: String::new(),
+            namespace: "default".into(),
+            job_id: "j".into(),
+            job_uid: JobUid::from_random([1; 16]),
+            job_version: 0,
+            task_group: "g".into(),
+            index: 0,
+            resources: AllocResources {
+                tasks: [("side-car".to_owned(), given)].into(),
+                disk_mb: 1,
+                ports,
+            },
+            desired_status: DesiredStatus::Run,
+            desired_description: String::new(),
+            deployment_id: None,
+            canary: false,
+            previous_allocation: None,
+            follow_up_eval: None,
+            no_shutdown_delay: false,
+            reschedule_events: Vec::new(),
+            metrics: Default::default(),
+            create_time: 0,
+            modify_time: 0,
+        }
+    }
+
+    fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn names(task: Task) -> Names {
+        let node: Node = serde_json::from_value(json!({
+            "ID": "07070707-0707-4707-8707-070707070707", "Name": "n", "Datacenter": "dc1",
+            "NodePool": "default", "Attributes": {"unique.cgroup.mountpoint": "/sys/fs/cgroup"}, "Drivers": {},
+            "Resources": rove_model::node::NodeResources::default(), "HTTPAddr": "", "ComputedClass": "",
+            "RegisteredAt": 0, "Version": "",
+        }))
+        .unwrap();
+        let alloc = alloc(
+            vec![
+                port("host-server", 20_000, 8080),
+                port("web-ui", 20_003, 0),
+                port("db", 20_001, 6379),
+            ],
+            vec![port("in", 20_002, 7)],
+        );
+        let path = Path::new("/x");
+        build(Source {
+            alloc: &alloc,
+            job: &Job {
+                meta: map(&[("dotted.key", "1"), ("with-dash", "2"), ("ü", "3")]),
+                ..Job::default()
+            },
+            group: &TaskGroup::default(),
+            task: &task,
+            node: &node,
+            region: "global",
+            dirs: Dirs {
+                alloc: path,
+                local: path,
+                secrets: path,
+            },
+            host: &map(&[("host.name", "h"), ("VAULT_TOKEN", "secret")]),
+        })
+    }
+
+    #[test]
+    fn names_of_labels_and_keys_are_made_fit_for_a_shell_and_those_of_users_stay() {
+        let mut task = Task {
+            env: map(&[
+                ("cluster.name", "a"),
+                ("with-dash", "b"),
+                ("of-${NOMAD_META_with-dash}", "c"),
+                (
+                    "SERVER",
+                    "${NOMAD_IP_host-server}:${NOMAD_PORT_host-server}",
+                ),
+                (
+                    "CLEANED",
+                    "${NOMAD_PORT_host_server} ${env[\"NOMAD_META_with-dash\"]}",
+                ),
+                ("NOMAD_META_own-key", "d"),
+                ("NOMAD_ALLOC_PORT_own-key", "e"),
+            ]),
+            ..Task::default()
+        };
         task.config.insert(
             "port_map".to_owned(),
-            json!([{"web-ui": "8080"}, {"bad": "x"}]),
+            json!([{"web-ui": "8081"}, {"bad": "x"}]),
         );
-        let map = port_map(&task);
-        add_port(&mut env, &port("web-ui", 20_000, 0), &map);
-        add_port(&mut env, &port("db", 20_001, 6379), &map);
-        add_sibling_port(&mut env, "side.car", &port("in", 20_002, 7));
+        let names = names(task);
         for (name, value) in [
-            ("NOMAD_PORT_web_ui", "8080"),
-            ("NOMAD_HOST_PORT_web_ui", "20000"),
-            ("NOMAD_PORT_db", "6379"),
-            ("NOMAD_HOST_PORT_db", "20001"),
-            ("NOMAD_ADDR_db", "[fd00::1]:20001"),
-            ("NOMAD_IP_db", "fd00::1"),
-            ("NOMAD_ADDR_side_car_in", "[fd00::1]:20002"),
-            ("NOMAD_PORT_side_car_in", "20002"),
+            ("cluster.name", Some("a")),
+            ("with-dash", Some("b")),
+            ("of-2", Some("c")),
+            ("host.name", Some("h")),
+            ("VAULT_TOKEN", None),
+            ("SERVER", Some("fd00::1:8080")),
+            ("CLEANED", Some("8080 2")),
+            ("NOMAD_META_dotted.key", Some("1")),
+            ("NOMAD_META_DOTTED.KEY", Some("1")),
+            ("NOMAD_META_with_dash", Some("2")),
+            ("NOMAD_META_with-dash", None),
+            ("NOMAD_META___", Some("3")),
+            ("NOMAD_META_own_key", Some("d")),
+            ("NOMAD_ALLOC_PORT_own-key", Some("e")),
+            ("NOMAD_PORT_host_server", Some("8080")),
+            ("NOMAD_PORT_host-server", None),
+            ("NOMAD_ALLOC_PORT_host-server", Some("8080")),
+            ("NOMAD_ALLOC_PORT_db", Some("6379")),
+            ("NOMAD_PORT_web_ui", Some("8081")),
+            ("NOMAD_HOST_PORT_web_ui", Some("20003")),
+            ("NOMAD_HOST_IP_web-ui", Some("fd00::1")),
+            ("NOMAD_PORT_db", Some("6379")),
+            ("NOMAD_HOST_PORT_db", Some("20001")),
+            ("NOMAD_ADDR_db", Some("[fd00::1]:20001")),
+            ("NOMAD_IP_db", Some("fd00::1")),
+            ("NOMAD_ADDR_side_car_in", Some("[fd00::1]:20002")),
+            ("NOMAD_PORT_side_car_in", Some("20002")),
+            ("NOMAD_PARENT_CGROUP", Some("rove.slice")),
         ] {
-            assert_eq!(env.get(name).map(String::as_str), Some(value), "{name}");
+            assert_eq!(names.env.get(name).map(String::as_str), value, "{name}");
         }
+        // Arguments are filled in the same way, and what nobody knows stays.
+        let args = json!([
+            "${NOMAD_PORT_host-server}",
+            "${NOMAD_META_dotted.key}",
+            "${NOMAD_PORT_no-such}"
+        ]);
+        assert_eq!(
+            names.replace_in(&args),
+            json!(["8080", "1", "${NOMAD_PORT_no-such}"])
+        );
     }
 }

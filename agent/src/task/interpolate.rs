@@ -7,6 +7,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 use rove_model::node::Node;
 use serde_json::Value;
 
+use super::env::cleaned;
+
 /// What `${…}` may stand for.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
@@ -45,12 +47,16 @@ impl Names {
         if let Some(found) = self.env.get(name).or_else(|| self.node.get(name)) {
             return Some(found);
         }
+        // As the job file spells the label or key.
+        if let Some(cleaned) = cleaned(name) {
+            return self.env.get(&cleaned);
+        }
         let (table, key) = match name.strip_suffix("\"]") {
             Some(quoted) => quoted.split_once("[\"")?,
             None => name.split_once('.')?,
         };
         match table {
-            "env" => self.env.get(key),
+            "env" => self.env.get(key).or_else(|| self.env.get(&cleaned(key)?)),
             "attr" | "meta" | "node" => self.node.get(&format!("{table}.{key}")),
             _ => None,
         }

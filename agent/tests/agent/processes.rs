@@ -60,7 +60,7 @@ async fn a_process_runs_with_its_environment_and_its_files_and_logs_can_be_read(
     let agent = start(config(&world, dir.path())).await;
     let mut job = shell(
         "batch",
-        "env | sort; echo $NOMAD_PORT_http >local/f; echo oops >&2; sleep 0.2; echo done",
+        "tr '\\0' '\\n' </proc/$$/environ | sort; echo $NOMAD_PORT_http >local/f; echo oops >&2; sleep 0.2; echo done",
     );
     job.meta.insert("who.am-i".to_owned(), "me".to_owned());
     job.task_groups[0].tasks[0].env.insert(
@@ -102,8 +102,8 @@ async fn a_process_runs_with_its_environment_and_its_files_and_logs_can_be_read(
         "NOMAD_HOST_PORT_http=8080".to_owned(),
         "NOMAD_IP_http=127.0.0.1".to_owned(),
         "NOMAD_ADDR_http=127.0.0.1:8080".to_owned(),
-        "NOMAD_META_who_am_i=me".to_owned(),
-        "NOMAD_META_WHO_AM_I=me".to_owned(),
+        "NOMAD_META_who.am_i=me".to_owned(),
+        "NOMAD_META_WHO.AM_I=me".to_owned(),
         "NOMAD_CPU_LIMIT=100".to_owned(),
         "NOMAD_MEMORY_LIMIT=64".to_owned(),
         "NOMAD_DC=dc1".to_owned(),
@@ -298,5 +298,46 @@ async fn a_reader_that_does_not_read_holds_nothing_back() {
     }
     assert!(last.ends_with(b"\nend\n"));
     assert!(total < 3 * 1024 * 1024, "{total} bytes were kept");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_was_never_started_has_no_logs() {
+    let world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let agent = start(config(&world, dir.path())).await;
+    let missing = job(
+        "batch",
+        "raw_exec",
+        &[("t", json!({"command": "/no/such/binary"}))],
+    );
+    let silent = shell("batch", "exit 0");
+    let mut allocs = Vec::new();
+    for (number, mut job) in [(1, missing), (2, silent)] {
+        job.id = format!("job-{number}");
+        if let Some(policy) = &mut job.task_groups[0].tasks[0].restart_policy {
+            policy.attempts = Some(0);
+        }
+        let alloc = world.place(&job, number).await;
+        world.want(&alloc).await;
+        allocs.push(alloc);
+    }
+    world.until_status(&allocs[0], ClientStatus::Failed).await;
+    world.until_status(&allocs[1], ClientStatus::Complete).await;
+    let handle = agent.handle();
+    for follow in [false, true] {
+        let options = ReadOptions {
+            follow,
+            ..ReadOptions::default()
+        };
+        let kind = LogKind::Stdout;
+        let error = handle.logs(allocs[0].id, "t", kind, options).await.err();
+        assert_eq!(
+            error.unwrap().to_string(),
+            "task \"t\" not started yet. No logs available"
+        );
+        // It ran and said nothing: that is an empty log.
+        assert_eq!(read_log(&handle, allocs[1].id, kind, options).await, "");
+    }
     agent.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rove_agent::drivers::{Driver, ProgressSender, TaskHandle};
+use rove_agent::drivers::{Driver, ProgressSender};
 use serde_json::json;
 
 use crate::{docker, raw_exec, support};
@@ -53,9 +53,9 @@ async fn bench_raw_exec() {
     }
     let (typical, worst) = median(times);
     println!("raw_exec, one after the other: start {typical:?}, worst {worst:?}");
-    let pids = handles.iter().map(|handle| match handle {
-        TaskHandle::RawExec { supervisor, .. } => supervisor.pid,
-        other => panic!("{other:?}"),
+    let pids = handles.iter().map(|handle| {
+        let stored = serde_json::to_value(handle).unwrap();
+        i32::try_from(stored["supervisor"]["pid"].as_i64().unwrap()).unwrap()
     });
     let supervisors: u64 = pids.map(pss_kib).sum();
     let after = pss_kib(i32::try_from(std::process::id()).unwrap());

@@ -52,11 +52,9 @@ fn shell(root: &Path, script: &str) -> TaskConfig {
     )
 }
 
-fn id(handle: &TaskHandle) -> &str {
-    match handle {
-        TaskHandle::Docker { container_id, .. } => container_id,
-        other => panic!("{other:?}"),
-    }
+fn id(handle: &TaskHandle) -> String {
+    let stored = serde_json::to_value(handle).unwrap();
+    stored["container_id"].as_str().unwrap().to_owned()
 }
 
 async fn start(driver: &dyn Driver, config: &TaskConfig) -> TaskHandle {
@@ -211,7 +209,7 @@ async fn redis_runs_as_the_job_file_says_and_answers_on_its_published_port() {
         env.contains("NOMAD_PORT_db=6379") && env.contains("HOSTNAME=inside"),
         "{env}"
     );
-    let described = docker(&["inspect", "--format", "{{json .}}", id(&handle)]);
+    let described = docker(&["inspect", "--format", "{{json .}}", &id(&handle)]);
     let described: Value = serde_json::from_str(&described).unwrap();
     let labels = &described["Config"]["Labels"];
     assert_eq!(labels["team"], "cache");
@@ -436,7 +434,7 @@ async fn a_flood_of_output_leaves_full_files_within_the_limit_and_little_memory(
     let memory = support::private_kib(keeper(&config).unwrap());
     assert!(memory < 1024, "its keeper has {memory} KiB of its own");
     println!("{memory} KiB for the keeper of a container's output");
-    let engines = docker(&["inspect", "--format", "{{.LogPath}}", id(&handle)]);
+    let engines = docker(&["inspect", "--format", "{{.LogPath}}", &id(&handle)]);
     let engines: u64 = fs::read_dir(Path::new(&engines).parent().unwrap())
         .unwrap()
         .map(|entry| entry.unwrap())

@@ -15,6 +15,7 @@ use rove_agent::{
     },
     logs::{LogKind, file_path, list},
     supervisor::{Program, spec::StateDir},
+    sys::ProcessId,
 };
 use serde_json::{Map, Value, json};
 
@@ -38,6 +39,11 @@ pub fn driver() -> RawExecDriver {
 
 fn shell(root: &Path, script: &str) -> TaskConfig {
     support::task(root, json!({"command": "/bin/sh", "args": ["-c", script]}))
+}
+
+fn supervisor(handle: &TaskHandle) -> ProcessId {
+    let stored = serde_json::to_value(handle).unwrap();
+    serde_json::from_value(stored["supervisor"].clone()).unwrap()
 }
 
 async fn start(driver: &dyn Driver, config: &TaskConfig) -> TaskHandle {
@@ -209,9 +215,7 @@ async fn a_killed_supervisor_takes_its_task_along_and_the_next_look_says_so() {
         log.ends_with('\n').then_some(log)
     })
     .await;
-    let TaskHandle::RawExec { supervisor, .. } = &handle else {
-        panic!("{handle:?}");
-    };
+    let supervisor = supervisor(&handle);
     let waiting = driver.wait(&handle);
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(supervisor.pid),
@@ -274,9 +278,7 @@ async fn a_gigabyte_of_output_leaves_full_files_within_the_limit_and_a_small_sup
     let files = files();
     assert_eq!(files.len(), 3, "{files:?}");
     assert_eq!(files.last().unwrap().index, 204, "{files:?}");
-    let TaskHandle::RawExec { supervisor, .. } = &handle else {
-        panic!("{handle:?}");
-    };
+    let supervisor = supervisor(&handle);
     let memory = support::private_kib(supervisor.pid);
     assert!(memory < 1024, "the supervisor has {memory} KiB of its own");
     driver.destroy(&handle).await.unwrap();
@@ -323,9 +325,7 @@ async fn a_supervisor_whose_directory_was_removed_ends_with_its_task() {
     let root = tempfile::tempdir().unwrap();
     let config = shell(root.path(), "while [ ! -e stop ]; do sleep 0.01; done");
     let handle = start(&driver(), &config).await;
-    let TaskHandle::RawExec { supervisor, .. } = &handle else {
-        panic!("{handle:?}");
-    };
+    let supervisor = supervisor(&handle);
     fs::remove_dir_all(config.task.dir()).unwrap();
     assert!(supervisor.is_alive(), "the task goes on");
     fs::write(config.task_dir.join("stop"), b"").unwrap();
@@ -446,8 +446,10 @@ async fn a_record_that_was_lost_with_the_power_is_of_a_task_that_is_gone() {
             let state = StateDir::new(config.task.dir());
             fs::remove_file(state.file("exit.json")).unwrap();
             fs::write(state.file("supervisor.json"), content).unwrap();
-            if let (TaskHandle::RawExec { supervisor, .. }, Some(boot)) = (&mut handle, boot) {
-                supervisor.boot_id = boot.to_owned();
+            if let Some(boot) = boot {
+                let mut stored = serde_json::to_value(&handle).unwrap();
+                stored["supervisor"]["boot_id"] = boot.into();
+                handle = serde_json::from_value(stored).unwrap();
             }
             let lock = held.then(|| state.lock_in_time().unwrap().unwrap());
             let found = driver.recover(&handle).await;
@@ -494,10 +496,7 @@ async fn fifty_tasks_start_at_once() {
     let took = begun.elapsed();
     let supervisors: Vec<i32> = handles
         .iter()
-        .map(|handle| match handle {
-            TaskHandle::RawExec { supervisor, .. } => supervisor.pid,
-            other => panic!("{other:?}"),
-        })
+        .map(|handle| supervisor(handle).pid)
         .collect();
     let pss: u64 = supervisors
         .iter()
@@ -567,4 +566,381 @@ async fn a_process_whose_agent_was_killed_before_it_recorded_it_is_found_and_not
         assert_eq!(once, "started\n", "killed after {delay} ms");
         next.destroy(&handle).await.unwrap();
     }
+}
+
+/// Moves the process `$1` to the control group `$2` of every hierarchy that holds tasks; `.` is the root.
+const MOVE: &str = r#"
+move() {
+    while read -r _ root kind options _; do
+        case "$kind,$options," in
+            cgroup2,*|cgroup,*,freezer,*) mkdir -p "$root/$2"; echo "$1" > "$root/$2/cgroup.procs" ;;
+        esac
+    done < /proc/mounts
+}
+"#;
+
+/// The numbers that a task printed, one a line after `ready`.
+fn printed(config: &TaskConfig) -> Vec<i32> {
+    read_log(config, LogKind::Stdout)
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .collect()
+}
+
+fn is_gone(pid: i32) -> bool {
+    !rove_agent::sys::process::stat(pid).is_ok_and(|stat| !stat.is_dead())
+}
+
+async fn ready(config: &TaskConfig) {
+    until("the task to be ready", || {
+        read_log(config, LogKind::Stdout)
+            .contains("ready\n")
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_what_left_the_tasks_control_group() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: leaving a control group needs root");
+        return;
+    }
+    let other = format!("rove-test-{}", std::process::id());
+    for (what, driver, script) in [
+        (
+            "the task itself",
+            driver as fn() -> RawExecDriver,
+            "move $$ .; trap '' INT TERM; echo $$; echo ready; while :; do sleep 1000; done",
+        ),
+        (
+            "a daemon",
+            driver,
+            "(setsid sh -c 'trap \"\" INT TERM HUP; echo $$; while :; do sleep 1000; done' &); \
+             until [ -n \"$d\" ]; do d=$(head -n 1 ../logs/t.stdout.0); done; move $d .; echo ready; exec sleep 1000",
+        ),
+        (
+            "a child in the group of another",
+            driver,
+            "sleep 1000 & move $! OTHER; echo $!; echo $$; trap '' INT; echo ready; wait; wait; sleep 1000",
+        ),
+        (
+            "a child in a group within the task's own",
+            driver,
+            "own=$(sed -n 's/^0:://p' /proc/self/cgroup); sleep 1000 & move $! $own/within; echo $!; echo ready; \
+             exec sleep 1000",
+        ),
+        (
+            "the supervisor in the task's own group",
+            driver,
+            "own=$(sed -n 's/^0:://p' /proc/self/cgroup); move $PPID $own; setsid sleep 1000 & move $! .; echo $!; \
+             echo ready; exec sleep 1000",
+        ),
+        (
+            "a daemon where there are no groups",
+            driver_without_groups,
+            "(setsid sh -c 'trap \"\" INT TERM HUP; echo $$; echo ready; while :; do sleep 1000; done' &); sleep 1000",
+        ),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let driver = driver();
+        let script = format!("{MOVE}{}", script.replace("OTHER", &other));
+        let config = shell(root.path(), &script);
+        let handle = start(&driver, &config).await;
+        ready(&config).await;
+        let pids = printed(&config);
+        assert!(!pids.is_empty(), "{what}");
+        driver
+            .stop(&handle, None, Duration::from_millis(200))
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {}", error.full_message()));
+        let exit = driver.wait(&handle).await.unwrap();
+        assert_ne!(exit.exit_code, 0, "{what}");
+        for pid in pids {
+            assert!(is_gone(pid), "{what}: {pid} lives");
+        }
+        driver.destroy(&handle).await.unwrap();
+    }
+    for line in fs::read_to_string("/proc/mounts").unwrap().lines() {
+        if let Some(root) = line.split(' ').nth(1) {
+            let _ = fs::remove_dir(Path::new(root).join(&other));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_agent_ends_a_task_whose_supervisor_does_not_answer() {
+    for (what, script, said) in [
+        (
+            "stopped before",
+            "trap '' INT; setsid sleep 1000 & echo $!; echo $$; until [ -e go ]; do sleep 0.01; done; kill -STOP $PPID; echo ready; \
+             while :; do sleep 1000; done",
+            true,
+        ),
+        (
+            "stopped when it is asked",
+            "trap 'kill -STOP $PPID' INT; setsid sleep 1000 & echo $!; echo $$; echo ready; while :; do wait; done",
+            true,
+        ),
+        (
+            "stopped, and the task ends politely",
+            "trap 'exit 7' INT; sleep 1000 & echo $!; echo $$; until [ -e go ]; do sleep 0.01; done; kill -STOP $PPID; echo ready; wait",
+            true,
+        ),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let driver = driver();
+        // Past its supervisor, which may be stopped before it has written anything.
+        let script = format!("exec >> ../logs/t.stdout.0; {script}");
+        let config = shell(root.path(), &script);
+        let handle = start(&driver, &config).await;
+        fs::write(config.task_dir.join("go"), b"").unwrap();
+        until(what, || {
+            read_log(&config, LogKind::Stdout)
+                .contains("ready\n")
+                .then_some(())
+        })
+        .await;
+        let supervisor = supervisor(&handle);
+        driver
+            .stop(&handle, None, Duration::from_secs(2))
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {}", error.full_message()));
+        let exit = driver.wait(&handle).await.unwrap();
+        assert_eq!(exit.err.is_some(), said, "{what}");
+        assert!(
+            exit.err.unwrap_or_default().contains("did not answer"),
+            "{what}"
+        );
+        if what.contains("politely") {
+            assert_eq!((exit.exit_code, exit.signal), (7, 0), "{what}");
+        } else {
+            assert_eq!((exit.exit_code, exit.signal), (137, 9), "{what}");
+        }
+        for pid in printed(&config) {
+            assert!(is_gone(pid), "{what}: {pid} lives");
+        }
+        assert!(!supervisor.is_alive(), "{what}");
+        driver.destroy(&handle).await.unwrap();
+        assert_eq!(driver.find(&config.task).await.unwrap(), None, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_with_a_stopped_supervisor_is_removed_and_its_end_is_seen() {
+    let root = tempfile::tempdir().unwrap();
+    let driver = driver();
+    // At once, before its supervisor could record that it runs: the start is seen all the same.
+    let config = shell(root.path(), "kill -STOP $PPID; exit 5");
+    let handle = start(&driver, &config).await;
+    let exit = driver.wait(&handle).await.unwrap();
+    assert_eq!(exit.exit_code, 5);
+    driver.destroy(&handle).await.unwrap();
+
+    let script = "until [ -e go ]; do sleep 0.01; done; kill -STOP $PPID; exit 5";
+    let config = shell(root.path(), script);
+    let handle = start(&driver, &config).await;
+    fs::write(config.task_dir.join("go"), b"").unwrap();
+    let exit = tokio::time::timeout(Duration::from_secs(60), driver.wait(&handle))
+        .await
+        .expect("the end of the task is seen")
+        .unwrap();
+    assert_eq!(exit.exit_code, 5);
+    driver.destroy(&handle).await.unwrap();
+
+    let script = "until [ -e go ]; do sleep 0.01; done; kill -STOP $PPID; exec sleep 1000";
+    let config = shell(root.path(), script);
+    let handle = start(&driver, &config).await;
+    fs::write(config.task_dir.join("go"), b"").unwrap();
+    let supervisor = supervisor(&handle);
+    until("the supervisor to be stopped", || {
+        let stat = rove_agent::sys::process::stat(supervisor.pid).unwrap();
+        (stat.state == b'T').then_some(())
+    })
+    .await;
+    driver.destroy(&handle).await.unwrap();
+    assert!(!supervisor.is_alive());
+    assert_eq!(driver.find(&config.task).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_killed_supervisor_leaves_is_killed_also_outside_of_its_group() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: leaving a control group needs root");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let driver = driver();
+    let script = format!(
+        "{MOVE}(setsid sh -c 'trap \"\" INT TERM HUP; echo $$; while :; do sleep 1000; done' &); \
+         until [ -n \"$d\" ]; do d=$(head -n 1 ../logs/t.stdout.0); done; move $d .; echo ready; exec sleep 1000"
+    );
+    let mut config = shell(root.path(), &script);
+    for (name, value) in [
+        ("NOMAD_ALLOC_ID", config.task.alloc_id.to_string()),
+        ("NOMAD_TASK_NAME", config.task.task.clone()),
+    ] {
+        config.env.insert(name.to_owned(), value);
+    }
+    let handle = start(&driver, &config).await;
+    ready(&config).await;
+    let daemon = printed(&config)[0];
+    assert!(!is_gone(daemon));
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(supervisor(&handle).pid),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    let exit = driver.wait(&handle).await.unwrap();
+    assert_eq!(exit.signal, 9);
+    until("the daemon's end", || is_gone(daemon).then_some(())).await;
+    driver.destroy(&handle).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_supervisor_that_is_killed_while_it_starts_is_answered_for_at_once() {
+    use rove_agent::supervisor::{Launcher, Outcome, client::Work};
+
+    let root = tempfile::tempdir().unwrap();
+    let config = shell(root.path(), "exec sleep 1000");
+    let state = StateDir::new(config.task.dir());
+    // It waits for whoever writes the specification.
+    nix::unistd::mkfifo(
+        &state.file("spec.json"),
+        nix::sys::stat::Mode::from_bits_truncate(0o600),
+    )
+    .unwrap();
+    let launcher = Launcher::new(Program {
+        path: env!("CARGO_BIN_EXE_rove-supervise").into(),
+        args: Vec::new(),
+    });
+    let launch = launcher.launch(Work::Task, config.task.dir());
+    let kill = async {
+        let lock = state.file("lock");
+        let holder = until("the supervisor", || {
+            fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+                let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+                let open = fs::read_dir(entry.path().join("fd")).ok()?;
+                open.flatten()
+                    .any(|fd| fs::read_link(fd.path()).is_ok_and(|path| path == lock))
+                    .then_some(pid)
+            })
+        })
+        .await;
+        until("it to claim", || {
+            state.file("claimed.json").exists().then_some(())
+        })
+        .await;
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(holder),
+            nix::sys::signal::Signal::SIGKILL,
+        )
+        .unwrap();
+    };
+    let (outcome, ()) = tokio::join!(launch, kill);
+    let Ok(Outcome::Failed(problem)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(problem.to_string().contains("was killed"), "{problem}");
+}
+
+/// A small disk of its own, taken away at the end.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m,mode=755", "rove-test"])
+            .arg(root.path())
+            .status()
+            .unwrap();
+        assert!(mounted.success());
+        Self(root)
+    }
+
+    /// Until not a byte is left.
+    fn fill(&self) {
+        use std::io::Write;
+        let mut file = fs::File::create(self.0.path().join("filler")).unwrap();
+        for size in [4096, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .status();
+    }
+}
+
+#[tokio::test]
+async fn a_task_on_a_full_disk_is_stopped_and_its_end_is_told() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: a disk of its own needs root");
+        return;
+    }
+    for killed in [false, true] {
+        let disk = SmallDisk::mount();
+        let driver = driver();
+        let config = shell(disk.0.path(), "exec sleep 1000");
+        let handle = start(&driver, &config).await;
+        disk.fill();
+        if killed {
+            nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(supervisor(&handle).pid),
+                nix::sys::signal::Signal::SIGKILL,
+            )
+            .unwrap();
+        } else {
+            driver
+                .stop(&handle, Some(Signal::TERM), Duration::from_secs(10))
+                .await
+                .unwrap();
+        }
+        let exit = tokio::time::timeout(Duration::from_secs(60), driver.wait(&handle))
+            .await
+            .expect("its end is told while the disk is full")
+            .unwrap();
+        assert_eq!(exit.signal, if killed { 9 } else { 15 });
+        driver.destroy(&handle).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_task_runs_as_its_user_with_the_groups_of_that() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: becoming another user needs root");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let driver = driver();
+    let mut config = shell(
+        root.path(),
+        "id -un; id -gn; id -G; grep CapEff /proc/self/status",
+    );
+    config.user = Some("daemon".to_owned());
+    let handle = start(&driver, &config).await;
+    assert_eq!(driver.wait(&handle).await.unwrap().exit_code, 0);
+    let log = read_log(&config, LogKind::Stdout);
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines[..3], ["daemon", "daemon", "1"]);
+    assert!(lines[3].ends_with("0000000000000000"), "{log}");
+    driver.destroy(&handle).await.unwrap();
+
+    let mut config = shell(root.path(), "id");
+    config.user = Some("no-such-user".to_owned());
+    let error = driver
+        .start(&config, &ProgressSender::ignored())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.full_message(),
+        "failed to launch command with executor: there is no user \"no-such-user\""
+    );
+    assert_eq!(driver.find(&config.task).await.unwrap(), None);
 }

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use rove_controllers::facts::alloc_index;
 use rove_model::{
     alloc::{Alloc, AllocControl, AllocStatus, DesiredStatus},
     encoding::decode,
@@ -26,7 +27,6 @@ use crate::{
     error::ApiError,
     long_work::off_the_workers,
     page::{ByAge, ById, Page, Paging},
-    status::alloc_index,
     view::alloc::{self, FromStore, ListOptions, Successors},
     write,
 };
@@ -289,7 +289,7 @@ pub(super) async fn stop(
     let mut eval = EvalId::from_random(context.sources.random());
     let key = Key::AllocControl(alloc.node_id, id);
     let no_shutdown_delay = call.params.flag("no_shutdown_delay")?.unwrap_or(false);
-    let index = write::update(server, &key, |state| {
+    let index = write::update(context, server, &key, |state| {
         let asked = state.alloc_control(id);
         // Whoever asked first waits for that evaluation: it is the one that is made.
         eval = asked.and_then(|asked| asked.stop).unwrap_or(eval);

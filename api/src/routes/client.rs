@@ -217,9 +217,9 @@ fn node_address(
 fn refusal(error: HandleError) -> ApiError {
     let text = chain(&error);
     match error {
-        HandleError::UnknownAlloc(_) | HandleError::File(FileError::NotFound { .. }) => {
-            ApiError::NotFound(text)
-        }
+        HandleError::UnknownAlloc(_)
+        | HandleError::NotStarted(_)
+        | HandleError::File(FileError::NotFound { .. }) => ApiError::NotFound(text),
         HandleError::UnknownTask(_) | HandleError::LogsDisabled(_) => ApiError::BadRequest(text),
         HandleError::File(FileError::IsDirectory(_) | FileError::NotDirectory(_)) => {
             ApiError::BadRequest(text)

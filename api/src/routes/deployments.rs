@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rove_controllers::facts;
 use rove_model::{
     deployment::Deployment,
     ids::{DeploymentId, Revision},
@@ -16,7 +17,7 @@ use crate::{
     context::ServerSide,
     error::ApiError,
     page::{ByAge, ById, Paging},
-    status, view,
+    view,
 };
 
 /// What deployments and their counts are made of.
@@ -53,7 +54,7 @@ fn index_of(state: &State, id: DeploymentId) -> Revision {
     state
         .deployment(id)
         .map_or(state.table_index(Table::Deployments), |deployment| {
-            status::deployment_index(state, deployment)
+            facts::deployment_index(state, deployment)
         })
 }
 

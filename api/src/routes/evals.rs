@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rove_controllers::facts;
 use rove_model::{
     eval::Eval,
     ids::{EvalId, Revision},
@@ -17,7 +18,7 @@ use crate::{
     error::ApiError,
     long_work::off_the_workers,
     page::{ByAge, ById, Paging},
-    status, view,
+    view,
 };
 
 /// What evaluations are made of, those that are only asked for included.
@@ -27,7 +28,7 @@ pub(super) const TABLES: [Table; 3] = [Table::Evals, Table::Registrations, Table
 fn all(state: &State) -> impl Iterator<Item = Arc<Stored<Eval>>> {
     let asked = state
         .registrations()
-        .filter_map(|(key, _)| status::asked_eval(state, key).map(Arc::new));
+        .filter_map(|(key, _)| facts::asked_eval(state, key).map(Arc::new));
     state.evals().cloned().chain(asked)
 }
 
@@ -84,7 +85,7 @@ pub(super) async fn count(server: &ServerSide, call: &Call) -> Result<Answer, Ap
 fn index_of(state: &State, id: EvalId) -> Revision {
     match state.eval(id) {
         Some(eval) => eval.modify,
-        None => status::eval(state, id).map_or(state.newest_of(&TABLES), |eval| eval.modify),
+        None => facts::eval(state, id).map_or(state.newest_of(&TABLES), |eval| eval.modify),
     }
 }
 
@@ -93,7 +94,7 @@ pub(super) async fn read(server: &ServerSide, call: &Call, id: &str) -> Result<A
     let related = call.params.flag("related")?.unwrap_or(false);
     let state = blocking::wait(server, &call.params, |state| index_of(state, id)).await?;
     let meta = Meta::of(&state, index_of(&state, id));
-    Ok(match status::eval(&state, id) {
+    Ok(match facts::eval(&state, id) {
         None => Answer::missing("eval not found"),
         Some(eval) => {
             let view = if related {

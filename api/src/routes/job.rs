@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use rove_controllers::{
+    facts::{self, ShownJob},
+    registration::{self, Change, NewCount, RegistrationError, Stamp, Stopping, admit},
+};
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
-    ids::{EvalId, JobKey, JobUid, Revision},
+    ids::{EvalId, GroupName, JobKey, JobUid, Revision},
 };
 use rove_store::state::{State, Table};
 use rove_wire::{
@@ -19,18 +23,14 @@ use crate::{
     call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
-    status::{self, ShownJob},
     view,
-    write::{
-        self, Done,
-        job::{NewCount, Stamp, Stopping, admit},
-    },
+    write::{self, Done},
 };
 
 /// The index of answers about one job: the newest change of the job, else of the tables it would come from.
 pub(super) fn index_of(state: &State, key: &JobKey) -> Revision {
-    match status::job(state, key) {
-        Some(job) => status::job_index(state, &job, &status::facts(state, &job)),
+    match facts::job(state, key) {
+        Some(job) => facts::job_index(state, &job, &facts::of_job(state, &job)),
         None => state.newest_of(&[Table::Registrations, Table::JobVersions]),
     }
 }
@@ -42,10 +42,10 @@ pub(super) async fn read(
 ) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
-    Ok(match status::job(&state, key) {
+    Ok(match facts::job(&state, key) {
         None => Answer::missing("job not found"),
         Some(job) => {
-            let facts = status::facts(&state, &job);
+            let facts = facts::of_job(&state, &job);
             Answer::json(call, &view::job::current(&state, &job, &facts))?
         }
     }
@@ -59,10 +59,10 @@ pub(super) async fn summary(
 ) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
-    Ok(match status::job(&state, key) {
+    Ok(match facts::job(&state, key) {
         None => Answer::missing("job not found"),
         Some(job) => {
-            let facts = status::facts(&state, &job);
+            let facts = facts::of_job(&state, &job);
             Answer::json(call, &view::job::summary(&state, &job, &facts))?
         }
     }
@@ -74,7 +74,7 @@ fn only_of(state: &State, call: &Call, key: &JobKey) -> Result<Option<JobUid>, A
     if call.params.flag("all")?.unwrap_or(false) {
         return Ok(None);
     }
-    Ok(status::job(state, key).map(|job| job.registration.uid))
+    Ok(facts::job(state, key).map(|job| job.registration.uid))
 }
 
 pub(super) async fn allocations(
@@ -101,7 +101,7 @@ pub(super) async fn evaluations(
     key: &JobKey,
 ) -> Result<Answer, ApiError> {
     let index = |state: &State| {
-        let asked = status::asked_eval(state, key).map(|eval| eval.modify);
+        let asked = facts::asked_eval(state, key).map(|eval| eval.modify);
         state
             .evals_of_job(key)
             .map(|eval| eval.modify)
@@ -110,7 +110,7 @@ pub(super) async fn evaluations(
             .unwrap_or_else(|| state.newest_of(&evals::TABLES))
     };
     let state = blocking::wait(server, &call.params, index).await?;
-    let asked = status::asked_eval(&state, key).map(Arc::new);
+    let asked = facts::asked_eval(&state, key).map(Arc::new);
     let list: Vec<rove_wire::Eval> = state
         .evals_of_job(key)
         .cloned()
@@ -123,7 +123,7 @@ pub(super) async fn evaluations(
 fn deployments_index(state: &State, key: &JobKey) -> Revision {
     state
         .deployments_of_job(key)
-        .map(|deployment| status::deployment_index(state, deployment))
+        .map(|deployment| facts::deployment_index(state, deployment))
         .max()
         .unwrap_or_else(|| state.newest_of(&deployments::TABLES))
 }
@@ -167,7 +167,7 @@ pub(super) async fn scale_status(
 ) -> Result<Answer, ApiError> {
     let state = blocking::wait(server, &call.params, |state| index_of(state, key)).await?;
     let meta = Meta::of(&state, index_of(&state, key));
-    Ok(match status::job(&state, key) {
+    Ok(match facts::job(&state, key) {
         None => Answer::missing("job not found"),
         Some(job) => Answer::json(call, &group_counts(&state, &job, meta.index))?,
     }
@@ -262,10 +262,10 @@ pub(super) async fn register(
     let priority = eval_priority(body.eval_priority)?;
     let enforced = body.enforce_index.then_some(body.job_modify_index);
     let preserve_counts = body.preserve_counts;
-    let admitted = admit(job, call.namespace(), &context.info)?;
+    let admitted = admit(job, call.namespace(), &context.info.region)?;
     let key = admitted.job.key();
     let state = blocking::ready(server).await?;
-    if status::job(&state, &key).is_none() {
+    if facts::job(&state, &key).is_none() {
         server.quota.check(&*server.store).await?;
     }
     let uid = JobUid::from_random(context.sources.random());
@@ -275,7 +275,9 @@ pub(super) async fn register(
             now: context.sources.now(),
             priority,
         };
-        write::job::register(state, &admitted.job, uid, enforced, preserve_counts, stamp).map(Some)
+        let change =
+            registration::register(state, &admitted.job, uid, enforced, preserve_counts, stamp)?;
+        Ok(Some(change))
     })
     .await?;
     match done {
@@ -329,7 +331,7 @@ pub(super) async fn deregister(
             purge,
             no_shutdown_delay,
         };
-        Ok(write::job::deregister(state, key, how, stamp))
+        Ok(registration::deregister(state, key, how, stamp))
     })
     .await?;
     let (eval, index, job_modify_index) = done.map_or((String::new(), 0, 0), |done| {
@@ -351,16 +353,16 @@ async fn change(
     server: &ServerSide,
     key: &JobKey,
     not_found: impl Fn() -> ApiError,
-    decide: impl Fn(&State, &ShownJob<'_>, Stamp) -> Result<write::Change, ApiError>,
+    decide: impl Fn(&State, &ShownJob<'_>, Stamp) -> Result<Change, RegistrationError>,
 ) -> Result<Done, ApiError> {
     let done = write::commit(context, server, key, |state, eval: EvalId| {
-        let job = status::job(state, key).ok_or_else(&not_found)?;
+        let job = facts::job(state, key).ok_or_else(&not_found)?;
         let stamp = Stamp {
             eval,
             now: context.sources.now(),
             priority: None,
         };
-        decide(state, &job, stamp).map(Some)
+        Ok(Some(decide(state, &job, stamp)?))
     })
     .await?;
     done.ok_or_else(not_found)
@@ -383,7 +385,7 @@ pub(super) async fn evaluate(
     }
     let not_found = || ApiError::Refused("job not found".to_owned());
     let done = change(context, server, key, not_found, |_, job, stamp| {
-        Ok(write::job::evaluate(job, stamp))
+        Ok(registration::evaluate(job, stamp))
     })
     .await?;
     written(call, done, "")
@@ -409,7 +411,7 @@ pub(super) async fn revert(
         ))
     };
     let done = change(context, server, key, not_found, |state, job, stamp| {
-        write::job::revert(state, job, body.version, body.enforce_prior_version, stamp)
+        registration::revert(state, job, body.version, body.enforce_prior_version, stamp)
     })
     .await?;
     written(call, done, "")
@@ -427,7 +429,7 @@ pub(super) async fn scale(
     let body: ScaleRequest = call.json()?;
     let bad = |text: &str| Err(ApiError::BadRequest(text.to_owned()));
     let group = match body.target.get("Group") {
-        Some(group) if !group.is_empty() => group.clone(),
+        Some(group) if !group.is_empty() => GroupName::from(group.as_str()),
         _ => return bad("missing task group name for scaling action"),
     };
     if body.error && body.count.is_some() {
@@ -453,7 +455,7 @@ pub(super) async fn scale(
     };
     let not_found = || ApiError::NotFound(format!("job \"{}\" not found", key.id));
     let done = change(context, server, key, not_found, |state, job, stamp| {
-        write::job::scale(state, job, &wanted, stamp)
+        registration::scale(state, job, &wanted, stamp)
     })
     .await?;
     written(call, done, "")

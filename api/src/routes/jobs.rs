@@ -1,5 +1,9 @@
 //! `/v1/jobs`, `/v1/jobs/parse`, `/v1/validate/job`.
 
+use rove_controllers::{
+    facts::{self, ShownJob},
+    registration::canonical,
+};
 use rove_jobspec::{Diagnostics, ParseOptions, Parsed};
 use rove_model::{as_parsed::AsParsed, validate};
 use rove_store::state::{State, Table};
@@ -13,9 +17,7 @@ use crate::{
     error::ApiError,
     long_work::off_the_workers,
     page::{ByJob, Paging},
-    status::{self, ShownJob},
     view,
-    write::job::canonical,
 };
 
 /// Everything that a job's status and summary are made of.
@@ -39,14 +41,14 @@ pub(super) async fn list(server: &ServerSide, call: &Call) -> Result<Answer, Api
     let namespaces = call.namespaces();
     let prefix = call.params.get("prefix").unwrap_or_default();
     off_the_workers(|| {
-        let jobs = status::jobs(&state).filter(|job| {
+        let jobs = facts::jobs(&state).filter(|job| {
             namespaces.contains(job.key.namespace.as_str())
                 && job.key.id.as_str().starts_with(prefix)
         });
         let view =
-            |job: &ShownJob<'_>| view::job::stub(&state, job, &status::facts(&state, job), meta);
+            |job: &ShownJob<'_>| view::job::stub(&state, job, &facts::of_job(&state, job), meta);
         let whole =
-            |job: &ShownJob<'_>| view::job::current(&state, job, &status::facts(&state, job));
+            |job: &ShownJob<'_>| view::job::current(&state, job, &facts::of_job(&state, job));
         let page = paging.page(jobs, |job| ByJob(job.key.clone()), view, whole)?;
         let list: Vec<JobStub> = page.entries.iter().map(view).collect();
         Ok(Answer::json(call, &list)?
@@ -113,7 +115,7 @@ pub(super) fn validate(context: &ApiContext, call: &Call) -> Result<Answer, ApiE
     let job = body
         .job
         .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
-    let job = canonical(job, call.namespace(), &context.info);
+    let job = canonical(job, call.namespace(), &context.info.region);
     let found = validate::validate(&job);
     let (error, errors) = if found.errors.is_empty() {
         (String::new(), Vec::new())

@@ -27,6 +27,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use rove_controllers::registration::RegistrationError;
 use uuid::Uuid;
 
 use self::{
@@ -95,7 +96,7 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
     if let Some(region) = call.params.get("region")
         && region != context.info.region
     {
-        return Err(ApiError::no_path_to_region(region));
+        return Err(RegistrationError::UnknownRegion(region.to_owned()).into());
     }
     match route.handler {
         Handler::NotBuilt(what) => Err(ApiError::NotBuilt(what)),

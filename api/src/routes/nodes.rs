@@ -17,7 +17,7 @@ use crate::{
     answer::{Answer, Meta},
     blocking,
     call::Call,
-    context::ServerSide,
+    context::{ApiContext, ServerSide},
     error::ApiError,
     long_work::off_the_workers,
     page::{ById, Paging},
@@ -116,6 +116,7 @@ pub(super) async fn pools(server: &ServerSide, call: &Call) -> Result<Answer, Ap
 }
 
 pub(super) async fn eligibility(
+    context: &ApiContext,
     server: &ServerSide,
     call: &Call,
     id: &str,
@@ -135,7 +136,7 @@ pub(super) async fn eligibility(
     if state.node(id).is_none() {
         return Err(ApiError::NotFound("node not found".to_owned()));
     }
-    let index = write::update(server, &Key::NodeControl(id), |state| {
+    let index = write::update(context, server, &Key::NodeControl(id), |state| {
         let mut control = state
             .node_control(id)
             .map_or_else(NodeControl::default, |control| control.value.clone());

@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use rand::{SeedableRng, rngs::StdRng};
-use rove_controllers::scheduler::{Cluster, DryRun, Proposal, View, dry_run};
+use rove_controllers::{
+    facts,
+    registration::{Examined, complaints, examine, same_spec},
+    scheduler::{Cluster, DryRun, Proposal, View, dry_run},
+};
 use rove_model::{
     diff::{JobDiff, annotate, diff},
     ids::{GroupName, JobKey, UnixNanos},
@@ -19,8 +23,7 @@ use crate::{
     call::Call,
     context::{ApiContext, ServerSide},
     error::ApiError,
-    status, view,
-    write::job::{Examined, complaints, examine, same_spec},
+    view,
 };
 
 pub(super) async fn plan(
@@ -43,7 +46,8 @@ pub(super) async fn plan(
         job,
         mut warnings,
         unsupported,
-    } = examine(job, call.namespace(), &context.info)?;
+    } = examine(job, call.namespace(), &context.info.region)?;
+    let unsupported: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
     if !unsupported.is_empty() {
         let list = complaints(&unsupported);
         warnings = format!("This job can't be registered: {list}{warnings}");
@@ -55,7 +59,7 @@ pub(super) async fn plan(
     // The decision takes as long as the scheduler's own: it does not hold up other calls.
     let answer = tokio::task::spawn_blocking(move || {
         let key = job.key();
-        let current = status::job(&state, &key);
+        let current = facts::job(&state, &key);
         let old = current.as_ref().map(|current| &current.version.job);
         let index = current.as_ref().map_or(0, |current| current.version.create);
         // The scheduler is not asked about what it can't decide; what would change is shown all the same.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rove_controllers::facts;
 use rove_store::state::{State, Table};
 use rove_wire::{Matches, SearchRequest};
 
@@ -12,7 +13,6 @@ use crate::{
     call::{Call, Namespaces},
     context::ServerSide,
     error::ApiError,
-    status,
 };
 
 /// The most matches of one kind.
@@ -83,7 +83,7 @@ fn find(state: &State, context: &str, prefix: &str, namespaces: &Namespaces) -> 
     };
     match context {
         "jobs" => take(
-            &mut status::jobs(state)
+            &mut facts::jobs(state)
                 .filter(|job| namespaces.contains(job.key.namespace.as_str()))
                 .map(|job| job.key.id.to_string()),
         ),

@@ -131,7 +131,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::new(Read, "/v1/node/{id}/allocations", NodeRead, "Lists the allocs of a node.",
         server!(|r| nodes::allocations(r.server, r.call, r.id()))),
     Route::new(Write, "/v1/node/{id}/eligibility", NodeWrite, "Says whether a node takes new allocs.",
-        server!(|r| nodes::eligibility(r.server, r.call, r.id()))),
+        server!(|r| nodes::eligibility(r.context, r.server, r.call, r.id()))),
     Route::new(Write, "/v1/node/{id}/drain", NodeWrite, "Drains a node.",
         NotBuilt("draining a node")),
     Route::new(Write, "/v1/node/{id}/evaluate", NodeWrite, "Makes new evaluations of all jobs of a node.",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rove_controllers::facts::{self, ShownJob};
 use rove_model::{
     diff::diff,
     ids::{JobKey, Revision},
@@ -18,7 +19,6 @@ use crate::{
     call::Call,
     context::ServerSide,
     error::ApiError,
-    status::{self, ShownJob},
     view,
 };
 
@@ -31,10 +31,10 @@ pub(super) async fn list(
     let index = |state: &_| newest(state, key);
     let state = blocking::wait(server, &call.params, index).await?;
     let meta = Meta::of(&state, index(&state));
-    let Some(job) = status::job(&state, key) else {
+    let Some(job) = facts::job(&state, key) else {
         return Ok(Answer::missing("job versions not found").with_meta(meta));
     };
-    let status = view::word(status::facts(&state, &job).status);
+    let status = view::word(facts::of_job(&state, &job).status);
     let versions: Vec<Job> = of_job(&state, &job)
         .into_iter()
         .map(|version| {
@@ -72,7 +72,7 @@ fn of_job<'a>(state: &'a State, job: &ShownJob<'_>) -> Vec<&'a Arc<Stored<JobVer
 
 /// Everything that the versions of a job are made of.
 fn newest(state: &State, key: &JobKey) -> Revision {
-    match status::job(state, key) {
+    match facts::job(state, key) {
         Some(_) => job::index_of(state, key),
         None => state.newest_of(&jobs::TABLES),
     }

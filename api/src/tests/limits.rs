@@ -197,9 +197,9 @@ async fn an_answer_that_nobody_reads_is_given_up() {
     );
 }
 
-/// How many connections an attacker opens: more in the nightly run.
+/// How many connections an attacker opens: more in the nightly run, which sets `ROVE_ATTACK=large`.
 fn many() -> usize {
-    if std::env::var_os("ROVE_NIGHTLY").is_some() {
+    if std::env::var_os("ROVE_ATTACK").is_some_and(|size| size == "large") {
         5_000
     } else {
         50

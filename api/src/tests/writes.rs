@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::world::{World, deployment, small_job, uuid};
-use crate::write::quota::Quota;
+use crate::quota::Quota;
 
 fn web() -> JobKey {
     JobKey::new("default", "web")

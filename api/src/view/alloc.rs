@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rove_controllers::facts::{self, alloc_index};
 use rove_model::{
     alloc::{Alloc, AllocStatus, DesiredStatus},
     ids::{AllocId, JobKey, UnixNanos},
@@ -15,10 +16,7 @@ use rove_wire::{
 };
 
 use super::{id_or_empty, network, task_state::task_states};
-use crate::{
-    status::{self, alloc_index},
-    time::rfc3339_option,
-};
+use crate::time::rfc3339_option;
 
 /// Parts of a list that are shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +99,7 @@ pub(crate) fn full(state: &State, alloc: &Stored<Alloc>, more: &FromStore) -> ro
     let version = state.job_version(&alloc.version_key());
     let job = version.map(|version| {
         let mut job = version.job.clone();
-        job.create_index =
-            status::job(state, &alloc.job()).map_or(0, |job| job.create_index(state));
+        job.create_index = facts::job(state, &alloc.job()).map_or(0, |job| job.create_index(state));
         job.modify_index = version.create;
         job.job_modify_index = version.create;
         // As it stood when the alloc was placed, which is all that clients may expect of this copy.

@@ -1,16 +1,16 @@
 //! Deployments.
 
-use rove_controllers::loops::deployment::Progress;
+use rove_controllers::{facts, loops::deployment::Progress};
 use rove_model::{deployment::Deployment, ids::GroupName};
 use rove_store::state::{State, Stored};
 use rove_wire::DeploymentGroup;
 
-use crate::{status, time::rfc3339_option};
+use crate::time::rfc3339_option;
 
 /// A deployment, its counts filled in.
 pub(crate) fn of(state: &State, deployment: &Stored<Deployment>) -> rove_wire::Deployment {
     let job = deployment.job();
-    let mut counts = status::deployment_counts(state, deployment);
+    let mut counts = facts::deployment_counts(state, deployment);
     // While it is under way every alloc that becomes healthy gives it more time; what is stored is its last word.
     let require_progress_by = |name: &GroupName, stored| {
         if deployment.status.is_active() {
@@ -26,7 +26,7 @@ pub(crate) fn of(state: &State, deployment: &Stored<Deployment>) -> rove_wire::D
         job_version: deployment.job_version,
         job_modify_index: deployment.job_modify_index,
         job_spec_modify_index: deployment.job_modify_index,
-        job_create_index: status::job(state, &job).map_or(0, |job| job.create_index(state)),
+        job_create_index: facts::job(state, &job).map_or(0, |job| job.create_index(state)),
         multiregion: false,
         groups: deployment
             .task_groups

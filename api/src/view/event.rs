@@ -1,5 +1,6 @@
 //! Events: what changed, as the event stream tells it.
 
+use rove_controllers::facts;
 use rove_model::ids::Revision;
 use rove_store::{
     keys::Key,
@@ -9,7 +10,6 @@ use rove_wire::Event;
 use serde_json::{Value, json};
 
 use super::{alloc, deployment, eval, job, node};
-use crate::status;
 
 fn event(
     topic: &'static str,
@@ -42,9 +42,9 @@ pub(crate) fn of(state: &State, key: &Key) -> Option<Event> {
             } else {
                 "JobRegistered"
             };
-            let payload = match status::job(state, name) {
+            let payload = match facts::job(state, name) {
                 Some(found) => {
-                    let facts = status::facts(state, &found);
+                    let facts = facts::of_job(state, &found);
                     json!({"Job": job::current(state, &found, &facts)})
                 }
                 // A purged job is told once more, as it was.
@@ -112,7 +112,7 @@ fn of_alloc(state: &State, alloc: &Stored<rove_model::alloc::Alloc>, kind: &str)
             super::id_or_empty(alloc.deployment_id),
         ],
         alloc.namespace.as_str(),
-        status::alloc_index(state, alloc),
+        facts::alloc_index(state, alloc),
         json!({"Allocation": payload}),
     ))
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use rove_controllers::facts::{GroupCounts, JobFacts, ShownJob, job_index};
 use rove_model::{job::Job, registration::JobVersion};
 use rove_store::state::{State, Stored};
 use rove_wire::{Children, GroupSummary, JobStub, JobSummary};
-
-use crate::status::{GroupCounts, JobFacts, ShownJob, job_index};
 
 /// The job as it stands, with everything that is computed filled in.
 pub(crate) fn current(state: &State, job: &ShownJob<'_>, facts: &JobFacts) -> Job {

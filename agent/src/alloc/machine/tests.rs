@@ -89,15 +89,12 @@ fn spec(job: &Arc<Job>) -> AllocInput {
 }
 
 fn handle(task: &str) -> TaskHandle {
-    TaskHandle::Mock {
-        task: TaskRef {
-            alloc_id: AllocId::from_random([1; 16]),
-            task: task.to_owned(),
-            state_dir: "/x".into(),
-        },
-        run: 1,
-        started_at: 0,
-    }
+    let task = TaskRef {
+        alloc_id: AllocId::from_random([1; 16]),
+        task: task.to_owned(),
+        state_dir: "/x".into(),
+    };
+    TaskHandle::new("mock_driver", task, 0, &serde_json::json!({ "run": 1 }))
 }
 
 fn started(index: usize) -> AllocInput {

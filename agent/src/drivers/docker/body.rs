@@ -330,11 +330,16 @@ mod tests {
         use crate::drivers::docker::sources::Sources;
 
         let base = tempfile::tempdir().unwrap();
-        let dir = base.path().join("web");
+        let dir = base.path().join("1/web");
         std::fs::create_dir_all(dir.join("local/data")).unwrap();
         std::fs::write(dir.join("local/file"), "x").unwrap();
         symlink("/", dir.join("local/root")).unwrap();
         symlink("data", dir.join("local/near")).unwrap();
+        symlink("../../alloc/data", dir.join("local/shared")).unwrap();
+        symlink("../../..", dir.join("local/above")).unwrap();
+        symlink("nowhere", dir.join("local/dangling")).unwrap();
+        symlink("circle", dir.join("local/circle")).unwrap();
+        std::fs::create_dir_all(base.path().join("1/alloc/data")).unwrap();
         let open = |volume: &str, volumes| {
             let config = json!({"image": "redis", "volumes": [volume]});
             let (mut task, read) = task(config, TaskLimits::default());
@@ -351,17 +356,45 @@ mod tests {
             "./local//file:/f:ro",
             "local/new/er:/n",
             ".:/all",
+            "../alloc/data:/shared",
+            "../alloc/new:/shared:ro",
+            "..:/all",
+            "local/near:/n",
+            "local/shared:/s",
+            "local/shared/../../web/local:/l",
         ] {
             open(fine, false).unwrap().check().unwrap();
         }
         assert!(dir.join("local/new/er").is_dir());
-        for bad in ["local/root:/host", "local/root/etc:/etc", "local/near:/n"] {
+        assert!(base.path().join("1/alloc/new").is_dir());
+        for (volume, bind) in [
+            ("../alloc/data:/shared", "1/alloc/data:/shared"),
+            ("local/shared:/s:ro", "1/alloc/data:/s:ro"),
+            ("local/near:/n", "1/web/local/data:/n"),
+        ] {
+            let real = base.path().join(bind).display().to_string();
+            assert_eq!(open(volume, false).unwrap().binds(), [real], "{volume}");
+        }
+        for bad in ["../../2:/x", "/etc:/etc", "local/../../../etc:/x"] {
+            let config = json!({"image": "redis", "volumes": [bad]});
+            let read = DockerConfig::read(config.as_object().unwrap(), Allowed::default());
+            let error = read.unwrap_err();
+            assert!(error.to_string().contains(bad), "{error}");
+        }
+        for bad in [
+            "local/root:/host",
+            "local/root/etc:/etc",
+            "local/above:/n",
+            "local/above/etc:/n",
+            "local/dangling:/n",
+            "local/circle:/n",
+        ] {
             let error = open(bad, false).unwrap_err();
             assert!(
                 !error.is_recoverable() && error.to_string().contains(bad),
                 "{error}"
             );
-            open(bad, true).unwrap().check().unwrap();
+            assert_eq!(open(bad, true).unwrap().binds(), [bad]);
         }
         // Exchanged between the look and the start.
         for put in [

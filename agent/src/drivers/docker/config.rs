@@ -190,17 +190,22 @@ impl DockerConfig {
     }
 }
 
-/// Whether a volume's source is within the task's directory by its spelling.
+/// Whether a volume's source may be within the alloc's directory: it counts from the task's, which is one below. Where
+/// its names really lead is seen when it is opened.
 fn is_beneath(volume: &str) -> bool {
+    use std::path::Component;
+
     let source = volume.split(':').next().unwrap_or_default();
-    let path = std::path::Path::new(source);
-    volume.contains(':')
-        && path.components().all(|part| {
-            matches!(
-                part,
-                std::path::Component::Normal(_) | std::path::Component::CurDir
-            )
-        })
+    let mut depth = Some(1_usize);
+    for part in std::path::Path::new(source).components() {
+        depth = match part {
+            Component::Normal(_) => depth.map(|depth| depth + 1),
+            Component::CurDir => depth,
+            Component::ParentDir => depth.and_then(|depth| depth.checked_sub(1)),
+            Component::RootDir | Component::Prefix(_) => None,
+        };
+    }
+    volume.contains(':') && depth.is_some()
 }
 
 fn port_map(config: &Reader<'_>) -> Result<BTreeMap<String, u16>, ConfigProblem> {
@@ -375,7 +380,7 @@ mod tests {
         }
         for config in [
             json!({"image": "x", "cap_add": ["CAP_CHOWN", "kill"], "cap_drop": ["all"]}),
-            json!({"image": "x", "volumes": ["local/data:/data", "./x:/y:ro"]}),
+            json!({"image": "x", "volumes": ["local/data:/data", "./x:/y:ro", "../alloc/data:/shared", "local/../../:/all"]}),
         ] {
             assert!(read(config, Allowed::default()).is_ok());
         }

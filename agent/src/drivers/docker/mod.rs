@@ -13,7 +13,10 @@ mod sources;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -28,6 +31,8 @@ use bollard::{
     },
 };
 use futures::StreamExt;
+use rove_model::ids::UnixNanos;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::{
@@ -40,12 +45,16 @@ use self::{
 };
 pub use self::{config::Allowed, engine::DEFAULT_ENDPOINT};
 use super::{
-    Driver, DriverError, ExitResult, Fingerprint, ProgressSender, Recovered, Signal, TaskConfig,
-    TaskHandle, TaskRef, TaskStats, usage::Sampler,
+    Driver, DriverError, ExitResult, Fingerprint, Host, OptionError, ProgressSender, Recovered,
+    Signal, TaskConfig, TaskHandle, TaskRef, TaskRoot, TaskStats, options::Options, usage::Sampler,
 };
 use crate::{
-    logs::container::{ContainerLog, last_written},
-    supervisor::{Launcher, Outcome, Program, client::Work, spec::StateDir},
+    supervisor::{
+        Launcher, Outcome, Program,
+        client::Work,
+        container_log::{ContainerLog, last_written},
+        spec::StateDir,
+    },
     sys::{container, unix_now},
 };
 
@@ -111,7 +120,34 @@ pub struct DockerDriver {
     launcher: Launcher,
     measured: Mutex<HashMap<String, Measured>>,
     /// The engine answered once: that it doesn't now is a fault and not its absence.
-    seen: std::sync::atomic::AtomicBool,
+    seen: AtomicBool,
+    /// The engine runs without root, or maps the users of its containers to others.
+    unprivileged: AtomicBool,
+}
+
+/// The driver as its `plugin` block says.
+///
+/// # Errors
+/// What is wrong with the block.
+pub fn open_as_configured(
+    config: &Map<String, Value>,
+    host: &Host,
+) -> Result<Arc<dyn Driver>, OptionError> {
+    let given = Options::new(NAME, config, &["endpoint", "allow_privileged", "volumes"])?;
+    let mut options = DockerOptions::new(host.core_mhz, host.cores);
+    options.program = host.program.clone();
+    if let Some(endpoint) = given.text("endpoint")? {
+        options.endpoint = endpoint;
+    }
+    let volumes = given.block("volumes", "a block { enabled = … }", &["enabled"])?;
+    options.allowed = Allowed {
+        privileged: given.boolean("allow_privileged")?.unwrap_or(false),
+        volumes: match volumes {
+            Some(block) => block.boolean("enabled")?.unwrap_or(false),
+            None => false,
+        },
+    };
+    Ok(Arc::new(DockerDriver::new(options)))
 }
 
 /// What is remembered of a container between two measurements.
@@ -130,6 +166,7 @@ impl DockerDriver {
             launcher: Launcher::new(options.program.clone()),
             measured: Mutex::default(),
             seen: false.into(),
+            unprivileged: false.into(),
             options,
         }
     }
@@ -172,11 +209,7 @@ impl DockerDriver {
                 .await;
             match created {
                 Ok(created) => {
-                    return Ok(TaskHandle::Docker {
-                        task: task.task.clone(),
-                        container_id: created.id,
-                        started_at,
-                    });
+                    return Ok(handle_of(&task.task, created.id, started_at));
                 }
                 // One that a former agent asked for came late, or one is just being removed.
                 Err(error) if status_of(&error) == Some(409) && left > 0 => {
@@ -401,9 +434,13 @@ impl Driver for DockerDriver {
         NAME
     }
 
-    async fn fingerprint(&self) -> Fingerprint {
-        use std::sync::atomic::Ordering;
+    fn root(&self) -> TaskRoot {
+        TaskRoot::Own {
+            privileged: !self.unprivileged.load(Ordering::Relaxed),
+        }
+    }
 
+    async fn fingerprint(&self) -> Fingerprint {
         let asked = async {
             let client = self.engine.probe()?;
             let version = client
@@ -437,6 +474,11 @@ impl Driver for DockerDriver {
             }
         };
         self.seen.store(true, Ordering::Relaxed);
+        let security = info.security_options.unwrap_or_default();
+        let unprivileged = security
+            .iter()
+            .any(|option| option.contains("name=rootless") || option.contains("name=userns"));
+        self.unprivileged.store(unprivileged, Ordering::Relaxed);
         let mut runtimes: Vec<String> = info.runtimes.unwrap_or_default().into_keys().collect();
         runtimes.sort();
         let mut attributes: std::collections::BTreeMap<String, String> = [
@@ -478,18 +520,17 @@ impl Driver for DockerDriver {
         task: &TaskConfig,
         progress: &ProgressSender,
     ) -> Result<TaskHandle, DriverError> {
-        let config = DockerConfig::read(&task.config, self.options.allowed)?;
+        let mut config = DockerConfig::read(&task.config, self.options.allowed)?;
         if let Some(handle) = self.find(&task.task).await? {
             return Err(already(&task.task, handle));
         }
         self.images.ensure(&self.engine, &config, progress).await?;
         let sources = Sources::open(task, &config, self.options.allowed)?;
+        config.volumes = sources.binds().to_vec();
         let handle = self.create(task, &config).await?;
-        let TaskHandle::Docker { container_id, .. } = &handle else {
-            return Ok(handle);
-        };
+        let (_, container_id) = open(&handle)?;
         let started = async {
-            match self.log_of(task, container_id, config.tty) {
+            match self.log_of(task, &container_id, config.tty) {
                 // Before it starts, so that no line is missed.
                 Some(log) => self.keep_output(&task.task, &log).await?,
                 // What an earlier start left there is of that one.
@@ -501,7 +542,7 @@ impl Driver for DockerDriver {
             sources.check()?;
             self.engine
                 .client()?
-                .start_container(container_id, None::<StartContainerOptions>)
+                .start_container(&container_id, None::<StartContainerOptions>)
                 .await
                 .map_err(|error| self.engine.failed("start the container", error))
         };
@@ -521,15 +562,15 @@ impl Driver for DockerDriver {
 
     async fn recover(&self, handle: &TaskHandle) -> Result<Recovered, DriverError> {
         let (task, id) = open(handle)?;
-        let Some(mut found) = self.inspect(id).await? else {
+        let Some(mut found) = self.inspect(&id).await? else {
             return Ok(Recovered::Gone);
         };
         if !found.started {
-            if self.discard(id).await? {
+            if self.discard(&id).await? {
                 self.destroy(handle).await?;
                 return Ok(Recovered::Gone);
             }
-            let Some(again) = self.inspect(id).await? else {
+            let Some(again) = self.inspect(&id).await? else {
                 return Ok(Recovered::Gone);
             };
             found = again;
@@ -563,14 +604,11 @@ impl Driver for DockerDriver {
                 Some(ContainerSummaryStateEnum::REMOVING) => {}
                 _ => {
                     let labels = container.labels.unwrap_or_default();
-                    handle = Some(TaskHandle::Docker {
-                        task: task.clone(),
-                        container_id: id,
-                        started_at: labels
-                            .get(LABEL_STARTED)
-                            .and_then(|text| text.parse().ok())
-                            .unwrap_or(0),
-                    });
+                    let started_at = labels
+                        .get(LABEL_STARTED)
+                        .and_then(|text| text.parse().ok())
+                        .unwrap_or(0);
+                    handle = Some(handle_of(task, id, started_at));
                 }
             }
         }
@@ -581,9 +619,9 @@ impl Driver for DockerDriver {
         let (task, id) = open(handle)?;
         let mut away = AWAY_FIRST;
         loop {
-            let ended = self.ended_and_kept(handle, id).await;
+            let ended = self.ended_and_kept(handle, &id).await;
             let found = match ended {
-                Ok(()) => self.inspect(id).await,
+                Ok(()) => self.inspect(&id).await,
                 Err(error) => Err(error),
             };
             match found {
@@ -600,7 +638,7 @@ impl Driver for DockerDriver {
                 // The engine ended the wait, not the container; it may have been away for long.
                 Ok(Some(_)) => {
                     if let Err(error) = self.go_on_keeping(handle).await {
-                        warn_not_kept(id, &error);
+                        warn_not_kept(&id, &error);
                     }
                 }
                 Err(error) if is_answer(&error) => return Err(error),
@@ -623,7 +661,7 @@ impl Driver for DockerDriver {
         timeout: Duration,
     ) -> Result<(), DriverError> {
         let (_, id) = open(handle)?;
-        let Some(found) = self.inspect(id).await?.filter(|found| found.running) else {
+        let Some(found) = self.inspect(&id).await?.filter(|found| found.running) else {
             return Ok(());
         };
         let engines_own = signal.is_none_or(|signal| {
@@ -637,7 +675,7 @@ impl Driver for DockerDriver {
             let stopped = self
                 .engine
                 .within(timeout.saturating_add(STOP_SLACK))?
-                .stop_container(id, Some(options))
+                .stop_container(&id, Some(options))
                 .await;
             return match stopped {
                 Ok(()) => Ok(()),
@@ -650,14 +688,14 @@ impl Driver for DockerDriver {
             (None, Some(name)) => name.parse().unwrap_or(Signal::TERM),
             (None, None) => Signal::TERM,
         };
-        if !self.kill(id, signal).await? {
+        if !self.kill(&id, signal).await? {
             return Ok(());
         }
-        if let Ok(ended) = tokio::time::timeout(timeout, self.ended(id)).await {
+        if let Ok(ended) = tokio::time::timeout(timeout, self.ended(&id)).await {
             return ended;
         }
-        self.kill(id, Signal::KILL).await?;
-        match tokio::time::timeout(STOP_SLACK, self.ended(id)).await {
+        self.kill(&id, Signal::KILL).await?;
+        match tokio::time::timeout(STOP_SLACK, self.ended(&id)).await {
             Ok(ended) => ended,
             Err(_) => Err(DriverError::Supervisor {
                 task: handle.task().task.clone(),
@@ -669,7 +707,7 @@ impl Driver for DockerDriver {
 
     async fn signal(&self, handle: &TaskHandle, signal: Signal) -> Result<(), DriverError> {
         let (task, id) = open(handle)?;
-        if self.kill(id, signal).await? {
+        if self.kill(&id, signal).await? {
             Ok(())
         } else {
             Err(not_running(task))
@@ -678,22 +716,22 @@ impl Driver for DockerDriver {
 
     async fn stats(&self, handle: &TaskHandle) -> Result<TaskStats, DriverError> {
         let (task, id) = open(handle)?;
-        if let Some(stats) = self.sample(id, None) {
+        if let Some(stats) = self.sample(&id, None) {
             return Ok(stats);
         }
         let pid = self
-            .inspect(id)
+            .inspect(&id)
             .await?
             .filter(|found| found.running)
             .and_then(|found| found.pid)
             .ok_or_else(|| not_running(task))?;
-        self.sample(id, Some(pid)).ok_or_else(|| not_running(task))
+        self.sample(&id, Some(pid)).ok_or_else(|| not_running(task))
     }
 
     async fn destroy(&self, handle: &TaskHandle) -> Result<(), DriverError> {
         let (task, id) = open(handle)?;
-        self.remove(id).await?;
-        self.forget(id);
+        self.remove(&id).await?;
+        self.forget(&id);
         // The directory may be about a later start already.
         let state = StateDir::new(task.dir());
         if self.find(task).await?.is_none() {
@@ -706,16 +744,20 @@ impl Driver for DockerDriver {
     }
 }
 
-fn open(handle: &TaskHandle) -> Result<(&TaskRef, &str), DriverError> {
-    match handle {
-        TaskHandle::Docker {
-            task, container_id, ..
-        } => Ok((task, container_id)),
-        other => Err(DriverError::WrongDriver {
-            ours: NAME,
-            theirs: other.driver(),
-        }),
-    }
+/// What is stored of a container that was started.
+#[derive(Debug, Serialize, Deserialize)]
+struct Own {
+    /// The engine's id of it.
+    container_id: String,
+}
+
+fn handle_of(task: &TaskRef, container_id: String, started_at: UnixNanos) -> TaskHandle {
+    TaskHandle::new(NAME, task.clone(), started_at, &Own { container_id })
+}
+
+fn open(handle: &TaskHandle) -> Result<(&TaskRef, String), DriverError> {
+    let own: Own = handle.own(NAME)?;
+    Ok((handle.task(), own.container_id))
 }
 
 fn already(task: &TaskRef, handle: TaskHandle) -> DriverError {

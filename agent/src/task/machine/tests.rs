@@ -30,15 +30,12 @@ fn policy() -> Policy {
 }
 
 fn handle(run: u64) -> TaskHandle {
-    TaskHandle::Mock {
-        task: TaskRef {
-            alloc_id: AllocId::from_random([1; 16]),
-            task: "t".to_owned(),
-            state_dir: "/x".into(),
-        },
-        run,
-        started_at: 0,
-    }
+    let task = TaskRef {
+        alloc_id: AllocId::from_random([1; 16]),
+        task: "t".to_owned(),
+        state_dir: "/x".into(),
+    };
+    TaskHandle::new("mock_driver", task, 0, &serde_json::json!({ "run": run }))
 }
 
 fn failed_exit() -> ExitResult {

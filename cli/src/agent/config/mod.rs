@@ -468,6 +468,34 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_read_as_the_reference_spells_them() {
+        assert_eq!(AgentConfig::default().limits.http_max_conns_per_client, 100);
+        let text = "limits {\n http_max_conns_per_client = 7\n https_handshake_timeout = \"1m\"\n \
+                    rpc_handshake_timeout = \"10s\"\n rpc_max_conns_per_client = 0\n}";
+        let limits = load(&[("agent.hcl", text)]).unwrap().limits;
+        let expected = LimitsConfig {
+            https_handshake_timeout: Duration::from_secs(60),
+            http_max_conns_per_client: 7,
+            rpc_handshake_timeout: Duration::from_secs(10),
+            rpc_max_conns_per_client: 0,
+        };
+        assert_eq!(limits, expected);
+        for (wrong, word) in [
+            (
+                "limits { http_max_conns_per_client = -1 }",
+                "http_max_conns_per_client",
+            ),
+            (
+                "limits { http_max_cons_per_client = 1 }",
+                "http_max_conns_per_client",
+            ),
+        ] {
+            let said = load(&[("agent.hcl", wrong)]).unwrap_err();
+            assert!(said.contains(word), "{said}");
+        }
+    }
+
+    #[test]
     fn later_files_win_and_lists_append() {
         let config = load(&[
             (

@@ -13,7 +13,7 @@ use rove_model::ids::UnixNanos;
 
 use super::{ContainerLog, Sinks, frames::Frames, http::Connection};
 use crate::{
-    logs::{LogKind, file_name, files::list_in},
+    logs::{LogKind, file_name, list_in},
     sys::{dir::Dir, unix_now},
 };
 

@@ -18,14 +18,13 @@ use rove_model::ids::UnixNanos;
 use serde::{Deserialize, Serialize};
 
 use self::{frames::Frames, http::Connection};
-use super::{LogKind, Rotator, file_name, files::list_in};
+use super::{
+    LaunchProblem, Outcome,
+    output::Sink,
+    spec::{Started, StateDir},
+};
 use crate::{
-    drivers::LogLimits,
-    supervisor::{
-        LaunchProblem, Outcome,
-        output::Sink,
-        spec::{Started, StateDir},
-    },
+    logs::{LogKind, LogLimits, Rotator, file_name, list_in},
     sys::{ProcessId, dir::Dir, fork, unix_now},
 };
 

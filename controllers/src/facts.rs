@@ -8,27 +8,30 @@ use rove_model::{
     deployment::Deployment,
     eval::{Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, DeploymentId, EvalId, GroupName, JobKey, Revision, VersionKey},
-    registration::{EvalRequest, JobVersion, Registration},
+    registration::{EvalRequest, JobStatus, JobVersion, Registration},
 };
 use rove_store::state::{State, Stored};
-use rove_wire::JobStatus;
 
 /// A job that is there: registered, and not purged.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ShownJob<'a> {
-    pub(crate) key: &'a JobKey,
-    pub(crate) registration: &'a Stored<Registration>,
-    pub(crate) version: &'a Stored<JobVersion>,
+pub struct ShownJob<'a> {
+    /// Its namespace and id.
+    pub key: &'a JobKey,
+    /// What is wanted of it.
+    pub registration: &'a Stored<Registration>,
+    /// Its current version.
+    pub version: &'a Stored<JobVersion>,
 }
 
 /// The job of that name.
-pub(crate) fn job<'a>(state: &'a State, key: &'a JobKey) -> Option<ShownJob<'a>> {
+#[must_use]
+pub fn job<'a>(state: &'a State, key: &'a JobKey) -> Option<ShownJob<'a>> {
     let registration = state.registration(key)?;
     shown(state, key, registration)
 }
 
 /// Every job, by namespace and id.
-pub(crate) fn jobs(state: &State) -> impl Iterator<Item = ShownJob<'_>> {
+pub fn jobs(state: &State) -> impl Iterator<Item = ShownJob<'_>> {
     state
         .registrations()
         .filter_map(|(key, registration)| shown(state, key, registration))
@@ -49,13 +52,15 @@ fn shown<'a>(
 
 impl ShownJob<'_> {
     /// When this registration of the job came into being.
-    pub(crate) fn create_index(&self, state: &State) -> Revision {
+    #[must_use]
+    pub fn create_index(&self, state: &State) -> Revision {
         self.version(state, 0)
             .map_or(self.registration.create, |first| first.create)
     }
 
     /// One of the versions of this registration.
-    pub(crate) fn version<'s>(
+    #[must_use]
+    pub fn version<'s>(
         &self,
         state: &'s State,
         version: u64,
@@ -69,26 +74,35 @@ impl ShownJob<'_> {
 
 /// Allocs of a task group, by what they are doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct GroupCounts {
-    pub(crate) queued: u64,
-    pub(crate) complete: u64,
-    pub(crate) failed: u64,
-    pub(crate) running: u64,
-    pub(crate) starting: u64,
-    pub(crate) lost: u64,
+pub struct GroupCounts {
+    /// Wait for a place.
+    pub queued: u64,
+    /// Ended well.
+    pub complete: u64,
+    /// Ended with an error.
+    pub failed: u64,
+    /// Run.
+    pub running: u64,
+    /// Placed, and not started yet.
+    pub starting: u64,
+    /// Lost with their node.
+    pub lost: u64,
 }
 
 /// What a look over a job's allocs and evaluations finds.
 #[derive(Clone, Debug)]
-pub(crate) struct JobFacts {
-    pub(crate) status: JobStatus,
-    pub(crate) groups: BTreeMap<GroupName, GroupCounts>,
+pub struct JobFacts {
+    /// Where it is in its life.
+    pub status: JobStatus,
+    /// Its allocs by group.
+    pub groups: BTreeMap<GroupName, GroupCounts>,
     /// Newest change of the allocs and evaluations that were counted.
-    pub(crate) newest: Revision,
+    pub newest: Revision,
 }
 
 /// Looks over a job's allocs and evaluations.
-pub(crate) fn facts(state: &State, job: &ShownJob<'_>) -> JobFacts {
+#[must_use]
+pub fn of_job(state: &State, job: &ShownJob<'_>) -> JobFacts {
     let uid = job.registration.uid;
     let mut groups: BTreeMap<GroupName, GroupCounts> = job
         .version
@@ -172,13 +186,15 @@ pub(crate) fn facts(state: &State, job: &ShownJob<'_>) -> JobFacts {
 }
 
 /// The newest change of anything that an answer about this job is made of.
-pub(crate) fn job_index(state: &State, job: &ShownJob<'_>, facts: &JobFacts) -> Revision {
+#[must_use]
+pub fn job_index(state: &State, job: &ShownJob<'_>, facts: &JobFacts) -> Revision {
     let stable = state.stable(job.key).map_or(0, |stable| stable.modify);
     job.registration.modify.max(stable).max(facts.newest)
 }
 
 /// The newest change of an alloc or of what is known of it.
-pub(crate) fn alloc_index(state: &State, alloc: &Stored<rove_model::alloc::Alloc>) -> Revision {
+#[must_use]
+pub fn alloc_index(state: &State, alloc: &Stored<rove_model::alloc::Alloc>) -> Revision {
     let status = state
         .alloc_status(alloc.id)
         .map_or(0, |status| status.modify);
@@ -186,7 +202,8 @@ pub(crate) fn alloc_index(state: &State, alloc: &Stored<rove_model::alloc::Alloc
 }
 
 /// The evaluation that a job asks for, where the job loop has not made it yet: shown as pending.
-pub(crate) fn asked_eval(state: &State, key: &JobKey) -> Option<Stored<Eval>> {
+#[must_use]
+pub fn asked_eval(state: &State, key: &JobKey) -> Option<Stored<Eval>> {
     let registration = state.registration(key)?;
     let asked = &registration.eval;
     let made = state.eval(asked.id).is_some()
@@ -240,7 +257,8 @@ fn pending(
 }
 
 /// An evaluation, made or only asked for.
-pub(crate) fn eval(state: &State, id: EvalId) -> Option<Stored<Eval>> {
+#[must_use]
+pub fn eval(state: &State, id: EvalId) -> Option<Stored<Eval>> {
     if let Some(eval) = state.eval(id) {
         return Some(Stored::clone(eval));
     }
@@ -270,15 +288,20 @@ pub(crate) fn eval(state: &State, id: EvalId) -> Option<Stored<Eval>> {
 
 /// What the allocs of a deployment's group came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DeploymentCounts {
-    pub(crate) placed: u64,
-    pub(crate) healthy: u64,
-    pub(crate) unhealthy: u64,
-    pub(crate) canaries: Vec<AllocId>,
+pub struct DeploymentCounts {
+    /// Allocs that were placed for it.
+    pub placed: u64,
+    /// Those of them that were found healthy.
+    pub healthy: u64,
+    /// Those that were found unhealthy.
+    pub unhealthy: u64,
+    /// Those that try the version out.
+    pub canaries: Vec<AllocId>,
 }
 
 /// The counts of a deployment, by group.
-pub(crate) fn deployment_counts(
+#[must_use]
+pub fn deployment_counts(
     state: &State,
     deployment: &Deployment,
 ) -> BTreeMap<GroupName, DeploymentCounts> {
@@ -305,13 +328,15 @@ pub(crate) fn deployment_counts(
 }
 
 /// The verdict on an alloc that was reached for a deployment.
-pub(crate) fn health_in(state: &State, alloc: AllocId, deployment: DeploymentId) -> Option<bool> {
+#[must_use]
+pub fn health_in(state: &State, alloc: AllocId, deployment: DeploymentId) -> Option<bool> {
     let health = state.alloc_status(alloc)?.deployment_status.as_ref()?;
     (health.deployment_id == Some(deployment)).then_some(health.healthy)
 }
 
 /// The newest change of a deployment or of what its counts are made of.
-pub(crate) fn deployment_index(state: &State, deployment: &Stored<Deployment>) -> Revision {
+#[must_use]
+pub fn deployment_index(state: &State, deployment: &Stored<Deployment>) -> Revision {
     state
         .allocs_of_deployment(deployment.id)
         .map(|alloc| alloc_index(state, alloc))

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 /// The statuses of this agent's allocs.
 #[derive(Debug, Default)]
-pub(crate) struct Board {
+pub(crate) struct Outbox {
     entries: Mutex<BTreeMap<AllocId, Entry>>,
     changed: Notify,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Pending {
     pub revision: Revision,
 }
 
-impl Board {
+impl Outbox {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<AllocId, Entry>> {
         // An entry is changed in steps that can't panic.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -169,11 +169,11 @@ mod tests {
 
     #[test]
     fn a_status_is_pending_until_the_store_has_its_newest_change() {
-        let board = Board::default();
+        let outbox = Outbox::default();
         let id = status(1, "").id;
-        assert!(board.put(status(1, "a"), 10));
-        assert!(!board.put(status(1, "a"), 20), "nothing new");
-        let pending = board.pending(9).remove(0);
+        assert!(outbox.put(status(1, "a"), 10));
+        assert!(!outbox.put(status(1, "a"), 20), "nothing new");
+        let pending = outbox.pending(9).remove(0);
         assert_eq!(
             (
                 pending.version,
@@ -182,34 +182,34 @@ mod tests {
             ),
             (1, 0, 10)
         );
-        assert!(board.put(status(1, "b"), 30));
-        board.written(id, pending.version, 7);
-        let pending = board.pending(9).remove(0);
+        assert!(outbox.put(status(1, "b"), 30));
+        outbox.written(id, pending.version, 7);
+        let pending = outbox.pending(9).remove(0);
         assert_eq!((pending.version, pending.revision), (2, 7));
-        board.written(id, 2, 8);
-        assert!(board.pending(9).is_empty());
-        board.stale(id, 9);
-        assert_eq!(board.pending(9)[0].revision, 9);
-        board.remove(id);
-        assert!(board.pending(9).is_empty());
+        outbox.written(id, 2, 8);
+        assert!(outbox.pending(9).is_empty());
+        outbox.stale(id, 9);
+        assert_eq!(outbox.pending(9)[0].revision, 9);
+        outbox.remove(id);
+        assert!(outbox.pending(9).is_empty());
     }
 
     #[test]
     fn what_the_store_has_lost_or_holds_otherwise_is_told_again() {
-        let board = Board::default();
+        let outbox = Outbox::default();
         for number in 1..=3 {
-            board.put(status(number, "x"), 5);
+            outbox.put(status(number, "x"), 5);
         }
         let (same, other, lost) = (status(1, "x"), status(2, "y"), status(3, "x"));
         for (status, revision) in [(&same, 4), (&other, 4), (&lost, 4)] {
-            board.written(status.id, 1, revision);
+            outbox.written(status.id, 1, revision);
         }
         let found = [
             (same.id, (40, Some(same.clone()))),
             (other.id, (41, Some(other.clone()))),
         ];
-        board.compare(&found.into());
-        let pending: Vec<_> = board
+        outbox.compare(&found.into());
+        let pending: Vec<_> = outbox
             .pending(9)
             .iter()
             .map(|pending| (pending.alloc, pending.revision))

@@ -8,9 +8,9 @@ use rove_model::{
     node::{Node, NodeReserved, NodeResources},
 };
 
-/// The room of a node, and who holds or wants some.
+/// What a node has, and which allocs hold or wait for a part of it.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct Admission {
     cpu: u64,
     memory_mb: u64,
     disk_mb: u64,
@@ -30,7 +30,7 @@ struct Claim {
     disk_mb: u64,
 }
 
-impl Room {
+impl Admission {
     /// The room of this node.
     pub fn set_capacity(&mut self, node: &Node) {
         let (all, kept): (&NodeResources, &NodeReserved) = (&node.resources, &node.reserved);
@@ -227,42 +227,45 @@ mod tests {
                 false,
             ),
         ] {
-            let mut room = Room {
+            let mut admission = Admission {
                 cpu: 1_000,
                 memory_mb: 1_000,
                 disk_mb: 1_000,
-                ..Room::default()
+                ..Admission::default()
             };
-            room.add(&held, true);
-            room.set_ending(held.id, ending);
-            room.add(&wants, false);
+            admission.add(&held, true);
+            admission.set_ending(held.id, ending);
+            admission.add(&wants, false);
             let all = [held.id, wants.id].into();
-            assert_eq!(room.admit(&all).contains(&wants.id), may, "{what}");
-            assert_eq!(room.holds(wants.id), may, "{what}");
-            room.remove(held.id);
-            assert!(may || room.admit(&all) == [wants.id], "{what}: afterwards");
-            assert!(room.admit(&all).is_empty(), "{what}: once");
+            assert_eq!(admission.admit(&all).contains(&wants.id), may, "{what}");
+            assert_eq!(admission.holds(wants.id), may, "{what}");
+            admission.remove(held.id);
+            assert!(
+                may || admission.admit(&all) == [wants.id],
+                "{what}: afterwards"
+            );
+            assert!(admission.admit(&all).is_empty(), "{what}: once");
         }
     }
 
     #[test]
     fn of_two_that_want_a_port_the_one_placed_first_gets_it() {
-        let mut room = Room::default();
+        let mut admission = Admission::default();
         let (late, early) = (alloc(2, 1, Some(80), None), alloc(1, 1, Some(80), None));
-        room.add(&late, false);
-        room.add(&early, false);
-        assert_eq!(room.admit(&[late.id, early.id].into()), [early.id]);
+        admission.add(&late, false);
+        admission.add(&early, false);
+        assert_eq!(admission.admit(&[late.id, early.id].into()), [early.id]);
     }
 
     #[test]
     fn one_that_shall_end_or_is_not_confirmed_does_not_start() {
-        let mut room = Room::default();
+        let mut admission = Admission::default();
         let waits = alloc(1, 1, None, None);
-        room.add(&waits, false);
-        assert!(room.admit(&BTreeSet::new()).is_empty());
-        room.set_ending(waits.id, true);
-        assert!(room.admit(&[waits.id].into()).is_empty());
-        room.set_ending(waits.id, false);
-        assert_eq!(room.admit(&[waits.id].into()), [waits.id]);
+        admission.add(&waits, false);
+        assert!(admission.admit(&BTreeSet::new()).is_empty());
+        admission.set_ending(waits.id, true);
+        assert!(admission.admit(&[waits.id].into()).is_empty());
+        admission.set_ending(waits.id, false);
+        assert_eq!(admission.admit(&[waits.id].into()), [waits.id]);
     }
 }

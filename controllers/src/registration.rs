@@ -1,0 +1,555 @@
+//! What the writes to a job are: register, stop, scale, evaluate, revert. Pure: the same state and stamp give the same
+//! [`Change`], whoever asks for it: the API for a user, or a loop for itself. [`crate::writer`] commits it.
+
+use rove_model::{
+    eval::TriggeredBy,
+    ids::{EvalId, GroupName, JobKey, JobUid, Revision, UnixNanos},
+    job::Job,
+    registration::{EvalRequest, JobVersion, MAX_SCALINGS, Registration, Scaling},
+    supported::{self, Unsupported},
+    validate::{Report, too_many, validate},
+};
+use rove_store::{keys::Key, state::State};
+use thiserror::Error;
+
+use crate::facts::{self, ShownJob};
+
+/// The namespace there is until namespaces can be made.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// Why a write to a job is refused. Texts are part of the API: tools match them.
+#[derive(Clone, Debug, Error)]
+pub enum RegistrationError {
+    /// The job names a namespace that isn't there.
+    #[error("{}", complaints([format!("job \"{job}\" is in nonexistent namespace \"{namespace}\"")]))]
+    UnknownNamespace {
+        /// The job's id.
+        job: String,
+        /// The namespace.
+        namespace: String,
+    },
+    /// The job is for a region that this cluster is not of.
+    #[error("No path to region \"{0}\"")]
+    UnknownRegion(String),
+    /// The job has mistakes.
+    #[error("{0}")]
+    Invalid(Report),
+    /// The job asks for what this version can't run yet.
+    #[error("{}", complaints(.0))]
+    Unsupported(Vec<Unsupported>),
+    /// The job is not as the caller last saw it.
+    #[error("Enforcing job modify index {enforced}: {found}")]
+    Moved {
+        /// The Job Modify Index that the caller asked for.
+        enforced: Revision,
+        /// What is there instead.
+        found: Found,
+    },
+    /// The job has no such group to scale.
+    #[error("task group \"{0}\" specified for scaling does not exist in job")]
+    UnknownGroup(GroupName),
+    /// The group's scaling policy allows no such count.
+    #[error("group count was {} than scaling policy {}: {count} {} {limit}", .bound.compared(), .bound.name(), .bound.sign())]
+    OutOfBounds {
+        /// The count that was asked for.
+        count: i64,
+        /// What it is beyond.
+        bound: Bound,
+        /// The policy's limit.
+        limit: i64,
+    },
+    /// More allocs than a job may have.
+    #[error("scaling action count can't be {count}: {complaint}")]
+    TooMany {
+        /// The count that was asked for.
+        count: i64,
+        /// What a job may have.
+        complaint: String,
+    },
+    /// A roll-out of the job is under way.
+    #[error("job scaling blocked due to active deployment")]
+    ActiveDeployment,
+    /// It is reverted to where it is.
+    #[error("can't revert to current version")]
+    CurrentVersion,
+    /// The version to revert to is not there.
+    #[error("job \"{}\" in namespace \"{}\" at version {version} not found", .job.id, .job.namespace)]
+    UnknownVersion {
+        /// The job.
+        job: JobKey,
+        /// The version.
+        version: u64,
+    },
+    /// The job's current version is not the one that the caller knows.
+    #[error("Current job has version {current}; enforcing version {enforced}")]
+    OtherVersion {
+        /// What it is at.
+        current: u64,
+        /// What the caller asked for.
+        enforced: u64,
+    },
+}
+
+/// What a caller that enforces a Job Modify Index finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Found {
+    /// There was to be none.
+    #[error("job already exists")]
+    Job,
+    /// It has changed since; now it is at this index.
+    #[error("job exists with conflicting job modify index: {0}")]
+    Index(Revision),
+    /// There was to be one.
+    #[error("job does not exist")]
+    Nothing,
+}
+
+/// A limit of a scaling policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The most.
+    Maximum,
+    /// The least.
+    Minimum,
+}
+
+impl Bound {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Maximum => "maximum",
+            Self::Minimum => "minimum",
+        }
+    }
+
+    fn compared(self) -> &'static str {
+        match self {
+            Self::Maximum => "greater",
+            Self::Minimum => "less",
+        }
+    }
+
+    fn sign(self) -> char {
+        match self {
+            Self::Maximum => '>',
+            Self::Minimum => '<',
+        }
+    }
+}
+
+/// What is to be written to a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The registration as it shall stand.
+    pub registration: Registration,
+    /// The specification of the version that the registration names, if it is a new one.
+    pub version: Option<JobVersion>,
+}
+
+/// A list of complaints in the layout that clients know.
+#[must_use]
+pub fn complaints(list: impl IntoIterator<Item = impl ToString>) -> String {
+    let lines: Vec<String> = list
+        .into_iter()
+        .map(|complaint| format!("\t* {}\n", complaint.to_string()))
+        .collect();
+    let noun = if lines.len() == 1 { "error" } else { "errors" };
+    format!("{} {noun} occurred:\n{}\n", lines.len(), lines.concat())
+}
+
+/// A job that may be registered, and what should be said about it.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The job, canonical.
+    pub job: Job,
+    /// In the layout that clients know; empty when there are none.
+    pub warnings: String,
+}
+
+/// A job without a mistake, what should be said about it, and what of it rove can't run yet.
+#[derive(Debug)]
+pub struct Examined {
+    /// The job, canonical.
+    pub job: Job,
+    /// In the layout that clients know; empty when there are none.
+    pub warnings: String,
+    /// A job that has any isn't registered.
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// Fills in what the user left out. `region` is the cluster's.
+#[must_use]
+pub fn canonical(mut job: Job, namespace: &str, region: &str) -> Job {
+    // Whoever names another namespace beside the job means that one.
+    if namespace != DEFAULT_NAMESPACE || job.namespace.is_empty() {
+        job.namespace = namespace.to_owned();
+    }
+    if job.region.is_empty() || job.region == "global" {
+        region.clone_into(&mut job.region);
+    }
+    job.server_canonicalize();
+    job.add_implied_constraints();
+    job.consul_token = String::new();
+    job.vault_token = String::new();
+    job.status = String::new();
+    job.status_description = String::new();
+    job.stable = false;
+    job.create_index = 0;
+    job.modify_index = 0;
+    job.job_modify_index = 0;
+    job
+}
+
+/// A job that may be registered: nothing is wrong with it, and rove can run all of it.
+///
+/// # Errors
+/// When there is something wrong with it, or of it what rove can't run.
+pub fn admit(job: Job, namespace: &str, region: &str) -> Result<Admitted, RegistrationError> {
+    let Examined {
+        job,
+        warnings,
+        unsupported,
+    } = examine(job, namespace, region)?;
+    if !unsupported.is_empty() {
+        return Err(RegistrationError::Unsupported(unsupported));
+    }
+    Ok(Admitted { job, warnings })
+}
+
+/// Looks at all of a job: what is wrong, what rove can't run yet, what should be changed.
+///
+/// # Errors
+/// When there is something wrong with it.
+pub fn examine(job: Job, namespace: &str, region: &str) -> Result<Examined, RegistrationError> {
+    let job = canonical(job, namespace, region);
+    if job.namespace != DEFAULT_NAMESPACE {
+        return Err(RegistrationError::UnknownNamespace {
+            job: job.id,
+            namespace: job.namespace,
+        });
+    }
+    if job.region != region {
+        return Err(RegistrationError::UnknownRegion(job.region));
+    }
+    let warnings = validate(&job)
+        .into_result()
+        .map_err(RegistrationError::Invalid)?;
+    let unsupported = supported::check(&job);
+    Ok(Examined {
+        job,
+        warnings: warnings.to_string(),
+        unsupported,
+    })
+}
+
+/// When and as whose evaluation a write is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    /// The id that the evaluation will have.
+    pub eval: EvalId,
+    /// The time of the write.
+    pub now: UnixNanos,
+    /// Priority of the evaluation, if another than the job's.
+    pub priority: Option<i32>,
+}
+
+impl Stamp {
+    fn request(self, triggered_by: TriggeredBy, job: &Job) -> EvalRequest {
+        self.request_at(triggered_by, job.priority())
+    }
+
+    fn request_at(self, triggered_by: TriggeredBy, priority: i32) -> EvalRequest {
+        EvalRequest {
+            id: self.eval,
+            triggered_by,
+            priority: self.priority.unwrap_or(priority),
+            create_time: self.now,
+        }
+    }
+}
+
+/// A new version of a job that is there.
+fn next_version(
+    current: &ShownJob<'_>,
+    mut job: Job,
+    triggered_by: TriggeredBy,
+    stamp: Stamp,
+) -> Change {
+    let version = current.registration.version + 1;
+    job.version = version;
+    job.submit_time = Some(stamp.now);
+    Change {
+        registration: Registration {
+            uid: current.registration.uid,
+            version,
+            stop: job.stop,
+            purge: false,
+            no_shutdown_delay: false,
+            eval: stamp.request(triggered_by, &job),
+            scalings: current.registration.scalings.clone(),
+        },
+        version: Some(JobVersion { job }),
+    }
+}
+
+/// The same version, evaluated again.
+fn again(current: &ShownJob<'_>, triggered_by: TriggeredBy, stamp: Stamp) -> Change {
+    Change {
+        registration: Registration {
+            eval: stamp.request(triggered_by, &current.version.job),
+            ..current.registration.value.clone()
+        },
+        version: None,
+    }
+}
+
+/// Whether two specifications are the same but for what a registration fills in.
+#[must_use]
+pub fn same_spec(old: &Job, new: &Job) -> bool {
+    let mut new = new.clone();
+    new.status.clone_from(&old.status);
+    new.status_description.clone_from(&old.status_description);
+    new.stable = old.stable;
+    new.version = old.version;
+    new.submit_time = old.submit_time;
+    new.nomad_token_id.clone_from(&old.nomad_token_id);
+    new.create_index = old.create_index;
+    new.modify_index = old.modify_index;
+    new.job_modify_index = old.job_modify_index;
+    new == *old
+}
+
+/// Refuses when the job isn't as the caller last saw it.
+fn enforce_index(
+    current: Option<&ShownJob<'_>>,
+    enforced: Option<Revision>,
+) -> Result<(), RegistrationError> {
+    let Some(enforced) = enforced else {
+        return Ok(());
+    };
+    let found = match current {
+        Some(_) if enforced == 0 => Found::Job,
+        Some(job) if job.version.create != enforced => Found::Index(job.version.create),
+        None if enforced != 0 => Found::Nothing,
+        Some(_) | None => return Ok(()),
+    };
+    Err(RegistrationError::Moved { enforced, found })
+}
+
+/// Registers a job: a new one (as `uid`), a new version, or (when nothing changed) only a new evaluation. With
+/// `enforced` only when the job's current version was made at that revision, or, for 0, when there is no such job.
+///
+/// # Errors
+/// When the job isn't as the caller last saw it.
+pub fn register(
+    state: &State,
+    job: &Job,
+    uid: JobUid,
+    enforced: Option<Revision>,
+    preserve_counts: bool,
+    stamp: Stamp,
+) -> Result<Change, RegistrationError> {
+    let key = job.key();
+    let current = facts::job(state, &key);
+    enforce_index(current.as_ref(), enforced)?;
+    let mut job = job.clone();
+    let Some(current) = current else {
+        job.version = 0;
+        job.submit_time = Some(stamp.now);
+        return Ok(Change {
+            registration: Registration {
+                uid,
+                version: 0,
+                stop: job.stop,
+                purge: false,
+                no_shutdown_delay: false,
+                eval: stamp.request(TriggeredBy::JobRegister, &job),
+                scalings: Vec::new(),
+            },
+            version: Some(JobVersion { job }),
+        });
+    };
+    if preserve_counts {
+        for group in &mut job.task_groups {
+            if let Some(old) = current.version.job.group(&group.name) {
+                group.count = old.count;
+            }
+        }
+    }
+    if same_spec(&current.version.job, &job) {
+        return Ok(again(&current, TriggeredBy::JobRegister, stamp));
+    }
+    Ok(next_version(&current, job, TriggeredBy::JobRegister, stamp))
+}
+
+/// How a job is stopped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stopping {
+    /// For good: it is forgotten.
+    pub purge: bool,
+    /// At once, whatever its tasks' `shutdown_delay` says.
+    pub no_shutdown_delay: bool,
+}
+
+/// Stops a job whose specification can't be read, by its registration alone: no version can be made of it.
+fn deregister_unreadable(
+    state: &State,
+    key: &JobKey,
+    how: Stopping,
+    stamp: Stamp,
+) -> Option<Change> {
+    let registration = state.registration(key).filter(|held| !held.purge)?;
+    state.unreadable_key(&Key::JobVersion(registration.version_key(key)))?;
+    Some(Change {
+        registration: Registration {
+            stop: true,
+            purge: how.purge,
+            no_shutdown_delay: how.no_shutdown_delay,
+            eval: stamp.request_at(TriggeredBy::JobDeregister, registration.eval.priority),
+            ..registration.value.clone()
+        },
+        version: None,
+    })
+}
+
+/// Stops a job. `None` when it isn't there.
+#[must_use]
+pub fn deregister(state: &State, key: &JobKey, how: Stopping, stamp: Stamp) -> Option<Change> {
+    let Some(current) = facts::job(state, key) else {
+        return deregister_unreadable(state, key, how, stamp);
+    };
+    let mut change = if current.registration.stop {
+        again(&current, TriggeredBy::JobDeregister, stamp)
+    } else {
+        let mut job = current.version.job.clone();
+        job.stop = true;
+        next_version(&current, job, TriggeredBy::JobDeregister, stamp)
+    };
+    change.registration.purge = how.purge;
+    change.registration.no_shutdown_delay = how.no_shutdown_delay;
+    Some(change)
+}
+
+/// A count that a group is to have, and why.
+#[derive(Clone, Debug)]
+pub struct NewCount {
+    /// The group.
+    pub group: GroupName,
+    /// Its count.
+    pub count: i64,
+    /// Why, in words.
+    pub message: String,
+    /// More of that, as it was sent.
+    pub meta: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Sets the count of a group, and remembers that.
+///
+/// # Errors
+/// When there is no such group, when its scaling policy or a job's limits don't allow the count, and while a roll-out
+/// of the job is under way.
+pub fn scale(
+    state: &State,
+    current: &ShownJob<'_>,
+    wanted: &NewCount,
+    stamp: Stamp,
+) -> Result<Change, RegistrationError> {
+    let (group, count) = (&wanted.group, wanted.count);
+    let mut job = current.version.job.clone();
+    let Some(found) = job.group_mut(group.as_str()) else {
+        return Err(RegistrationError::UnknownGroup(group.clone()));
+    };
+    if let Some(limits) = &found.scaling {
+        let beyond = |bound, limit| {
+            Err(RegistrationError::OutOfBounds {
+                count,
+                bound,
+                limit,
+            })
+        };
+        if let Some(max) = limits.max.filter(|max| count > *max) {
+            return beyond(Bound::Maximum, max);
+        }
+        if let Some(min) = limits.min.filter(|min| count < *min) {
+            return beyond(Bound::Minimum, min);
+        }
+    }
+    let active = state.deployments_of_job(current.key).any(|deployment| {
+        deployment.job_uid == current.registration.uid && deployment.status.is_active()
+    });
+    if active {
+        return Err(RegistrationError::ActiveDeployment);
+    }
+    let previous = found.count();
+    let is_same = found.count == Some(count);
+    found.count = Some(count);
+    let wanted_count = found.count();
+    let mut change = if is_same {
+        again(current, TriggeredBy::JobScaling, stamp)
+    } else {
+        if let Some((_, complaint)) = too_many(&job) {
+            return Err(RegistrationError::TooMany { count, complaint });
+        }
+        next_version(current, job, TriggeredBy::JobScaling, stamp)
+    };
+    let registration = &mut change.registration;
+    registration.scalings.insert(
+        0,
+        Scaling {
+            group: group.clone(),
+            time: stamp.now,
+            count: wanted_count,
+            previous,
+            message: wanted.message.clone(),
+            meta: wanted.meta.clone(),
+            eval: stamp.eval,
+            version: registration.version,
+        },
+    );
+    registration.scalings.truncate(MAX_SCALINGS);
+    Ok(change)
+}
+
+/// Evaluates the job as it is.
+#[must_use]
+pub fn evaluate(current: &ShownJob<'_>, stamp: Stamp) -> Change {
+    again(current, TriggeredBy::JobRegister, stamp)
+}
+
+/// Goes back to the specification of an earlier version, as a new version. With `prior` only when that is the current
+/// one.
+///
+/// # Errors
+/// When there is no such version, it is the current one, or the current one is not `prior`.
+pub fn revert(
+    state: &State,
+    current: &ShownJob<'_>,
+    version: u64,
+    prior: Option<u64>,
+    stamp: Stamp,
+) -> Result<Change, RegistrationError> {
+    let now_at = current.registration.version;
+    if version == now_at {
+        return Err(RegistrationError::CurrentVersion);
+    }
+    let Some(found) = current.version(state, version) else {
+        return Err(RegistrationError::UnknownVersion {
+            job: current.key.clone(),
+            version,
+        });
+    };
+    if let Some(prior) = prior.filter(|prior| *prior != now_at) {
+        return Err(RegistrationError::OtherVersion {
+            current: now_at,
+            enforced: prior,
+        });
+    }
+    if same_spec(&current.version.job, &found.job) {
+        return Ok(again(current, TriggeredBy::JobRegister, stamp));
+    }
+    Ok(next_version(
+        current,
+        found.job.clone(),
+        TriggeredBy::JobRegister,
+        stamp,
+    ))
+}
