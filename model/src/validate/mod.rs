@@ -99,17 +99,7 @@ pub fn validate_for(job: &Job, drivers: Option<&BTreeSet<String>>) -> Validation
 /// When there is anything to refuse.
 pub fn admit(job: &Job, drivers: Option<&BTreeSet<String>>) -> Result<Warnings, Report> {
     let mut found = validate_for(job, drivers);
-    for unsupported in supported::check(job) {
-        let is_said = found
-            .errors
-            .problems()
-            .iter()
-            .any(|problem| problem.path == unsupported.path);
-        if !is_said {
-            let message = unsupported.to_string();
-            found.errors.add(unsupported.path, message);
-        }
-    }
+    found.errors.add_unsupported(supported::check(job));
     found.into_result()
 }
 
