@@ -118,8 +118,10 @@ impl fmt::Display for Warnings {
 
 pub(super) fn warnings(job: &Job, drivers: Option<&BTreeSet<String>>) -> Warnings {
     let root = FieldPath::default();
-    let mut found = Warnings::default();
-    found.job = missing_drivers(job, drivers);
+    let mut found = Warnings {
+        job: missing_drivers(job, drivers),
+        ..Warnings::default()
+    };
     for (index, group) in job.task_groups.iter().enumerate() {
         let warnings = of_group(group, &root.block("group", index, &group.name));
         if !warnings.own.is_empty() || !warnings.tasks.is_empty() {
