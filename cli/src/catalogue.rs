@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::agent;
 use crate::args::description::{self, Purpose};
-use crate::args::{COMMON, Flag};
+use crate::args::{COMMON, Flag, help};
 use crate::command::Command;
 use crate::commands::{
     alloc, completion, deployment, eval, files, job, node, operator, server, status, system,
@@ -82,7 +82,7 @@ const GROUPS: &[(&str, &str)] = &[
     ),
     ("node", "Nodes, the machines that jobs run on."),
     ("server", "The servers of the cluster."),
-    ("system", "Housekeeping."),
+    ("system", "System maintenance."),
     ("operator", "Tools for those who run the cluster."),
 ];
 
@@ -194,7 +194,8 @@ pub fn overview(program: &str) -> String {
         let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let _ = write!(text, "\n{title}:\n");
         for (name, about) in rows {
-            let _ = writeln!(text, "    {name:width$}    {about}");
+            let _ = write!(text, "    {name:width$}    ");
+            help::wrap_into(&mut text, about, width + 8);
         }
     };
     let single = |names: &[&str]| -> Vec<(String, String)> {
@@ -224,7 +225,12 @@ pub fn overview(program: &str) -> String {
         .iter()
         .map(|(alias, _)| (*alias).to_owned())
         .collect();
-    let _ = write!(text, "\nShorter spellings: {}.\n", old.join(", "));
+    text.push('\n');
+    help::wrap_into(
+        &mut text,
+        &format!("Shorter spellings: {}.", old.join(", ")),
+        0,
+    );
     let _ = write!(text, "\n\"{program} <command> -help\" says more.");
     text
 }
@@ -235,9 +241,9 @@ pub fn group_help(program: &str, group: &str) -> String {
         .iter()
         .find(|(name, _)| *name == group)
         .map_or("", |(_, about)| about);
-    let mut text = format!(
-        "Usage: {program} {group} <subcommand> [options] [args]\n\n  {about}\n\nSubcommands:\n"
-    );
+    let mut text = format!("Usage: {program} {group} <subcommand> [options] [args]\n\n");
+    help::wrap_into(&mut text, about, 2);
+    text.push_str("\nSubcommands:\n");
     let prefix = format!("{group} ");
     let found: Vec<&Command> = TABLES
         .iter()
@@ -250,12 +256,8 @@ pub fn group_help(program: &str, group: &str) -> String {
         .max()
         .unwrap_or(0);
     for command in found {
-        let _ = writeln!(
-            text,
-            "    {:width$}    {}",
-            &command.name[prefix.len()..],
-            first_sentence(command.about)
-        );
+        let _ = write!(text, "    {:width$}    ", &command.name[prefix.len()..]);
+        help::wrap_into(&mut text, &first_sentence(command.about), width + 8);
     }
     text.trim_end().to_owned()
 }

@@ -14,12 +14,14 @@ mod dispatch;
 mod env;
 mod failure;
 mod kubectl;
+mod panics;
 mod render;
 #[cfg(test)]
 mod tests;
 mod ui;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -29,6 +31,7 @@ use env::Env;
 use ui::Ui;
 
 fn main() -> ExitCode {
+    panics::tell();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     if words.get(1).is_some_and(|w| w == "supervise") {
         return rove_agent::supervisor::main(&words[2..]);
@@ -60,7 +63,10 @@ fn command(program: String, words: &[String]) -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("{program}: the runtime can't be started: {error}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "{program}: the runtime can't be started: {error}"
+            );
             return ExitCode::FAILURE;
         }
     };

@@ -98,7 +98,11 @@ pub fn wait(child: &mut Child, deadline: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// Waits until `condition` gives a value, and gives it.
+/// How long a condition is waited for at least: no test is to fail because a machine is busy.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Waits until `condition` gives a value, and gives it. The deadline only ends a wait that is in vain: it is never
+/// shorter than [`PATIENCE`].
 ///
 /// # Panics
 /// When it gives none within the deadline; says what was waited for and what `condition` said last.
@@ -107,6 +111,7 @@ pub fn eventually<T>(
     deadline: Duration,
     mut condition: impl FnMut() -> Result<T, String>,
 ) -> T {
+    let deadline = deadline.max(PATIENCE);
     let end = Instant::now() + deadline;
     loop {
         match condition() {

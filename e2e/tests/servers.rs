@@ -7,7 +7,7 @@ use std::{
 };
 
 use rove_e2e::{
-    command::{eventually, rove, wait},
+    command::{PATIENCE, eventually, rove, wait},
     dev::{Agent, Place},
     etcd::Etcd,
     netns::Host,
@@ -94,7 +94,7 @@ fn a_killed_leader_costs_a_running_job_run_nothing() {
         servers[leading].end("KILL");
         let running = client.running(&name, 20);
         assert_eq!(running.len(), 20);
-        let ended = wait(&mut monitor, Duration::from_secs(90));
+        let ended = wait(&mut monitor, PATIENCE);
         assert!(
             ended.is_some_and(|status| status.success()),
             "job run ended with {ended:?}"

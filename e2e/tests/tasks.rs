@@ -265,14 +265,20 @@ fn a_container_outlives_the_agent_and_is_found_again() {
         assert_eq!(agent.running("redis", 1), std::slice::from_ref(&alloc));
         assert_eq!(id(), before);
     }
-    let logs = agent.rove(&["alloc", "logs", &alloc]).ok();
-    assert_eq!(
+    let ready = || {
+        let logs = agent.rove(&["alloc", "logs", &alloc]).ok();
         logs.to_lowercase()
             .matches("ready to accept connections")
-            .count(),
-        1,
-        "{logs}"
-    );
+            .count()
+    };
+    eventually("redis is ready", Duration::from_secs(60), || {
+        if ready() > 0 {
+            Ok(())
+        } else {
+            Err("not yet".to_owned())
+        }
+    });
+    assert_eq!(ready(), 1, "it started once");
     let _ = agent
         .rove(&["job", "stop", "-detach", "-purge", "-yes", "redis"])
         .ok();

@@ -378,12 +378,12 @@ fn mutate(text: &str, others: &[String], random: &mut Random) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The project's own examples, and the reference's where it is there.
+/// The examples and every sample job file.
 fn seeds() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders = vec![root.join("../examples")];
-    if let Some(reference) = rove_testkit::reference() {
-        folders.extend(["jobspec", "jobspec-invalid"].map(|name| reference.join(name)));
+    for samples in rove_testkit::samples() {
+        folders.extend(["jobspec", "jobspec-invalid"].map(|name| samples.join(name)));
     }
     let mut seeds = vec!["job \"x\" {\n  meta {\n    a = \"${1 + 1}\"\n  }\n}\n".to_owned()];
     for folder in folders {

@@ -761,7 +761,7 @@ fn in_config(value: &Value, in_list: bool) -> Value {
 const SAMPLE: &str = include_str!("hcl1/05-services.nomad");
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(rove_testkit::cases(256)))]
 
     #[test]
     fn what_is_written_is_read_again(value in values()) {

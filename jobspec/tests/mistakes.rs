@@ -1,11 +1,11 @@
 //! Mistakes are told with their place, all of them at once; nothing runs away.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{fs, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use rove_jobspec::{Diagnostics, ParseOptions, parse_hcl};
 use rove_model::{supported, validate::validate};
-use rove_testkit::reference;
+use rove_testkit::{reference, testdata};
 
 /// Everything that is wrong with a text, at parsing or at validation.
 fn complaints(name: &str, text: &str) -> Option<Diagnostics> {
@@ -19,22 +19,29 @@ fn complaints(name: &str, text: &str) -> Option<Diagnostics> {
     (!report.is_empty()).then(|| parsed.locate(&report))
 }
 
-/// Number, line, column and field of every mistake in the refused samples.
+/// Number, line, column and field of every mistake in the reference's refused samples.
 const PLACES: &str = include_str!("places.tsv");
 
 #[test]
 fn every_refused_sample_is_told_at_its_place() {
-    let Some(root) = reference() else { return };
-    let folder = root.join("jobspec-invalid");
+    let own = testdata().join("jobspec-invalid");
+    let places = fs::read_to_string(own.join("places.tsv")).unwrap();
+    told_at_their_place(&own, &places);
+    if let Some(root) = reference() {
+        told_at_their_place(&root.join("jobspec-invalid"), PLACES);
+    }
+}
+
+fn told_at_their_place(folder: &Path, places: &str) {
     let mut bad = Vec::new();
-    let rows = PLACES.lines().filter(|row| !row.starts_with('#'));
+    let rows = places.lines().filter(|row| !row.starts_with('#'));
     for row in rows {
         let parts: Vec<_> = row.split('\t').collect();
         let [number, line, column, field] = parts[..] else {
             panic!("{row}");
         };
         let (line, column): (usize, usize) = (line.parse().unwrap(), column.parse().unwrap());
-        let path = fs::read_dir(&folder)
+        let path = fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .find(|path| {

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 use rove_jobspec::{ParseOptions, parse_any, parse_hcl, parse_json, parse_yaml, to_yaml};
 use rove_model::job::Job;
-use rove_testkit::reference;
+use rove_testkit::{reference, samples};
 
 const HELLO: &str = r#"
 # a job
@@ -261,7 +261,7 @@ fn bombs_are_refused() {
     assert!(parse_yaml("a.yaml", own, &ParseOptions::default()).is_err());
 }
 
-/// Every job of the reference, as parsed and as stored.
+/// Every job of a root of samples, as parsed and as stored.
 fn jobs(root: &Path) -> Vec<(String, Job)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root.join("jobspec")).unwrap() {
@@ -298,12 +298,13 @@ fn round_trip(name: &str, job: &Job) {
 }
 
 #[test]
-fn every_reference_job_goes_through_yaml_unchanged() {
-    let Some(root) = reference() else { return };
-    let jobs = jobs(&root);
-    assert_eq!(jobs.len(), 84);
-    for (name, job) in jobs {
-        round_trip(&name, &job);
+fn every_sample_job_goes_through_yaml_unchanged() {
+    for root in samples() {
+        let jobs = jobs(&root);
+        assert_eq!(jobs.len(), if Some(root) == reference() { 84 } else { 16 });
+        for (name, job) in jobs {
+            round_trip(&name, &job);
+        }
     }
 }
 

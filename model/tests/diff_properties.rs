@@ -194,7 +194,7 @@ fn nothing_changed(found: &JobDiff) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: rove_testkit::cases(64), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_job_does_not_differ_from_itself(job in some_job(), contextual: bool) {

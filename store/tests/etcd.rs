@@ -12,7 +12,7 @@ use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::store::{
     Event, KeyRange, Op, RangeRequest, Store, StoreError, Txn, WatchEvent, WatchRequest,
 };
-use support::{Etcd, etcdctl, eventually, free_port, is_there};
+use support::{Etcd, PATIENCE, etcdctl, eventually, free_port, is_there};
 
 fn put(key: &str, value: impl Into<bytes::Bytes>) -> Txn {
     Txn {
@@ -90,7 +90,7 @@ async fn a_dead_and_a_hung_endpoint_are_passed_over() {
         .await
         .unwrap();
     assert!(read.kvs.is_empty(), "read at the endpoint that answers");
-    let broken = tokio::time::timeout(Duration::from_secs(15), watch.next()).await;
+    let broken = tokio::time::timeout(PATIENCE, watch.next()).await;
     assert!(
         matches!(broken, Ok(Some(Err(_)))),
         "a dead watch is noticed"
@@ -170,6 +170,7 @@ async fn a_user_and_password_are_used_and_a_wrong_one_is_refused() {
     );
     let error = with("wrong").txn(put("/a", "2")).await.unwrap_err();
     assert!(matches!(error, StoreError::PermissionDenied(_)), "{error}");
+    // The condition waited for is the time itself: longer than any token lives. Looking would keep it alive.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     store.txn(put("/a", "3")).await.unwrap();
 }

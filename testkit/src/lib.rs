@@ -43,6 +43,35 @@ pub fn reference() -> Option<PathBuf> {
     Some(folder)
 }
 
+/// The roots of sample job files: the repository's own, and the reference's where it is named. Beneath each lie
+/// `jobspec/` (`NN-name.nomad.hcl`, the job it becomes as `.json`, what is said of that as `.validate.json`) and
+/// `jobspec-invalid/` (what is refused, and in which words as `.err.txt`).
+///
+/// # Panics
+/// As [`reference`] does.
+#[must_use]
+pub fn samples() -> Vec<PathBuf> {
+    let mut roots = vec![testdata()];
+    roots.extend(reference());
+    roots
+}
+
+/// Whether the expectations beside the repository's own samples are to be written anew instead of compared with
+/// (`ROVE_UPDATE_TESTDATA=1`). What changed is then read in the difference that is committed.
+#[must_use]
+pub fn updates(root: &Path) -> bool {
+    root == testdata() && env::var_os("ROVE_UPDATE_TESTDATA").is_some_and(|value| value == "1")
+}
+
+/// How many cases a property is tried with: what `PROPTEST_CASES` says, or else what is usual for it.
+#[must_use]
+pub fn cases(usual: u32) -> u32 {
+    env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(usual)
+}
+
 /// Whether a part that a test needs is there. Without it the test is skipped with a word.
 ///
 /// # Panics

@@ -179,8 +179,15 @@ async fn a_process_and_its_log_outlive_the_agent() {
     let alloc = world.place(&job, 1).await;
     world.want(&alloc).await;
     let before = world.until_status(&alloc, ClientStatus::Running).await;
+    let written = dir
+        .path()
+        .join("alloc")
+        .join(alloc.id.to_string())
+        .join("alloc/logs/t.stdout.0");
+    let lines = || std::fs::read_to_string(&written).map_or(0, |text| text.lines().count());
     drop(agent);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let while_alone = lines() + 20;
+    eventually("what it says while alone", || lines() > while_alone).await;
     let agent = start(config(&world, dir.path())).await;
     let handle = agent.handle();
     let stats = loop {
@@ -191,7 +198,8 @@ async fn a_process_and_its_log_outlive_the_agent() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(stats.resource_usage.memory_stats.rss > 0);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let with_the_next = lines() + 20;
+    eventually("what it says next", || lines() > with_the_next).await;
     assert_eq!(
         world.status(&alloc).await.unwrap().task_states,
         before.task_states
@@ -201,7 +209,7 @@ async fn a_process_and_its_log_outlive_the_agent() {
     let log = read_log(&handle, alloc.id, LogKind::Stdout, ReadOptions::default()).await;
     let lines: Vec<usize> = log.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(lines, (0..lines.len()).collect::<Vec<_>>());
-    assert!(lines.len() > 20);
+    assert!(lines.len() > with_the_next);
     agent.stop().await;
 }
 

@@ -234,7 +234,7 @@ async fn redis_runs_as_the_job_file_says_and_answers_on_its_published_port() {
     assert!(stats.memory.usage >= stats.memory.rss, "{stats:?}");
     // redis ends politely: 0, not the signal's code.
     driver
-        .stop(&handle, None, Duration::from_secs(20))
+        .stop(&handle, None, Duration::from_secs(120))
         .await
         .unwrap();
     let result = driver.wait(&handle).await.unwrap();
@@ -473,7 +473,7 @@ async fn the_jobs_own_stop_signal_is_the_containers_as_well() {
     })
     .await;
     driver
-        .stop(&handle, Some(Signal::INT), Duration::from_secs(20))
+        .stop(&handle, Some(Signal::INT), Duration::from_secs(120))
         .await
         .unwrap();
     let result = driver.wait(&handle).await.unwrap();

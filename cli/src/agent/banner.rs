@@ -5,11 +5,23 @@ use std::{fmt::Write, path::PathBuf};
 use super::{addresses::AgentAddresses, config::AgentConfig};
 
 /// The line that says that everything listens.
-pub const STARTED: &str = "==> Rove agent started! Log data will stream in below:\n";
+#[must_use]
+pub fn started(program: &str) -> String {
+    format!(
+        "==> {} agent started! Log data will stream in below:\n",
+        title(program)
+    )
+}
+
+/// The name that the program was called by, as it begins a sentence: tools wait for Nomad's line where they call it so.
+fn title(program: &str) -> &'static str {
+    if program == "nomad" { "Nomad" } else { "Rove" }
+}
 
 /// The lines before the start: which files were read, and what they came to.
 #[must_use]
 pub fn configuration(
+    program: &str,
     config: &AgentConfig,
     files: &[PathBuf],
     addresses: &AgentAddresses,
@@ -26,7 +38,11 @@ pub fn configuration(
             .collect();
         let _ = writeln!(text, "==> Loaded configuration from {}", names.join(", "));
     }
-    text.push_str("==> Starting Rove agent...\n==> Rove agent configuration:\n\n");
+    let title = title(program);
+    let _ = write!(
+        text,
+        "==> Starting {title} agent...\n==> {title} agent configuration:\n\n"
+    );
     let mut rows = vec![
         (
             "Advertise Addrs",
@@ -104,4 +120,25 @@ fn exposure(config: &AgentConfig, addresses: &AgentAddresses) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn called_as_nomad_the_start_is_told_in_nomads_words() {
+        assert_eq!(
+            started("nomad"),
+            "==> Nomad agent started! Log data will stream in below:\n"
+        );
+        assert_eq!(
+            started("rove"),
+            "==> Rove agent started! Log data will stream in below:\n"
+        );
+        let addresses =
+            AgentAddresses::resolve(&AgentConfig::dev(), None).expect("usual addresses");
+        let text = configuration("nomad", &AgentConfig::dev(), &[], &addresses, None);
+        assert!(text.contains("==> Nomad agent configuration:\n"), "{text}");
+    }
 }

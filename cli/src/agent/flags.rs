@@ -39,7 +39,7 @@ const GENERAL: &[Flag] = &[
         "address",
         "The address to listen on (default 0.0.0.0).",
     ),
-    text("data-dir", "path", "Where state is kept."),
+    text("data-dir", "path", "The folder that state is kept in."),
     text("dc", "name", "The datacenter (default dc1)."),
     text(
         "log-level",
@@ -56,7 +56,7 @@ const GENERAL: &[Flag] = &[
 ];
 
 const SERVER: &[Flag] = &[
-    switch("server", "Be a server."),
+    switch("server", "Run as a server."),
     text(
         "bootstrap-expect",
         "number",
@@ -65,13 +65,13 @@ const SERVER: &[Flag] = &[
 ];
 
 const CLIENT: &[Flag] = &[
-    switch("client", "Be a client."),
+    switch("client", "Run as a client."),
     many(
         "servers",
         "host:port,...",
         "The servers' addresses (port 4647).",
     ),
-    many("meta", "key=value,...", "Facts about the node."),
+    many("meta", "key=value,...", "Metadata of the node."),
     text(
         "network-interface",
         "name",

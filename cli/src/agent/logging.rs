@@ -1,6 +1,6 @@
 //! The agent's log: lines on standard output as operators know them, or JSON.
 
-use std::fmt;
+use std::{fmt, io::Write};
 
 use tracing::{Event, Level, Subscriber, field::Visit};
 use tracing_subscriber::{
@@ -22,7 +22,10 @@ pub fn start(level: &str, json: bool) {
                 "{others},rove={level},rove_agent={level},rove_api={level},rove_controllers={level},rove_store={level}"
             ))
         });
+    // Whoever reads the log may go away; the agent and its tasks go on.
     let builder = tracing_subscriber::fmt()
+        .with_writer(|| Unread(std::io::stdout()))
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(false);
     // A second start (a test's) keeps the first.
@@ -31,6 +34,21 @@ pub fn start(level: &str, json: bool) {
     } else {
         builder.event_format(Lines).try_init()
     };
+}
+
+/// A stream that takes everything, also when nobody reads it any more.
+struct Unread<W>(W);
+
+impl<W: Write> Write for Unread<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }
 
 /// `2026-11-22T05:15:50.123Z [INFO]  controllers.node: node is down: node=… reason=…`
@@ -87,7 +105,11 @@ impl Visit for Fields {
         if field.name() == "message" {
             let _ = write!(self.message, "{value:?}");
         } else {
-            let text = format!("{value:?}");
+            // An error speaks to people already.
+            let text = match field.name() {
+                "error" => format!("{value:?}"),
+                _ => plain(&format!("{value:?}")),
+            };
             let text = text.replace('\n', "\\n");
             let _ = if text.contains(' ') && !text.starts_with('"') {
                 write!(self.others, " {}={text:?}", field.name())
@@ -95,5 +117,98 @@ impl Visit for Fields {
                 write!(self.others, " {}={text}", field.name())
             };
         }
+    }
+}
+
+/// A value as people write it, from what Rust prints for debugging: the names of types and variants around values go,
+/// so that `Some(3)` is `3` and `Key { id: 1 }` is `{ id: 1 }`.
+fn plain(debug: &str) -> String {
+    let mut out = String::with_capacity(debug.len());
+    let mut word = String::new();
+    // Of each open bracket, whether it is shown.
+    let mut open = Vec::new();
+    let mut quoted = false;
+    let mut chars = debug.chars().peekable();
+    while let Some(c) = chars.next() {
+        if quoted {
+            out.push(c);
+            match c {
+                '\\' => out.extend(chars.next()),
+                '"' => quoted = false,
+                _ => {}
+            }
+            continue;
+        }
+        if is_name(c) {
+            word.push(c);
+            continue;
+        }
+        let named = word.starts_with(char::is_uppercase);
+        if named && (c == '(' || (c == ' ' && chars.peek() == Some(&'{'))) {
+            word.clear();
+            if c == '(' {
+                open.push(false);
+            }
+            continue;
+        }
+        out.push_str(&std::mem::take(&mut word));
+        match c {
+            '(' => open.push(true),
+            ')' if open.pop() == Some(false) => continue,
+            '"' => quoted = true,
+            _ => {}
+        }
+        out.push(c);
+    }
+    out.push_str(&word);
+    if out == "None" {
+        "none".to_owned()
+    } else {
+        out
+    }
+}
+
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_without_the_names_of_rusts_types() {
+        for (debug, expected) in [
+            ("Some(3)", "3"),
+            ("None", "none"),
+            ("NodeId(6309fb8e)", "6309fb8e"),
+            (
+                "JobKey { namespace: Name(\"default\"), id: \"a(b)\" }",
+                "{ namespace: \"default\", id: \"a(b)\" }",
+            ),
+            ("[Some(Id(1)), Other]", "[1, Other]"),
+            ("(1, Two(2))", "(1, 2)"),
+            ("1.5ms", "1.5ms"),
+            ("\"a \\\" Some(1)\"", "\"a \\\" Some(1)\""),
+            (")", ")"),
+        ] {
+            assert_eq!(plain(debug), expected, "{debug}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_is_no_error() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        let mut log = Unread(Gone);
+        assert_eq!(log.write(b"line").ok(), Some(4));
+        assert!(log.flush().is_ok());
     }
 }

@@ -65,17 +65,15 @@ pub fn run(program: &str, words: &[String]) -> ExitCode {
         }
         Err(error) => {
             let text = error.to_string();
-            eprintln!(
-                "{}{text}",
-                if text.starts_with("==>") { "" } else { "==> " }
-            );
+            let arrow = if text.starts_with("==>") { "" } else { "==> " };
+            complain(&format!("{arrow}{text}\n"));
             return ExitCode::FAILURE;
         }
     };
-    match start(config, &files) {
+    match start(program, config, &files) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("==> {}", chain(&error));
+            complain(&format!("==> {}\n", chain(&error)));
             ExitCode::FAILURE
         }
     }
@@ -97,7 +95,7 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
-fn start(config: AgentConfig, files: &[PathBuf]) -> Result<()> {
+fn start(program: &str, config: AgentConfig, files: &[PathBuf]) -> Result<()> {
     check(&config)?;
     // Held to the end: a development agent's state goes with it.
     let mut temporary = None;
@@ -121,7 +119,7 @@ fn start(config: AgentConfig, files: &[PathBuf]) -> Result<()> {
         .enable_all()
         .build()
         .context("no threads for the agent")?;
-    let result = runtime.block_on(serve(config, files, &data_dir));
+    let result = runtime.block_on(serve(program, config, files, &data_dir));
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(lock);
     result
@@ -242,7 +240,12 @@ async fn listen(what: &str, address: SocketAddr) -> Result<TcpListener> {
         .with_context(|| format!("{what} can't listen on {address}"))
 }
 
-async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> Result<()> {
+async fn serve(
+    program: &str,
+    mut config: AgentConfig,
+    files: &[PathBuf],
+    data_dir: &Path,
+) -> Result<()> {
     let connections = descriptors::raise();
     let host = look_at_host(&config, data_dir)?;
     config.name.get_or_insert_with(|| host.name.clone());
@@ -260,6 +263,7 @@ async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> R
         .as_ref()
         .map(|identity| identity.node_id.to_string());
     say(&banner::configuration(
+        program,
         &config,
         files,
         &addresses,
@@ -369,7 +373,7 @@ async fn serve(mut config: AgentConfig, files: &[PathBuf], data_dir: &Path) -> R
     };
     let api = rove_api::serve(http, rove_api::router(context), limits, cancel.clone());
     tasks.spawn(async move { api.await.context("the HTTP API ended") });
-    say(banner::STARTED);
+    say(&banner::started(program));
 
     let result = tokio::select! {
         name = signals.next() => {
@@ -528,6 +532,13 @@ fn shown_config(
 }
 
 /// Prints for the operator; a closed pipe is no reason to end.
+/// On standard error; a reader that has gone is no reason to end.
+fn complain(text: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// On standard output; a reader that has gone is no reason to end.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

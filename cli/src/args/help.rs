@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Flag, Kind, flags};
 
 /// How wide help is written.
-const WIDTH: usize = 100;
+pub const WIDTH: usize = 79;
 
 /// The help of one command.
 pub fn of_command(usage: &str, about: &str, tables: &[&[Flag]]) -> String {
@@ -66,8 +66,13 @@ fn of_flag(text: &mut String, flag: &Flag) {
     wrap_into(text, flag.help, 6);
 }
 
-fn wrap_into(text: &mut String, words: &str, indent: usize) {
-    let mut column = 0;
+/// Adds `words` to `text` in lines of at most [`WIDTH`] characters that begin with `indent` blanks; the first one goes on
+/// where `text` ends, if it ends within a line.
+pub fn wrap_into(text: &mut String, words: &str, indent: usize) {
+    let mut column = match text.rsplit('\n').next() {
+        Some(begun) => begun.chars().count(),
+        None => 0,
+    };
     for word in words.split(' ') {
         let width = word.chars().count();
         if column > 0 && column + 1 + width > WIDTH {
@@ -77,7 +82,7 @@ fn wrap_into(text: &mut String, words: &str, indent: usize) {
         if column == 0 {
             text.extend(std::iter::repeat_n(' ', indent));
             column = indent;
-        } else {
+        } else if !text.ends_with(' ') {
             text.push(' ');
             column += 1;
         }

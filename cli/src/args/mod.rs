@@ -152,7 +152,7 @@ pub const COMMON: &[Flag] = &[
     text(
         "token",
         "secret",
-        "The token to show; ROVE_TOKEN or NOMAD_TOKEN.",
+        "The ACL token to send; ROVE_TOKEN or NOMAD_TOKEN.",
     )
     .of_every_command(),
     text(
@@ -164,7 +164,7 @@ pub const COMMON: &[Flag] = &[
     text(
         "client-cert",
         "file",
-        "Show this certificate; ROVE_CLIENT_CERT or NOMAD_CLIENT_CERT.",
+        "The client certificate to present; ROVE_CLIENT_CERT or NOMAD_CLIENT_CERT.",
     )
     .of_every_command(),
     text(
@@ -175,25 +175,29 @@ pub const COMMON: &[Flag] = &[
     .of_every_command(),
     switch(
         "tls-skip-verify",
-        "Accept any certificate; ROVE_SKIP_VERIFY or NOMAD_SKIP_VERIFY.",
+        "Do not verify the agent's certificate; ROVE_SKIP_VERIFY or NOMAD_SKIP_VERIFY.",
     )
     .of_every_command(),
-    switch("no-color", "Write no colours.").of_every_command(),
-    switch("force-color", "Write colours into a pipe too.").of_every_command(),
+    switch("no-color", "Disable colours.").of_every_command(),
+    switch(
+        "force-color",
+        "Use colours even if the output is not a terminal.",
+    )
+    .of_every_command(),
 ];
 
 /// `-json` and `-t`.
 pub const FORMAT: &[Flag] = &[
-    switch("json", "Print what the API says as JSON."),
+    switch("json", "Print the API's answer as JSON."),
     text(
         "t",
         "template",
-        "Print through this template, written as Go's are: '{{.ID}}'.",
+        "Format the output with this Go template: '{{.ID}}'.",
     ),
 ];
 
 /// `-verbose`.
-pub const VERBOSE: &[Flag] = &[switch("verbose", "Show whole ids and more detail.").also(&["v"])];
+pub const VERBOSE: &[Flag] = &[switch("verbose", "Show full ids and more detail.").also(&["v"])];
 
 #[cfg(test)]
 mod tests;

@@ -24,9 +24,12 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "deployment status",
         usage: "deployment status [options] <deployment>",
-        about: "Shows how far a deployment has come.",
+        about: "Shows the progress of a deployment.",
         flags: &[
-            &[switch("monitor", "Go on until it has ended.")],
+            &[switch(
+                "monitor",
+                "Keep showing its progress until it has ended.",
+            )],
             FORMAT,
             VERBOSE,
             COMMON,

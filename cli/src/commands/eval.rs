@@ -19,7 +19,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "eval status [options] <evaluation>",
         about: "Shows an evaluation, and why something could not be placed.",
         flags: &[
-            &[switch("monitor", "Show its progress until it is done.")],
+            &[switch("monitor", "Follow its progress until it is done.")],
             FORMAT,
             VERBOSE,
             COMMON,
@@ -34,10 +34,10 @@ pub const COMMANDS: &[Command] = &[
         about: "Lists evaluations, newest first.",
         flags: &[
             &[
-                text("job", "id", "Only those of this job."),
-                text("status", "status", "Only those with this status."),
-                number("per-page", "number", "So many at once."),
-                text("page-token", "token", "From here on."),
+                text("job", "id", "Show only those of this job."),
+                text("status", "status", "Show only those with this status."),
+                number("per-page", "number", "How many to show at a time."),
+                text("page-token", "token", "Start from this page."),
             ],
             job::FILTER,
             FORMAT,

@@ -15,8 +15,8 @@ pub const COMMANDS: &[Command] = &[Command {
             read from standard input unless that is a terminal.",
     flags: &[
         &[
-            text("X", "method", "GET by default."),
-            many("H", "name: value", "Sends a header."),
+            text("X", "method", "The HTTP method; GET by default."),
+            many("H", "name: value", "Send this header."),
             text(
                 "filter",
                 "expression",
@@ -26,7 +26,7 @@ pub const COMMANDS: &[Command] = &[Command {
                 "dryrun",
                 "Print the request as a curl command, and do not send it.",
             ),
-            switch("verbose", "Say on standard error what is sent.").also(&["v"]),
+            switch("verbose", "Print the request on standard error.").also(&["v"]),
         ],
         COMMON,
     ],

@@ -12,7 +12,7 @@ pub const COMMANDS: &[Command] = &[Command {
     usage: "server members [options]",
     about: "Lists the servers, and which of them leads.",
     flags: &[
-        &[switch("verbose", "Show more of each.").also(&["detailed", "v"])],
+        &[switch("verbose", "Show more columns.").also(&["detailed", "v"])],
         FORMAT,
         COMMON,
     ],

@@ -12,18 +12,18 @@ pub const COMMANDS: &[Command] = &[Command {
     name: "status",
     usage: "status [options] <identifier>",
     about: "Shows whatever the argument names: a job, an alloc, a node, an evaluation or a deployment. Without an \
-            argument lists the jobs.",
+            argument it lists the jobs.",
     flags: &[
         &[
             switch("short", "Show less."),
-            switch("evals", "Of a job: show its evaluations."),
+            switch("evals", "For a job: show its evaluations."),
             switch(
                 "all-allocs",
-                "Of a job: show allocs of an earlier job of the same id too.",
+                "For a job: include allocs of an earlier job with the same id.",
             ),
             switch(
                 "stats",
-                "Of an alloc or a node: show in detail what it uses.",
+                "For an alloc or a node: show its resource usage in detail.",
             ),
         ],
         FORMAT,

@@ -12,7 +12,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "system gc",
         usage: "system gc [options]",
-        about: "Lets the servers forget now what nothing refers to any more.",
+        about: "Runs garbage collection now: deletes whatever nothing refers to any more.",
         flags: &[COMMON],
         verb: false,
         misuse: 1,
@@ -21,7 +21,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "agent-info",
         usage: "agent-info [options]",
-        about: "Shows what the agent that answers says about itself.",
+        about: "Shows information about the agent that answers.",
         flags: &[crate::args::FORMAT, COMMON],
         verb: false,
         misuse: 1,

@@ -1,7 +1,6 @@
 //! `get`: lists and single things, as tables, JSON, YAML or names; with `-w` as they change.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use rove_jobspec::yaml::API_VERSION;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use super::kind::{Kind, Target, targets};
 use super::rows::{Item, headings, item};
 use super::selector::Selector;
+use super::watch;
 use crate::client::{ApiError, Client};
 use crate::command::Context;
 use crate::commands::lookup::segment;
@@ -21,14 +21,9 @@ use rove_wire::{JobStub, Node};
 
 /// So many nodes are asked for their meta at a time.
 const AT_ONCE: usize = 8;
-/// The pause before a list is asked for again after the agent did not answer, or answered without waiting.
-const PAUSE: Duration = Duration::from_secs(1);
-/// So often in a row the agent may fail to answer a watch.
-const RETRIES: u32 = 10;
-
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Output {
+pub(super) enum Output {
     Table,
     Wide,
     Json,
@@ -89,14 +84,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
     let client = client(cx)?;
     if cx.args.is("watch") || cx.args.is("watch-only") {
         return match targets.as_slice() {
-            [target] => {
-                let live = cx.ui.live;
-                tokio::select! {
-                    outcome = watch(cx, &client, target, output, &selector) => outcome,
-                    _ = tokio::signal::ctrl_c() => Ok(0),
-                    () = reader_leaves(live) => Ok(0),
-                }
-            }
+            [target] => watch::run(cx, &client, target, output, &selector).await,
             _ => Err(Failure::new(
                 "error: you may only watch a single resource or type of resource at a time",
             )),
@@ -149,7 +137,7 @@ fn targets_of_several_kinds(targets: &[Target]) -> bool {
     targets.iter().any(|t| t.kind != targets[0].kind)
 }
 
-fn print(
+pub(super) fn print(
     cx: &mut Context,
     items: &[Item],
     output: Output,
@@ -203,7 +191,7 @@ fn print(
     Ok(())
 }
 
-fn columns(kind: Kind, output: Output, namespaces: bool) -> Vec<&'static str> {
+pub(super) fn columns(kind: Kind, output: Output, namespaces: bool) -> Vec<&'static str> {
     let mut all = headings(kind, output == Output::Wide);
     if namespaces {
         all.insert(0, "NAMESPACE");
@@ -211,7 +199,7 @@ fn columns(kind: Kind, output: Output, namespaces: bool) -> Vec<&'static str> {
     all
 }
 
-fn cells(item: &Item, namespaces: bool, mixed: bool) -> Vec<String> {
+pub(super) fn cells(item: &Item, namespaces: bool, mixed: bool) -> Vec<String> {
     let mut cells = item.cells.clone();
     if mixed && let Some(first) = cells.first_mut() {
         *first = format!("{}/{first}", item.kind.singular());
@@ -259,7 +247,7 @@ fn list_path(kind: Kind) -> &'static str {
     }
 }
 
-async fn fetch(
+pub(super) async fn fetch(
     cx: &Context,
     client: &Client,
     target: &Target,
@@ -291,7 +279,7 @@ async fn fetch(
     Ok((items, index))
 }
 
-async fn list(
+pub(super) async fn list(
     client: &Client,
     target: &Target,
     index: Option<u64>,
@@ -314,7 +302,7 @@ async fn list(
     }
 }
 
-fn choose(
+pub(super) fn choose(
     cx: &Context,
     target: &Target,
     list: Vec<Value>,
@@ -370,7 +358,7 @@ fn choose(
     Ok(items)
 }
 
-async fn selected(
+pub(super) async fn selected(
     client: &Client,
     items: Vec<Item>,
     kind: Kind,
@@ -412,7 +400,7 @@ async fn selected(
 }
 
 /// Lists leave parts out; JSON and YAML have everything.
-async fn whole(client: &Client, items: Vec<Item>) -> Result<Vec<Item>, Failure> {
+pub(super) async fn whole(client: &Client, items: Vec<Item>) -> Result<Vec<Item>, Failure> {
     let mut asked = futures::stream::iter(items.into_iter().map(|item| {
         let path = match item.kind {
             Kind::Job => format!("/v1/job/{}", segment(&item.name)),
@@ -438,127 +426,4 @@ async fn whole(client: &Client, items: Vec<Item>) -> Result<Vec<Item>, Failure> 
         }
     }
     Ok(all)
-}
-
-/// Prints the list, and then each row that is new or has changed.
-async fn watch(
-    cx: &mut Context,
-    client: &Client,
-    target: &Target,
-    output: Output,
-    selector: &Selector,
-) -> Outcome {
-    let (items, mut index) = fetch(cx, client, target, output, selector).await?;
-    let age = headings(target.kind, false)
-        .iter()
-        .position(|h| *h == "AGE");
-    // A row that only got older has not changed.
-    let seen_of = |item: &Item| -> (String, Vec<String>) {
-        let mut cells = item.cells.clone();
-        if let Some(age) = age {
-            cells[age].clear();
-        }
-        (format!("{}/{}", item.namespace, item.name), cells)
-    };
-    let mut seen: BTreeMap<String, Vec<String>> = items.iter().map(seen_of).collect();
-    let namespaces = cx.args.is("all-namespaces") && target.kind.namespaced();
-    let head = columns(target.kind, output, namespaces);
-    let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
-    if !cx.args.is("watch-only") {
-        match output {
-            Output::Table | Output::Wide => {
-                for item in &items {
-                    for (width, cell) in widths.iter_mut().zip(cells(item, namespaces, false)) {
-                        *width = (*width).max(cell.chars().count());
-                    }
-                }
-                cx.ui
-                    .line(padded(head.iter().map(|h| (*h).to_owned()), &widths));
-                for item in &items {
-                    cx.ui
-                        .line(padded(cells(item, namespaces, false).into_iter(), &widths));
-                }
-            }
-            _ => print(cx, &items, output, target.name.is_some(), false)?,
-        }
-    }
-    let mut failures = 0;
-    loop {
-        let (list, now) = match list(client, target, Some(index)).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                failures += 1;
-                if failures > RETRIES {
-                    return Err(server(error));
-                }
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        failures = 0;
-        if now <= index {
-            tokio::time::sleep(PAUSE).await;
-        }
-        // A store that was restored begins again at an older index.
-        index = now;
-        let mut items = choose(cx, target, list, output)?;
-        if !selector.is_empty() {
-            items = selected(client, items, target.kind, selector).await?;
-        }
-        let mut changed: Vec<Item> = Vec::new();
-        let mut present = BTreeMap::new();
-        for item in items {
-            let (key, cells) = seen_of(&item);
-            if seen.get(&key) != Some(&cells) {
-                changed.push(item);
-            }
-            present.insert(key, cells);
-        }
-        seen = present;
-        match output {
-            Output::Table | Output::Wide => {
-                for item in &changed {
-                    cx.ui
-                        .line(padded(cells(item, namespaces, false).into_iter(), &widths));
-                }
-            }
-            Output::Name => print(cx, &changed, output, false, false)?,
-            Output::Json | Output::Yaml => {
-                for item in whole(client, changed).await? {
-                    print(cx, std::slice::from_ref(&item), output, true, false)?;
-                }
-            }
-        }
-        if cx.ui.closed() {
-            return Ok(0);
-        }
-    }
-}
-
-async fn reader_leaves(live: bool) {
-    loop {
-        tokio::time::sleep(PAUSE).await;
-        if !live && crate::commands::alloc::logs::reader_gone() {
-            return;
-        }
-    }
-}
-
-fn padded(cells: impl Iterator<Item = String>, widths: &[usize]) -> String {
-    let cells: Vec<String> = cells.collect();
-    let last = cells.len().saturating_sub(1);
-    let line: Vec<String> = cells
-        .iter()
-        .enumerate()
-        .map(|(at, cell)| {
-            let cell = crate::render::or_none(cell);
-            let width = if at == last {
-                0
-            } else {
-                widths.get(at).copied().unwrap_or(0)
-            };
-            format!("{cell:width$}")
-        })
-        .collect();
-    line.join("   ")
 }

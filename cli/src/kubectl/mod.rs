@@ -12,6 +12,7 @@ pub mod kind;
 mod rows;
 mod scale;
 mod selector;
+mod watch;
 
 use std::time::Duration;
 
@@ -24,12 +25,12 @@ use crate::failure::Failure;
 pub const NAMESPACE: &[Flag] =
     &[text("namespace", "name", "The namespace to work in.").also(&["n", "ns"])];
 
-const ALL: &[Flag] = &[switch("all-namespaces", "Look into all namespaces.").also(&["A"])];
+const ALL: &[Flag] = &[switch("all-namespaces", "List the things of all namespaces.").also(&["A"])];
 
 const SELECTOR: &[Flag] = &[Flag::new(
     "selector",
     Kind::Text("terms"),
-    "Only those whose meta fits: team=a,tier!=db,zone in (x,y). Allocs, evaluations and deployments are chosen by \
+    "Only those whose meta matches: team=a,tier!=db,zone in (x,y). Allocs, evaluations and deployments are chosen by \
      their job's meta.",
 )
 .also(&["l"])];
@@ -41,7 +42,7 @@ const FILES: &[Flag] = &[
         "A file, a folder, or - for standard input; HCL, YAML or JSON.",
     )
     .also(&["f"]),
-    switch("recursive", "Look into the folders of a folder too.").also(&["R"]),
+    switch("recursive", "Include subfolders.").also(&["R"]),
 ];
 
 const LANGUAGE: &[Flag] = &[
@@ -59,7 +60,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "apply",
         usage: "apply -f <file|folder|-> [options]",
-        about: "Makes jobs be as files say: registers those that are new or changed and leaves the others alone.",
+        about: "Registers the jobs of files that are new or have changed, and leaves the others alone.",
         flags: &[
             FILES,
             LANGUAGE,
@@ -68,10 +69,10 @@ pub const COMMANDS: &[Command] = &[
                 text(
                     "dry-run",
                     "none|client|server",
-                    "Only say what would be done.",
+                    "Only print what would be done.",
                 ),
                 text("output", "name", "Print only names.").also(&["o"]),
-                switch("wait", "Show what comes of it until each roll-out is done."),
+                switch("wait", "Follow each roll-out until it is done."),
             ],
             COMMON,
         ],
@@ -87,7 +88,7 @@ pub const COMMANDS: &[Command] = &[
             FILES,
             LANGUAGE,
             NAMESPACE,
-            &[switch("verbose", "Show everything that a new job holds.")],
+            &[switch("verbose", "Show every field of a new job.")],
             COMMON,
         ],
         verb: true,
@@ -103,11 +104,11 @@ pub const COMMANDS: &[Command] = &[
                 text(
                     "output",
                     "wide|json|yaml|name",
-                    "How to print; a table by default.",
+                    "The output format; a table by default.",
                 )
                 .also(&["o"]),
-                switch("watch", "Go on with what changes.").also(&["w"]),
-                switch("watch-only", "Only what changes."),
+                switch("watch", "After the list, print what changes until interrupted; what is deleted is shown as gone.").also(&["w"]),
+                switch("watch-only", "The same without the list: print only what changes."),
             ],
             SELECTOR,
             NAMESPACE,
@@ -121,7 +122,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "describe",
         usage: "describe <kind>/<name>... [options]",
-        about: "Shows all about something: a job, node, alloc, eval or deployment.",
+        about: "Shows a job, node, alloc, eval or deployment in detail.",
         flags: &[NAMESPACE, ALL, VERBOSE, COMMON],
         verb: true,
         misuse: 1,
@@ -138,22 +139,23 @@ pub const COMMANDS: &[Command] = &[
             SELECTOR,
             NAMESPACE,
             &[
-                switch("all", "All jobs of the namespace."),
+                switch("all", "Delete all jobs of the namespace."),
                 switch(
                     "purge",
-                    "Forget the jobs; with -purge=false they can be looked at and run again.",
+                    "Delete the jobs from the cluster's state; with -purge=false they are only stopped and can still be inspected and run \
+                     again.",
                 ),
                 switch(
                     "wait",
-                    "Wait for the end of the allocs; so it is by default.",
+                    "Wait until the allocs have ended (the default).",
                 ),
                 text(
                     "timeout",
                     "duration",
-                    "Wait no longer than this, such as 30s or 5m.",
+                    "Give up waiting after this long, such as 30s or 5m.",
                 ),
-                switch("ignore-not-found", "What is not there counts as deleted."),
-                switch("dry-run", "Only say what would be done."),
+                switch("ignore-not-found", "Treat what does not exist as deleted."),
+                switch("dry-run", "Only print what would be done."),
             ],
             COMMON,
         ],
@@ -167,16 +169,16 @@ pub const COMMANDS: &[Command] = &[
         about: "Sets how many instances of a job's group run.",
         flags: &[
             &[
-                number("replicas", "count", "So many."),
+                number("replicas", "count", "How many instances to run."),
                 text(
                     "group",
                     "name",
-                    "The group; may be left out if there is only one.",
+                    "The group; optional if the job has only one.",
                 ),
                 number(
                     "current-replicas",
                     "count",
-                    "Only if there are so many now.",
+                    "Scale only if this is the current count.",
                 ),
             ],
             NAMESPACE,

@@ -431,3 +431,43 @@ async fn an_alloc_is_stopped_restarted_and_signalled() {
     assert_eq!(bodies[1], "{\"AllTasks\":false,\"TaskName\":\"say\"}");
     assert_eq!(bodies[2], "{\"Signal\":\"SIGHUP\",\"Task\":\"say\"}");
 }
+
+#[tokio::test]
+async fn reschedule_attempts_are_shown_with_their_limit() {
+    let hour = 3_600_000_000_000_i64;
+    for (policy, shown) in [
+        (
+            json!({"Attempts": 2, "Interval": 24 * hour, "Unlimited": false}),
+            "Reschedule Attempts = 2/2\n",
+        ),
+        (
+            json!({"Attempts": 5, "Interval": hour, "Unlimited": false}),
+            "Reschedule Attempts = 1/5\n",
+        ),
+        (
+            json!({"Attempts": 0, "Interval": 0, "Unlimited": true}),
+            "Reschedule Attempts = 2\n",
+        ),
+    ] {
+        let server = Server::start().await;
+        let event = |time: i64| json!({"RescheduleTime": time});
+        let alloc = json!({"ID": "aabb", "Namespace": "default", "TaskGroup": "g", "ClientStatus": "failed",
+            "Job": {"ID": "web", "TaskGroups": [{"Name": "g", "ReschedulePolicy": policy}]},
+            "RescheduleTracker": {"Events": [event(5 * hour), event(9 * hour)]}});
+        server
+            .get(
+                "/v1/allocations?prefix=aabb",
+                json!([{"ID": "aabb", "Namespace": "default"}]),
+            )
+            .get("/v1/allocation/aabb?namespace=default", alloc);
+        let ran = Call::to(&server.address)
+            .run(&["alloc", "status", "aabb"])
+            .await;
+        let text: String = ran
+            .out
+            .lines()
+            .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
+            .collect();
+        assert!(text.contains(shown), "{shown}: {}{}", ran.out, ran.err);
+    }
+}

@@ -453,6 +453,36 @@ async fn explain_tells_what_a_field_is() {
 }
 
 #[tokio::test]
+async fn explain_lists_each_field_once_in_lines_that_fit_a_terminal() {
+    let temp = tempfile::tempdir().unwrap();
+    for path in [
+        "job",
+        "job.group",
+        "job.group.task",
+        "job.group.service",
+        "job.group.volume",
+    ] {
+        let ran = call(temp.path()).run(&["explain", path]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let mut fields: Vec<&str> = ran
+            .out
+            .lines()
+            .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        let all = fields.len();
+        fields.sort_unstable();
+        fields.dedup();
+        assert_eq!(fields.len(), all, "{path}: {}", ran.out);
+        let wide = ran
+            .out
+            .lines()
+            .find(|line| line.starts_with("    ") && line.chars().count() > 79);
+        assert_eq!(wide, None, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn explain_prints_the_schema_that_is_published() {
     let temp = tempfile::tempdir().unwrap();
     let ran = call(temp.path()).run(&["explain", "-schema"]).await;

@@ -85,6 +85,24 @@ async fn every_command_has_a_help_and_refuses_an_unknown_flag() {
 }
 
 #[tokio::test]
+async fn every_help_fits_a_terminal_of_80_columns() {
+    let call = Call::to("http://127.0.0.1:9");
+    let mut texts = vec![
+        call.run(&["-help"]).await.out,
+        crate::agent::flags::help("nomad"),
+    ];
+    for name in crate::catalogue::names().chain(["job", "alloc", "operator"]) {
+        let words: Vec<&str> = name.split(' ').chain(["-help"]).collect();
+        texts.push(call.run(&words).await.out);
+    }
+    for text in texts {
+        // How a command is called stands on one line, to be copied.
+        let long = |line: &&str| line.chars().count() > 79 && !line.starts_with("Usage: ");
+        assert_eq!(text.lines().find(long), None);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_said_plainly() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

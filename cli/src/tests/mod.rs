@@ -4,6 +4,7 @@
 
 mod allocs;
 mod completion;
+mod documents;
 mod files;
 mod jobs;
 mod misc;

@@ -252,6 +252,112 @@ async fn a_watch_prints_what_changes() {
     assert_eq!(ran, good("job/db\n"));
 }
 
+/// A watch of jobs of the namespace `w`: first `before`, then `after`.
+async fn watched(before: Value, after: Value) -> Server {
+    let server = Server::start().await;
+    let at = |index: u64, value: &Value| Answer {
+        index,
+        ..Answer::json(value)
+    };
+    server
+        .on("GET /v1/jobs?namespace=w", at(10, &before))
+        .on("GET /v1/jobs?namespace=w", at(11, &after))
+        .on("GET /v1/jobs?index=10&namespace=w&wait=60s", at(11, &after))
+        .on("GET /v1/jobs?index=11&namespace=w&wait=60s", at(11, &after));
+    server
+}
+
+fn row(id: &str, status: &str) -> Value {
+    json!({"ID": id, "Namespace": "w", "Type": "service", "Status": status, "SubmitTime": NOW})
+}
+
+#[tokio::test]
+async fn a_watch_says_what_has_gone() {
+    let lists = || {
+        watched(
+            json!([row("db", "running"), row("web", "running")]),
+            json!([row("web", "running")]),
+        )
+    };
+    for (format, gone) in [
+        ("", "db     service   gone"),
+        ("name", "job/db gone\n"),
+        ("yaml", "status: gone\n"),
+    ] {
+        let server = lists().await;
+        server.get("/v1/job/db?namespace=w", row("db", "running"));
+        server.get("/v1/job/web?namespace=w", row("web", "running"));
+        let call = Call::to(&server.address).at(NOW);
+        let words = ["get", "jobs", "-w", "-n", "w", "-o", format];
+        let out = call.run_until(&words, |out| out.contains("gone")).await;
+        assert!(out.contains(gone), "{format}: {out}");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_in_json_is_a_stream_of_bare_objects() {
+    let server = watched(
+        json!([row("db", "running"), row("web", "running")]),
+        json!([row("web", "dead")]),
+    )
+    .await;
+    server
+        .get("/v1/job/db?namespace=w", row("db", "running"))
+        .get("/v1/job/web?namespace=w", row("web", "dead"));
+    let call = Call::to(&server.address).at(NOW);
+    let words = ["get", "jobs", "-w", "-n", "w", "-o", "json"];
+    let out = call.run_until(&words, |out| out.contains("gone")).await;
+    let objects: Vec<Value> = serde_json::Deserializer::from_str(&out)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let names: Vec<_> = objects
+        .iter()
+        .map(|object| match object["ID"].as_str() {
+            Some(id) => id.to_owned(),
+            None => format!("{}: {}", object["metadata"]["name"], object["status"]),
+        })
+        .collect();
+    assert_eq!(names, ["db", "web", "web", "\"db\": \"gone\""], "{out}");
+}
+
+#[tokio::test]
+async fn a_watch_that_starts_empty_is_aligned_and_sees_what_lives_for_a_moment() {
+    let server = watched(json!([]), json!([])).await;
+    let event = json!({"Index": 11, "Events": [
+        {"Topic": "Allocation", "Payload": {"Allocation": {"ID": "a"}}},
+        {"Topic": "Job", "Payload": {"Job": row("brief", "running")}}]});
+    server.on(
+        "GET /v1/event/stream?*",
+        Answer {
+            status: 200,
+            index: 0,
+            body: format!("{{}}\n{event}\n").into_bytes(),
+        },
+    );
+    let call = Call::to(&server.address).at(NOW);
+    let out = call
+        .run_until(&["get", "jobs", "-w", "-n", "w"], |out| {
+            out.contains("gone")
+        })
+        .await;
+    let lines: Vec<&str> = out.lines().take(3).collect();
+    let column = lines[0].find("STATUS").unwrap();
+    assert!(
+        lines[1].starts_with("brief ") && lines[1][column..].starts_with("running "),
+        "{out}"
+    );
+    assert!(
+        lines[2].starts_with("brief ") && lines[2][column..].starts_with("gone "),
+        "{out}"
+    );
+    let topics = server
+        .requests()
+        .into_iter()
+        .find(|r| r.target.contains("event/stream"));
+    assert!(topics.unwrap().target.contains("topic=Job"));
+}
+
 const HCL: &str = "job \"web\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"raw_exec\"\n      config {\n        command = \"/bin/true\"\n      }\n    }\n  }\n}\n";
 
 fn plan(kind: &str, index: u64) -> Value {

@@ -167,23 +167,26 @@ impl Drop for Served {
     }
 }
 
+/// How long anything is waited for: no test is to fail because a machine is busy.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Runs etcdctl to its end.
 pub async fn etcdctl(endpoint: &str, arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::new("etcdctl");
     command
         .env("ETCDCTL_API", "3")
-        .args(["--endpoints", endpoint, "--command-timeout", "5s"])
+        .args(["--endpoints", endpoint, "--command-timeout", "60s"])
         .args(arguments)
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    tokio::time::timeout(Duration::from_secs(20), command.output())
+    tokio::time::timeout(PATIENCE, command.output())
         .await
         .expect("etcdctl ends")
         .unwrap()
 }
 
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         if let Some(found) = condition().await {
             return found;

@@ -491,6 +491,7 @@ impl Decoder<'_> {
             at,
             field: field.to_owned(),
             message,
+            line: None,
         });
     }
 

@@ -4,6 +4,7 @@
 //! so that nobody believes a setting to be in force that is not.
 
 mod decode;
+mod lines;
 mod tree;
 
 use std::{
@@ -309,9 +310,13 @@ impl AgentConfig {
             match files_of(path) {
                 Ok(files) => {
                     for file in files {
-                        match tree::read(&file) {
-                            Ok(items) => errors.extend(decode::apply(self, &file, &items)),
-                            Err(error) => errors.push(error),
+                        let found = match tree::read(&file) {
+                            Ok(items) => decode::apply(self, &file, &items),
+                            Err(error) => vec![error],
+                        };
+                        if !found.is_empty() {
+                            let text = tree::text(&file).unwrap_or_default();
+                            errors.extend(found.into_iter().map(|error| error.shown(&text)));
                         }
                     }
                 }
@@ -347,6 +352,9 @@ fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The longest line of an agent file that a message shows, in characters.
+const LONGEST_SHOWN: usize = 200;
+
 /// A mistake in an agent file.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -375,7 +383,7 @@ pub enum ConfigError {
         size: u64,
     },
     /// Something in it is wrong.
-    #[error("Error loading configuration from {}", place(path, *at, field, message))]
+    #[error("Error loading configuration from {}{}", place(path, *at, field, message), marked(*at, line.as_deref()))]
     Invalid {
         /// Its path.
         path: PathBuf,
@@ -385,7 +393,28 @@ pub enum ConfigError {
         field: String,
         /// What is wrong and what to do.
         message: String,
+        /// The line of the file, where it can be shown.
+        line: Option<String>,
     },
+}
+
+impl ConfigError {
+    /// With the line that it is about, unless that could hold a secret.
+    fn shown(mut self, text: &str) -> Self {
+        if let Self::Invalid { at, line, .. } = &mut self
+            && let Some(found) = at.line.checked_sub(1).and_then(|at| text.lines().nth(at))
+        {
+            let lower = found.to_ascii_lowercase();
+            let secret = ["password", "secret", "token", "key"]
+                .iter()
+                .any(|word| lower.contains(word));
+            // A marker under a line that is longer than a screen shows nothing.
+            if !secret && found.chars().count() <= LONGEST_SHOWN {
+                *line = Some(found.to_owned());
+            }
+        }
+        self
+    }
 }
 
 fn place(path: &Path, at: Position, field: &str, message: &str) -> String {
@@ -401,7 +430,22 @@ fn place(path: &Path, at: Position, field: &str, message: &str) -> String {
     text
 }
 
-/// All mistakes of all files, a line each.
+/// The line with a marker below, as job files have it.
+fn marked(at: Position, line: Option<&str>) -> String {
+    let Some(line) = line else {
+        return String::new();
+    };
+    let number = at.line.to_string();
+    // Tabs stay, so that the marker stands where the terminal puts the character.
+    let before: String = line
+        .chars()
+        .take(at.column.saturating_sub(1))
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
+    format!("\n {number} | {line}\n {:1$} | {before}^", "", number.len())
+}
+
+/// All mistakes of all files, each with its line.
 #[derive(Debug)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 
@@ -627,9 +671,53 @@ mod tests {
     }
 
     #[test]
+    fn blocks_may_stand_on_one_line() {
+        let config = load(&[(
+            "agent.hcl",
+            "plugin \"raw_exec\" { config { enabled = true } }\n\
+             client { enabled = true, servers = [\"a:1\", \"b:2\"], meta { rack = \"1\" } }\n\
+             server { etcd { endpoints = [\"http://x:1\"] } heartbeat_ttl = \"5s\" }\n\
+             ports { http = 1234 } # as { before }\n",
+        )])
+        .unwrap();
+        assert_eq!(
+            config.plugins["raw_exec"]["enabled"],
+            serde_json::json!(true)
+        );
+        assert!(config.client.enabled);
+        assert_eq!(config.client.servers, ["a:1", "b:2"]);
+        assert_eq!(config.client.meta["rack"], "1");
+        assert_eq!(config.server.etcd.endpoints, ["http://x:1"]);
+        assert_eq!(config.heartbeat_ttl(), Duration::from_secs(5));
+        assert_eq!(config.ports.http, 1234);
+    }
+
+    #[test]
+    fn a_mistake_is_shown_with_its_line() {
+        for (text, shown) in [
+            (
+                "server {\n  enable = true\n}",
+                "agent.hcl:2:3: server.enable: unknown key; did you mean `enabled`?\n 2 |   enable = true\n   |   ^",
+            ),
+            (
+                "plugin \"raw_exec\" { config { enabled = true } }\nserver { etcd { endpoint = 3 } }",
+                "\n 2 | server { etcd { endpoint = 3 } }\n   |                 ^",
+            ),
+            (
+                "region = \"x\"\nserver { etcd { endpoints = } }\n",
+                "\n 2 | server { etcd { endpoints = } }\n   |                             ^",
+            ),
+        ] {
+            let error = load(&[("agent.hcl", text)]).unwrap_err();
+            assert!(error.contains(shown), "{error}");
+        }
+    }
+
+    #[test]
     fn all_mistakes_are_told_at_once() {
         let error = load(&[("a.hcl", "x = 1\ny = 2"), ("b.hcl", "z = 3")]).unwrap_err();
-        assert_eq!(error.lines().count(), 3, "{error}");
+        let told = error.lines().filter(|line| line.starts_with("==> "));
+        assert_eq!(told.count(), 3, "{error}");
     }
 
     #[test]
@@ -638,10 +726,9 @@ mod tests {
             "a.hcl",
             "server { etcd {\n endpoints = [\"http://x:1\"]\n username = \"u\"\n password = \"hush\"\n} }",
         )]);
-        // One-line nested blocks are no HCL; the multi-line form is.
-        let config = config.or_else(|_| {
-            load(&[("a.hcl", "server {\n etcd {\n endpoints = [\"http://x:1\"]\n username = \"u\"\n password = \"hush\"\n }\n}")])
-        });
         assert!(!format!("{:?}", config.unwrap()).contains("hush"));
+        let error =
+            load(&[("a.hcl", "server {\n etcd {\n password = [\"hush\"]\n }\n}")]).unwrap_err();
+        assert!(!error.contains("hush"), "{error}");
     }
 }

@@ -9,6 +9,7 @@ use hcl_edit::{
 };
 
 use super::ConfigError;
+use super::lines::{self, Expanded};
 
 /// The most bytes an agent file may have.
 pub const MAX_FILE: u64 = 1024 * 1024;
@@ -68,11 +69,11 @@ impl Value {
     }
 }
 
-/// Reads the tree of one file.
+/// The text of one file.
 ///
 /// # Errors
-/// When it is not readable, too large, or neither HCL nor (by its name) JSON.
-pub fn read(path: &Path) -> Result<Vec<Item>, ConfigError> {
+/// When it is not readable or too large.
+pub fn text(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable {
         path: path.to_owned(),
         source,
@@ -85,7 +86,18 @@ pub fn read(path: &Path) -> Result<Vec<Item>, ConfigError> {
         });
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(text
+        .strip_prefix('\u{feff}')
+        .map_or(text.clone(), str::to_owned))
+}
+
+/// Reads the tree of one file.
+///
+/// # Errors
+/// When it is not readable, too large, or neither HCL nor (by its name) JSON.
+pub fn read(path: &Path) -> Result<Vec<Item>, ConfigError> {
+    let text = text(path)?;
+    let text = text.as_str();
     if path
         .extension()
         .is_some_and(|extension| extension == "json")
@@ -107,6 +119,7 @@ fn json(path: &Path, text: &str) -> Result<Vec<Item>, ConfigError> {
             at: at(&error),
             field: String::new(),
             message: error.to_string(),
+            line: None,
         })?;
     match from_json(value) {
         Value::Block(items) => Ok(items),
@@ -115,6 +128,7 @@ fn json(path: &Path, text: &str) -> Result<Vec<Item>, ConfigError> {
             at: Position { line: 1, column: 1 },
             field: String::new(),
             message: format!("an agent file must be an object, this is {}", other.kind()),
+            line: None,
         }),
     }
 }
@@ -146,29 +160,52 @@ fn from_json(value: serde_json::Value) -> Value {
 }
 
 fn hcl(path: &Path, text: &str) -> Result<Vec<Item>, ConfigError> {
-    let body: Body =
-        text.parse()
-            .map_err(|error: hcl_edit::parser::Error| ConfigError::Invalid {
+    let expanded = lines::expanded(text);
+    let source = Source {
+        path,
+        text,
+        expanded: &expanded,
+    };
+    let body: Body = expanded
+        .text
+        .parse()
+        .map_err(|error: hcl_edit::parser::Error| {
+            let place = error.location();
+            let at = if expanded.is_as_written() {
+                Position {
+                    line: place.line(),
+                    column: place.column(),
+                }
+            } else {
+                source.at(expanded.offset(place.line(), place.column()))
+            };
+            ConfigError::Invalid {
                 path: path.to_owned(),
-                at: Position {
-                    line: error.location().line(),
-                    column: error.location().column(),
-                },
+                at,
                 field: String::new(),
                 message: error.message().to_owned(),
-            })?;
-    let source = Source { path, text };
+                line: None,
+            }
+        })?;
     source.body(&body)
 }
 
 struct Source<'a> {
     path: &'a Path,
+    /// As it was written.
     text: &'a str,
+    /// As it was parsed.
+    expanded: &'a Expanded,
 }
 
 impl Source<'_> {
     fn position(&self, span: Option<Range<usize>>) -> Position {
-        let Some(before) = span.and_then(|span| self.text.get(..span.start)) else {
+        span.map_or_else(Position::default, |span| self.at(span.start))
+    }
+
+    /// The place of an offset into what was parsed.
+    fn at(&self, offset: usize) -> Position {
+        let Some(before) = self.text.get(..self.expanded.original(offset)) else {
             return Position::default();
         };
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -272,6 +309,7 @@ impl Source<'_> {
             field: field.to_owned(),
             message: "agent files hold plain values only: no variables, functions or ${…}"
                 .to_owned(),
+            line: None,
         }
     }
 }

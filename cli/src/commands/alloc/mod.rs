@@ -10,21 +10,24 @@ use crate::args::{COMMON, FORMAT, Flag, Kind, VERBOSE, switch, text};
 use crate::command::Command;
 
 const TAIL: &[Flag] = &[
-    switch("f", "Go on as more is written, until it is interrupted."),
+    switch(
+        "f",
+        "Follow: keep printing as more is written, until interrupted.",
+    ),
     Flag::new(
         "tail",
         Kind::SwitchOrNumber("lines"),
-        "Begin near the end; with a number that many lines before it.",
+        "Show the end of the output; with a number, that many lines of it.",
     ),
     Flag::new(
         "n",
         Kind::Number("lines"),
-        "With -tail, or alone: so many lines from the end; 10 by default.",
+        "How many lines to show from the end, with or without -tail; 10 by default.",
     ),
     Flag::new(
         "c",
         Kind::Number("bytes"),
-        "With -tail, or alone: so many bytes from the end.",
+        "How many bytes to show from the end, with or without -tail.",
     ),
 ];
 
@@ -37,7 +40,7 @@ pub const COMMANDS: &[Command] = &[
         flags: &[
             &[
                 switch("short", "Show one line for each task."),
-                switch("stats", "Show in detail what the tasks use."),
+                switch("stats", "Show the tasks' resource usage in detail."),
             ],
             FORMAT,
             VERBOSE,
@@ -59,8 +62,11 @@ pub const COMMANDS: &[Command] = &[
                 switch("stderr", "Print what was written to standard error."),
                 switch("stdout", "Print what was written to standard output."),
                 text("task", "name", "The task."),
-                switch("job", "The argument is a job: take one of its allocs."),
-                text("group", "name", "With -job: an alloc of this group."),
+                switch(
+                    "job",
+                    "The argument is the id of a job: use one of its allocs.",
+                ),
+                text("group", "name", "With -job: use an alloc of this group."),
             ],
             VERBOSE,
             COMMON,
@@ -76,9 +82,15 @@ pub const COMMANDS: &[Command] = &[
         flags: &[
             TAIL,
             &[
-                switch("H", "Print plain numbers of bytes."),
-                switch("stat", "Show what the file is, not what it holds."),
-                switch("job", "The argument is a job: take one of its allocs."),
+                switch("H", "Print sizes in bytes."),
+                switch(
+                    "stat",
+                    "Show the file's size, mode and time instead of its content.",
+                ),
+                switch(
+                    "job",
+                    "The argument is the id of a job: use one of its allocs.",
+                ),
             ],
             VERBOSE,
             COMMON,
@@ -90,13 +102,16 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "alloc stop",
         usage: "alloc stop [options] <allocation>",
-        about: "Stops an alloc; the scheduler places another in its stead.",
+        about: "Stops an alloc; the scheduler places a replacement.",
         flags: &[
             &[
-                switch("detach", "Do not wait for what comes of it."),
+                switch(
+                    "detach",
+                    "Return at once instead of following the progress.",
+                ),
                 switch(
                     "no-shutdown-delay",
-                    "Do not wait the shutdown delay that the job asks for.",
+                    "Stop at once, without the shutdown_delay of the job's tasks and services.",
                 ),
             ],
             VERBOSE,
@@ -112,8 +127,8 @@ pub const COMMANDS: &[Command] = &[
         about: "Restarts the running tasks of an alloc, or one of them, where they are.",
         flags: &[
             &[
-                text("task", "name", "Only this task."),
-                switch("all-tasks", "Those that have ended too."),
+                text("task", "name", "Act on this task only."),
+                switch("all-tasks", "Include tasks that have ended."),
             ],
             VERBOSE,
             COMMON,
@@ -129,7 +144,7 @@ pub const COMMANDS: &[Command] = &[
         flags: &[
             &[
                 text("s", "signal", "The signal, SIGKILL by default."),
-                text("task", "name", "Only this task."),
+                text("task", "name", "Act on this task only."),
             ],
             VERBOSE,
             COMMON,

@@ -209,9 +209,8 @@ fn header(cx: &Context, alloc: &Alloc, verbose: bool) -> String {
     if !alloc.next.is_empty() {
         fields.add("Replacement Alloc ID", short(&alloc.next, length));
     }
-    let attempts = alloc.reschedule.as_ref().map_or(0, |r| r.events.len());
-    if attempts > 0 {
-        fields.add("Reschedule Attempts", attempts.to_string());
+    if let Some(attempts) = reschedule_attempts(alloc) {
+        fields.add("Reschedule Attempts", attempts);
     }
     if !alloc.followup.is_empty() {
         fields.add("Follow-up Eval ID", short(&alloc.followup, length));
@@ -433,4 +432,27 @@ fn measured(cx: &mut Context, title: &str, cells: Vec<(&str, String)>) {
     let mut table = Table::new(cells.iter().map(|(name, _)| *name));
     table.row(cells.into_iter().map(|(_, text)| text));
     cx.ui.line(format!("\n{title}\n{}", table.render()));
+}
+
+/// How often an alloc was rescheduled, of how often its group's policy allows; none if it never was.
+fn reschedule_attempts(alloc: &Alloc) -> Option<String> {
+    let events = &alloc.reschedule.as_ref()?.events;
+    if events.is_empty() {
+        return None;
+    }
+    let groups = alloc.job.iter().flat_map(|job| &job.task_groups);
+    let policy = groups
+        .filter(|group| group.name == alloc.group)
+        .find_map(|group| group.reschedule_policy.as_ref())
+        .filter(|policy| !policy.unlimited() && policy.attempts() > 0);
+    let Some(policy) = policy else {
+        return Some(events.len().to_string());
+    };
+    // Attempts count within the interval that ends with the last of them.
+    let last = events.iter().map(|event| event.time).max().unwrap_or(0);
+    let counted = events
+        .iter()
+        .filter(|event| event.time > last.saturating_sub(policy.interval().0))
+        .count();
+    Some(format!("{counted}/{}", policy.attempts()))
 }

@@ -8,7 +8,7 @@ use crate::command::Context;
 use crate::failure::{Failure, Outcome};
 
 /// How wide text is written.
-const WIDTH: usize = 96;
+const WIDTH: usize = 79;
 
 /// Prints what the path leads to, or the schema.
 pub async fn run(cx: &mut Context) -> Outcome {
@@ -103,10 +103,15 @@ fn hcl(found: &Found) -> String {
 }
 
 fn list(table: &Table, out: &mut String) {
-    if table.label.is_some() {
+    // A block's name is its label; a field of that name is the same.
+    let labelled = table.label.is_some();
+    if labelled {
         let _ = writeln!(out, "  name <text>, the label");
     }
     for field in table.fields {
+        if labelled && field.name == "name" {
+            continue;
+        }
         let _ = write!(out, "  {} <{}>", field.name, field.kind.short_name());
         if !field.default.is_empty() {
             let _ = write!(out, ", default {} {}", field.default, field.unit);

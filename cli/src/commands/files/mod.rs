@@ -31,7 +31,7 @@ pub const COMMANDS: &[Command] = &[
                 text(
                     "from",
                     "hcl|yaml|json",
-                    "The language to read. By default the one that the file's name or its beginning says.",
+                    "The language to read; by default detected from the file's name or content.",
                 ),
                 text(
                     "output",
@@ -59,7 +59,7 @@ pub const COMMANDS: &[Command] = &[
                 "check",
                 "Change no file; exit with 1 if the layout of any would change.",
             ),
-            switch("diff", "Show what changes in the layout."),
+            switch("diff", "Show the changes as a diff."),
             switch(
                 "list",
                 "List the files whose layout changes; -list=false does not.",
@@ -68,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
                 "write",
                 "Write the files; -write=false does not, and with -list=false prints them.",
             ),
-            switch("recursive", "Go into the folders of a folder too."),
+            switch("recursive", "Include subfolders."),
         ]],
         verb: false,
         misuse: 2,
@@ -77,12 +77,12 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "explain",
         usage: "explain [options] [job.field...]",
-        about: "Tells what a field or block of a job file is: its type, its default, its names in HCL, YAML and JSON, \
+        about: "Explains a field or block of a job file: its type, its default, its names in HCL, YAML and JSON, \
                 and the fields inside, as in \"explain job.group.task.resources\". Any of the names does.",
         flags: &[&[
             switch(
                 "recursive",
-                "Show the fields of the blocks inside too, with their types.",
+                "Include the fields of nested blocks, with their types.",
             ),
             switch(
                 "schema",

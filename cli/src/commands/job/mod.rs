@@ -13,7 +13,10 @@ pub mod versions;
 use crate::args::{COMMON, FORMAT, Flag, VERBOSE, number, switch, text};
 use crate::command::Command;
 
-const DETACH: &[Flag] = &[switch("detach", "Do not wait for what comes of it.")];
+const DETACH: &[Flag] = &[switch(
+    "detach",
+    "Return at once instead of following the progress.",
+)];
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
@@ -50,11 +53,8 @@ pub const COMMANDS: &[Command] = &[
             source::FLAGS,
             &[
                 switch("diff", "Show the differences; -diff=false leaves them out."),
-                switch("verbose", "Show everything that a new job holds."),
-                switch(
-                    "policy-override",
-                    "Override what policies may be overridden.",
-                ),
+                switch("verbose", "Show every field of a new job."),
+                switch("policy-override", "Override soft-mandatory policies."),
             ],
             COMMON,
         ],
@@ -74,19 +74,19 @@ pub const COMMANDS: &[Command] = &[
                 number(
                     "check-index",
                     "index",
-                    "Register only if the job's modify index is this; 0: only if it is new.",
+                    "Register only if the job's modify index is this; 0 means only if the job is new.",
                 ),
                 switch("output", "Print the job as JSON and register nothing."),
                 number(
                     "eval-priority",
                     "number",
-                    "Let the evaluation go first or last: 1 to 100.",
+                    "The priority of the evaluation, from 1 to 100, in place of the job's.",
                 ),
-                switch("preserve-counts", "Keep how many instances run now."),
                 switch(
-                    "policy-override",
-                    "Override what policies may be overridden.",
+                    "preserve-counts",
+                    "Keep the current counts of groups instead of those in the file.",
                 ),
+                switch("policy-override", "Override soft-mandatory policies."),
             ],
             DETACH,
             VERBOSE,
@@ -99,14 +99,14 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "job status",
         usage: "status [options] <job>",
-        about: "Shows one job, or without an argument the list of all.",
+        about: "Shows one job, or lists all of them without an argument.",
         flags: &[
             &[
-                switch("short", "Show only what the job is, not how it goes."),
+                switch("short", "Show only the job's summary."),
                 switch("evals", "Show the job's evaluations."),
                 switch(
                     "all-allocs",
-                    "Show allocs of an earlier job of the same id too.",
+                    "Include allocs of an earlier job with the same id.",
                 ),
             ],
             FORMAT,
@@ -124,17 +124,20 @@ pub const COMMANDS: &[Command] = &[
                 A job that is named by the beginning of its id is stopped after a question.",
         flags: &[
             &[
-                switch("purge", "Forget the job."),
+                switch(
+                    "purge",
+                    "Delete the job from the cluster's state at once; it can no longer be inspected.",
+                ),
                 switch("yes", "Do not ask."),
-                switch("global", "In all regions."),
+                switch("global", "Stop the job in all regions."),
                 switch(
                     "no-shutdown-delay",
-                    "Do not wait the shutdown delay that the job asks for.",
+                    "Stop at once, without the shutdown_delay of the job's tasks and services.",
                 ),
                 number(
                     "eval-priority",
                     "number",
-                    "Let the evaluation go first or last: 1 to 100.",
+                    "The priority of the evaluation, from 1 to 100, in place of the job's.",
                 ),
             ],
             DETACH,
@@ -165,8 +168,8 @@ pub const COMMANDS: &[Command] = &[
         flags: &[
             &[
                 switch("p", "Show what each version changed."),
-                switch("full", "Print each version whole."),
-                number("version", "number", "Only this version."),
+                switch("full", "Print the full definition of each version."),
+                number("version", "number", "Show only this version."),
             ],
             FORMAT,
             COMMON,
@@ -205,11 +208,11 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "job eval",
         usage: "job eval [options] <job>",
-        about: "Lets the scheduler look at a job again though nothing has changed.",
+        about: "Has the scheduler evaluate a job again although nothing has changed.",
         flags: &[
             &[switch(
                 "force-reschedule",
-                "Place failed allocs anew even if their policy has had enough.",
+                "Reschedule failed allocs even if their reschedule policy has no attempts left.",
             )],
             DETACH,
             VERBOSE,
@@ -225,8 +228,8 @@ pub const COMMANDS: &[Command] = &[
         about: "Lists the deployments of a job.",
         flags: &[
             &[
-                switch("latest", "Show only the last one."),
-                switch("all", "Those of an earlier job of the same id too."),
+                switch("latest", "Show only the latest."),
+                switch("all", "Include those of an earlier job with the same id."),
             ],
             FORMAT,
             VERBOSE,
@@ -241,7 +244,10 @@ pub const COMMANDS: &[Command] = &[
         usage: "job allocs [options] <job>",
         about: "Lists the allocs of a job.",
         flags: &[
-            &[switch("all", "Those of an earlier job of the same id too.")],
+            &[switch(
+                "all",
+                "Include those of an earlier job with the same id.",
+            )],
             FORMAT,
             VERBOSE,
             COMMON,

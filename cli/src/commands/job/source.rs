@@ -24,8 +24,7 @@ pub const FLAGS: &[Flag] = &[
     HCL1,
     switch(
         "hcl2-strict",
-        "Refuse values for variables that the file does not declare; so it is by default. With =false they are only \
-         warned of.",
+        "Refuse values for variables that the file does not declare (the default); with =false they are only warned about.",
     ),
 ];
 

@@ -12,12 +12,12 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "node status",
         usage: "node status [options] <node>",
-        about: "Shows a node, or without an argument the list of all.",
+        about: "Shows a node, or lists all of them without an argument.",
         flags: &[
             &[
                 switch("self", "Show the node of the agent that answers."),
-                switch("short", "Show only what the node is and its allocs."),
-                switch("stats", "Show in detail what the host uses."),
+                switch("short", "Show only the node's summary and its allocs."),
+                switch("stats", "Show the host's resource usage in detail."),
                 switch("allocs", "In the list: count the running allocs."),
                 switch("quiet", "In the list: print only ids."),
             ],
@@ -33,11 +33,11 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "node eligibility",
         usage: "node eligibility [options] <node>",
-        about: "Says whether new allocs may be placed on a node. Those that run there stay.",
+        about: "Sets whether new allocs may be placed on a node. Those that run there stay.",
         flags: &[
             &[
-                switch("enable", "They may."),
-                switch("disable", "They may not."),
+                switch("enable", "New allocs may be placed on the node."),
+                switch("disable", "No new allocs may be placed on the node."),
                 switch("self", "The node of the agent that answers."),
             ],
             COMMON,

@@ -255,7 +255,7 @@ fn run(steps: &[Step], seed: u64) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: rove_testkit::cases(96), ..ProptestConfig::default() })]
 
     #[test]
     fn no_node_is_over_full_no_port_is_given_twice_and_no_count_exceeded(

@@ -197,7 +197,7 @@ fn with_other_blanks(text: &str, mut blanks: impl Iterator<Item = u8>) -> String
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(rove_testkit::cases(64)))]
 
     #[test]
     fn blanks_between_tokens_make_no_difference(blanks in proptest::collection::vec(proptest::prelude::any::<u8>(), 600)) {

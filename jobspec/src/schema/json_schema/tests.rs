@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::fs;
+use std::{fs, path::Path};
 
 use super::*;
 use crate::{Format, ParseOptions, convert::convert, parse_hcl, to_yaml};
@@ -114,10 +114,14 @@ fn check(yaml: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_reference_job_in_yaml_fits_the_schema() {
-    let Some(root) = rove_testkit::reference() else {
-        return;
-    };
+fn every_sample_job_in_yaml_fits_the_schema() {
+    for root in rove_testkit::samples() {
+        let count = fit_the_schema(&root);
+        assert!(count >= 30, "{}: {count}", root.display());
+    }
+}
+
+fn fit_the_schema(root: &Path) -> usize {
     let mut count = 0;
     for entry in fs::read_dir(root.join("jobspec")).unwrap() {
         let path = entry.unwrap().path();
@@ -140,7 +144,7 @@ fn every_reference_job_in_yaml_fits_the_schema() {
             count += 1;
         }
     }
-    assert!(count > 150, "{count}");
+    count
 }
 
 const JOB_IN_YAML: &str = "

@@ -1,0 +1,11 @@
+job "web" {
+  group "g" {
+    cuont = 3
+    task "t" {
+      driver = "docker"
+      config {
+        image = "a"
+      }
+    }
+  }
+}
