@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use rove_model::ids::Revision;
@@ -87,6 +87,17 @@ impl Answer {
         self.0
             .headers_mut()
             .insert("x-nomad-index", HeaderValue::from(known(index)));
+        self
+    }
+
+    /// With no other headers than these.
+    pub(crate) fn with_headers_only(mut self, kept: &[HeaderName]) -> Self {
+        let headers = self.0.headers_mut();
+        for (name, value) in &std::mem::take(headers) {
+            if kept.contains(name) {
+                headers.append(name, value.clone());
+            }
+        }
         self
     }
 

@@ -84,7 +84,7 @@ fn registration_status(error: &RegistrationError) -> StatusCode {
         | RegistrationError::ActiveDeployment => StatusCode::BAD_REQUEST,
         RegistrationError::UnknownNamespace { .. }
         | RegistrationError::UnknownRegion(_)
-        | RegistrationError::Invalid(_)
+        | RegistrationError::Invalid { .. }
         | RegistrationError::Unsupported(_)
         | RegistrationError::Moved { .. }
         | RegistrationError::CurrentVersion

@@ -68,6 +68,9 @@ const FOR_NODES: [HeaderName; 3] = [
     header::ACCEPT_ENCODING,
 ];
 
+/// What of the headers of a node's agent reaches the caller: that agent sets no cookies for the servers.
+const OF_NODES: [HeaderName; 2] = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
+
 /// Headers that belong to one connection and are never passed on.
 const OF_THE_CONNECTION: [HeaderName; 8] = [
     header::CONNECTION,
@@ -278,8 +281,9 @@ pub(crate) async fn to_node(
     let word = HeaderValue::from_str(&word)
         .map_err(|_| ApiError::Gateway(format!("No path to node: {address} gave no ticket")))?;
     headers.insert(WORD, word);
-    send(context, call, params, address, headers)
-        .await
+    let answer = send(context, call, params, address, headers).await;
+    answer
+        .map(|answer| answer.with_headers_only(&OF_NODES))
         .map_err(|failure| match failure {
             Failure::NotSent(why) => ApiError::Gateway(format!("No path to node: {why}")),
             Failure::Sent(error) => error,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::StdRng};
-use rove_controllers::scheduler::{Cluster, View, check_plan, schedule};
+use rove_controllers::scheduler::{Cluster, Snapshot, check_plan, schedule};
 use rove_model::{
     encoding::encode,
     eval::{Eval, EvalStatus, TriggeredBy},
@@ -174,7 +174,7 @@ fn run(state: &State, cluster: &mut Cluster, evals: &[Eval]) -> Times {
     let mut times = Times::default();
     for eval in evals {
         let begun = Instant::now();
-        let view = View {
+        let view = Snapshot {
             state,
             cluster: &*cluster,
         };
@@ -232,7 +232,7 @@ fn fill(state: &mut State, jobs: usize) {
     for n in 0..jobs {
         let n = 1_000_000 + n;
         let eval = register(state, &job(n, 1_000, 2), n);
-        let view = View {
+        let view = Snapshot {
             state,
             cluster: &cluster,
         };

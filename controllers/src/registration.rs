@@ -23,19 +23,26 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 #[derive(Clone, Debug, Error)]
 pub enum RegistrationError {
     /// The job names a namespace that isn't there.
-    #[error("{}", complaints([format!("job \"{job}\" is in nonexistent namespace \"{namespace}\"")]))]
+    #[error("{}", of_namespace(.job, .namespace, .others))]
     UnknownNamespace {
         /// The job's id.
         job: String,
         /// The namespace.
         namespace: String,
+        /// What else stands in the way; empty when nothing does.
+        others: String,
     },
     /// The job is for a region that this cluster is not of.
     #[error("No path to region \"{0}\"")]
     UnknownRegion(String),
-    /// The job has mistakes.
-    #[error("{0}")]
-    Invalid(Report),
+    /// The job has mistakes; what this version can't run is named beside them, so that nobody finds one after the other.
+    #[error("{}", of_mistakes(.report, .unsupported))]
+    Invalid {
+        /// The mistakes.
+        report: Report,
+        /// What it asks for beyond what this version runs.
+        unsupported: Vec<Unsupported>,
+    },
     /// The job asks for what this version can't run yet.
     #[error("{}", complaints(.0))]
     Unsupported(Vec<Unsupported>),
@@ -158,6 +165,20 @@ pub fn complaints(list: impl IntoIterator<Item = impl ToString>) -> String {
     format!("{} {noun} occurred:\n{}\n", lines.len(), lines.concat())
 }
 
+fn of_namespace(job: &str, namespace: &str, others: &str) -> String {
+    let first = format!("job \"{job}\" is in nonexistent namespace \"{namespace}\"");
+    format!("{}{others}", complaints([first]))
+}
+
+/// The mistakes in the layout that clients know, and then what this version can't run.
+fn of_mistakes(report: &Report, unsupported: &[Unsupported]) -> String {
+    let mut text = report.to_string();
+    if !unsupported.is_empty() {
+        text.push_str(&complaints(unsupported));
+    }
+    text
+}
+
 /// A job that may be registered, and what should be said about it.
 #[derive(Debug)]
 pub struct Admitted {
@@ -234,22 +255,28 @@ pub fn examine(
     drivers: Option<&BTreeSet<String>>,
 ) -> Result<Examined, RegistrationError> {
     let job = canonical(job, namespace, region);
-    if job.namespace != DEFAULT_NAMESPACE {
-        return Err(RegistrationError::UnknownNamespace {
-            job: job.id,
-            namespace: job.namespace,
-        });
-    }
     if job.region != region {
         return Err(RegistrationError::UnknownRegion(job.region));
     }
-    let mut found = validate_for(&job, drivers);
+    let checked = validate_for(&job, drivers).into_result();
     let unsupported = supported::check(&job);
-    if !found.errors.is_empty() {
-        found.errors.add_unsupported(unsupported);
-        return Err(RegistrationError::Invalid(found.errors));
+    if job.namespace != DEFAULT_NAMESPACE {
+        let report = checked.err().unwrap_or_default();
+        return Err(RegistrationError::UnknownNamespace {
+            job: job.id,
+            namespace: job.namespace,
+            others: of_mistakes(&report, &unsupported),
+        });
     }
-    let warnings = found.warnings;
+    let warnings = match checked {
+        Ok(warnings) => warnings,
+        Err(report) => {
+            return Err(RegistrationError::Invalid {
+                report,
+                unsupported,
+            });
+        }
+    };
     Ok(Examined {
         job,
         warnings: warnings.to_string(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    DeploymentId, EvalId, GroupName, JobId, JobKey, JobUid, Namespace, Revision, UnixNanos,
+    AllocId, DeploymentId, EvalId, GroupName, JobId, JobKey, JobUid, Namespace, Revision, UnixNanos,
 };
 
 /// Where a deployment is in its life.
@@ -102,4 +102,22 @@ pub struct DeploymentGroup {
     /// The point in time of that deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require_progress_by: Option<UnixNanos>,
+    /// What it had come to when the deployment ended; absent while it goes on, when the allocs tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<DeploymentCounts>,
+}
+
+/// What the allocs of a deployment's group came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DeploymentCounts {
+    /// Allocs that were placed for it.
+    pub placed: u64,
+    /// Those of them that were found healthy.
+    pub healthy: u64,
+    /// Those that were found unhealthy.
+    pub unhealthy: u64,
+    /// Those that try the version out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<AllocId>,
 }

@@ -145,6 +145,66 @@ pub struct Eval {
 }
 
 impl Eval {
+    /// A pending evaluation of a job, with nothing decided yet. `job_modify_index` is that of the version it is made
+    /// for.
+    #[must_use]
+    pub fn new(
+        id: EvalId,
+        job: &JobKey,
+        job_uid: JobUid,
+        job_type: JobType,
+        job_modify_index: Revision,
+        asked: Asked,
+    ) -> Self {
+        Self {
+            id,
+            namespace: job.namespace.clone(),
+            job_id: job.id.clone(),
+            job_uid,
+            job_type,
+            priority: asked.priority,
+            triggered_by: asked.triggered_by,
+            status: EvalStatus::Pending,
+            status_description: String::new(),
+            node_id: None,
+            deployment_id: None,
+            job_modify_index,
+            snapshot: 0,
+            wait_until: None,
+            previous_eval: None,
+            next_eval: None,
+            blocked_eval: None,
+            failed_groups: BTreeMap::new(),
+            class_eligibility: BTreeMap::new(),
+            queued_allocations: BTreeMap::new(),
+            plan_refusals: 0,
+            create_time: asked.at,
+            modify_time: asked.at,
+        }
+    }
+
+    /// A pending evaluation of the same job that follows from this one.
+    #[must_use]
+    pub fn following(&self, id: EvalId, triggered_by: TriggeredBy, at: UnixNanos) -> Self {
+        let asked = Asked {
+            triggered_by,
+            priority: self.priority,
+            at,
+        };
+        Self {
+            snapshot: self.snapshot,
+            previous_eval: Some(self.id),
+            ..Self::new(
+                id,
+                &self.job(),
+                self.job_uid,
+                self.job_type,
+                self.job_modify_index,
+                asked,
+            )
+        }
+    }
+
     /// The job it is for.
     #[must_use]
     pub fn job(&self) -> JobKey {
@@ -153,6 +213,17 @@ impl Eval {
             id: self.job_id.clone(),
         }
     }
+}
+
+/// Why an evaluation is made, how urgent it is, and when it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Why.
+    pub triggered_by: TriggeredBy,
+    /// 1–100, higher first.
+    pub priority: i32,
+    /// When.
+    pub at: UnixNanos,
 }
 
 /// What the scheduler saw while it looked for a place; kept with the alloc, or with the eval when it found none.
@@ -213,6 +284,13 @@ pub struct AllocMetric {
         deserialize_with = "crate::job::null_as_default"
     )]
     pub score_meta_data: Vec<NodeScore>,
+    /// What keeps nodes out, in whole sentences: which datacenters, pools and drivers there are, and what to do. Of
+    /// rove alone.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::job::null_as_default"
+    )]
+    pub causes: Vec<String>,
 }
 
 /// What a task asked for in the dimensions that no node had enough of, all failed allocs together.

@@ -74,8 +74,9 @@ pub struct PlannedStop {
     pub node_id: NodeId,
     /// `Stop` or `Lost`; `Run` when only `follow_up_eval` is noted on a failed alloc.
     pub desired_status: DesiredStatus,
-    /// Why.
-    pub desired_description: String,
+    /// Why; `None` when it isn't stopped.
+    #[serde(rename = "DesiredDescription", with = "reason_text")]
+    pub reason: Option<StopReason>,
     /// The evaluation that will replace it later.
     #[serde(
         rename = "FollowupEvalID",
@@ -83,6 +84,80 @@ pub struct PlannedStop {
         skip_serializing_if = "Option::is_none"
     )]
     pub follow_up_eval: Option<EvalId>,
+}
+
+/// Why an alloc is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The job wants fewer, or none at all.
+    NotNeeded,
+    /// It moves to another node.
+    Migrating,
+    /// One of the new version takes its place.
+    Updating,
+    /// It failed, and another one takes its place.
+    Rescheduled,
+    /// Its node is down.
+    Lost,
+}
+
+impl StopReason {
+    const ALL: [Self; 5] = [
+        Self::NotNeeded,
+        Self::Migrating,
+        Self::Updating,
+        Self::Rescheduled,
+        Self::Lost,
+    ];
+
+    /// As the API writes it: tools match these sentences.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NotNeeded => "alloc not needed due to job update",
+            Self::Migrating => "alloc is being migrated",
+            Self::Updating => "alloc is being updated due to job update",
+            Self::Rescheduled => "alloc was rescheduled because it failed",
+            Self::Lost => "alloc is lost since its node is down",
+        }
+    }
+
+    /// Whether it is stopped only for the alloc that replaces it, and goes on while there is no place for that.
+    #[must_use]
+    pub fn makes_way(self) -> bool {
+        match self {
+            Self::Updating | Self::Rescheduled => true,
+            Self::NotNeeded | Self::Migrating | Self::Lost => false,
+        }
+    }
+}
+
+/// A reason as its sentence; empty for none.
+mod reason_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::StopReason;
+
+    pub(super) fn serialize<S: Serializer>(
+        reason: &Option<StopReason>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(reason.map_or("", StopReason::text))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<StopReason>, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        StopReason::ALL
+            .into_iter()
+            .find(|reason| reason.text() == text)
+            .map(Some)
+            .ok_or_else(|| D::Error::custom(format!("no reason for a stop: {text:?}")))
+    }
 }
 
 /// An alloc that takes a new job version over as it runs.
@@ -139,4 +214,33 @@ pub struct DesiredUpdates {
     pub canary: u64,
     /// Others that are stopped to make room.
     pub preemptions: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_stop_is_stored_as_its_sentence_and_read_back() {
+        let reasons = StopReason::ALL.map(Some);
+        for reason in reasons.into_iter().chain([None]) {
+            let stop = PlannedStop {
+                alloc_id: AllocId::from_random([1; 16]),
+                node_id: NodeId(uuid::Uuid::from_u128(2)),
+                desired_status: DesiredStatus::Stop,
+                reason,
+                follow_up_eval: None,
+            };
+            let stored = serde_json::to_value(&stop).unwrap();
+            assert_eq!(
+                stored["DesiredDescription"],
+                json!(reason.map_or("", StopReason::text))
+            );
+            assert_eq!(serde_json::from_value::<PlannedStop>(stored).unwrap(), stop);
+        }
+    }
 }

@@ -7,9 +7,9 @@ use std::{
 
 use futures::{FutureExt, StreamExt};
 use rove_model::{
-    alloc::{Alloc, ClientStatus, DesiredStatus},
+    alloc::{ClientStatus, DesiredStatus},
     deployment::DeploymentStatus,
-    eval::{EvalStatus, TriggeredBy},
+    eval::{Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, JobKey, JobUid, NodeId},
     node::NodeState,
     resources::Room,
@@ -17,7 +17,7 @@ use rove_model::{
 use rove_store::{
     keys::{Key, Keys},
     memory::MemoryStore,
-    state::State,
+    state::{State, Stored},
     store::{Event, Store, WatchEvent, WatchRequest, WatchStream},
 };
 
@@ -38,10 +38,6 @@ pub(crate) struct Checker {
     /// A hash over all events.
     pub(crate) trace: u64,
     pub(crate) problems: Vec<String>,
-}
-
-fn live(state: &State, alloc: &Alloc) -> bool {
-    alloc.desired_status == DesiredStatus::Run && !state.client_status(alloc.id).is_terminal()
 }
 
 impl Checker {
@@ -118,7 +114,7 @@ impl Checker {
                     }
                     None => {
                         if let Some(gone) = before.alloc(id)
-                            && live(&before, gone)
+                            && before.is_live(gone)
                         {
                             self.problems.push(format!(
                                 "revision {revision}: {} was removed while it ran ({id})",
@@ -154,7 +150,7 @@ impl Checker {
                 .state
                 .allocs_of_job(&job)
                 .filter(|alloc| alloc.task_group == group && alloc.index == index)
-                .filter(|alloc| live(&self.state, alloc))
+                .filter(|alloc| self.state.is_live(alloc))
                 .map(|alloc| alloc.id)
                 .collect();
             if twice.len() > 1 {
@@ -217,7 +213,7 @@ impl Checker {
         let (state, key) = (&self.state, &model.key);
         let running = state
             .allocs_of_job(key)
-            .filter(|alloc| live(state, alloc))
+            .filter(|alloc| state.is_live(alloc))
             .count();
         let Some(registration) = state.registration(key) else {
             let over = match model.wanted {
@@ -228,7 +224,8 @@ impl Checker {
             if !over {
                 found.push(format!("{key} is gone"));
             }
-            let rest = state.evals_of_job(key).count()
+            let open = |eval: &&Arc<Stored<Eval>>| !eval.status.is_terminal();
+            let rest = state.evals_of_job(key).filter(open).count()
                 + state.allocs_of_job(key).count()
                 + state.job_versions(key).count()
                 + state.deployments_of_job(key).count()
@@ -293,7 +290,7 @@ impl Checker {
         let held: BTreeSet<u32> = of_job()
             .filter(|alloc| alloc.desired_status == DesiredStatus::Run)
             .filter(|alloc| {
-                live(state, alloc)
+                state.is_live(alloc)
                     || match state.client_status(alloc.id) {
                         ClientStatus::Complete => model.kind == Kind::Batch,
                         ClientStatus::Failed => model.kind.fails(),
@@ -310,12 +307,15 @@ impl Checker {
             found.push(format!("{key} ({:?}) has {held:?} of {wanted}", model.kind));
             self.tell(key, found);
         }
-        let running = of_job().filter(|alloc| live(state, alloc)).count();
+        let running = of_job().filter(|alloc| state.is_live(alloc)).count();
         if running > wanted {
             found.push(format!("{key} runs {running} of {wanted}"));
             self.tell(key, found);
         }
-        for alloc in state.allocs_of_job(key).filter(|alloc| live(state, alloc)) {
+        for alloc in state
+            .allocs_of_job(key)
+            .filter(|alloc| state.is_live(alloc))
+        {
             if alloc.job_uid != uid {
                 found.push(format!("{} is of a former registration", alloc.name()));
             } else if alloc.job_version != version && !blocked && !rollout_failed {
@@ -395,7 +395,7 @@ impl Checker {
                 .any(|eval| eval.status == EvalStatus::Blocked)
                 && !state
                     .allocs_of_deployment(deployment.id)
-                    .any(|alloc| live(state, alloc));
+                    .any(|alloc| state.is_live(alloc));
             if !waits {
                 found.push(format!(
                     "deployment {} of {} goes on",
@@ -413,7 +413,7 @@ impl Checker {
             let status = state.node_status(machine.id).map(|status| status.status);
             let wanted: BTreeSet<AllocId> = state
                 .allocs_of_node(machine.id)
-                .filter(|alloc| live(state, alloc))
+                .filter(|alloc| state.is_live(alloc))
                 .map(|alloc| alloc.id)
                 .collect();
             if machine.scrapped {
@@ -469,7 +469,10 @@ fn fits(state: &State, id: NodeId) -> Result<(), String> {
     };
     let mut used = Room::default();
     let mut ports = BTreeSet::new();
-    for alloc in state.allocs_of_node(id).filter(|alloc| live(state, alloc)) {
+    for alloc in state
+        .allocs_of_node(id)
+        .filter(|alloc| state.is_live(alloc))
+    {
         used = used.plus(alloc.resources.room());
         for port in alloc.resources.all_ports() {
             if !ports.insert(port.value) {

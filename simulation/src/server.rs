@@ -117,7 +117,7 @@ impl Server {
             revoke_on_stop: true,
             seed,
         };
-        let keeper = LeaseKeeper::start(store.clone(), lease, &cancel);
+        let keeper = LeaseKeeper::start(store.clone(), lease, &CancellationToken::new());
         let config = ControllersConfig {
             store,
             keys,
@@ -168,3 +168,96 @@ impl Server {
 
 /// Counted, and never expected.
 pub(crate) const LOOP_PANICKED: &str = "a loop panicked";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{
+        io,
+        sync::{Mutex, PoisonError},
+    };
+
+    use rove_model::ids::JobKey;
+    use rove_store::{faults::Faults, store::Store};
+
+    use super::*;
+    use crate::{
+        client::Caller,
+        workload::{JobModel, Kind, Wanted},
+    };
+
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn bytes(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.bytes().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    async fn lead_for_a_while_and_stop() {
+        let memory = Arc::new(MemoryStore::new());
+        let store = FaultyStore::new(memory.clone(), 1, Faults::default());
+        let clock = SimClock::new();
+        let mut server = Server::new("one".to_owned(), store);
+        let options = Options { sabotage: None };
+        server.start(clock, Counters::default(), options, 1);
+        let mut state = server.reach().unwrap().state;
+        while state.latest().leader(rove_controllers::LEADER).is_none() {
+            state.changed().await.unwrap();
+        }
+        let job = JobModel {
+            key: JobKey::new("default", "web"),
+            kind: Kind::Plain,
+            count: 1,
+            variant: 0,
+            wanted: Wanted::Running,
+        };
+        let caller = Caller::new(clock, 1);
+        caller.write(&server.reach().unwrap(), &job).await.unwrap();
+        while state.latest().evaluated(&job.key).is_none() {
+            state.changed().await.unwrap();
+        }
+        server.stop().await;
+        assert!(memory.leases().await.unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_clean_stop_warns_of_nothing_and_log_lines_are_for_people() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            runtime.block_on(lead_for_a_while_and_stop());
+        });
+        let text = String::from_utf8(log.bytes().clone()).unwrap();
+        assert!(text.contains("lease held"), "{text}");
+        assert!(text.contains("decided"), "{text}");
+        assert!(!text.contains("WARN"), "{text}");
+        for rust in ["JobKey", "Job(", "EvalId(", "Node(", "History"] {
+            assert!(!text.contains(rust), "{rust} in {text}");
+        }
+    }
+}

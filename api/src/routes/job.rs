@@ -7,7 +7,7 @@ use rove_controllers::{
     registration::{self, Change, NewCount, RegistrationError, Stamp, Stopping, admit},
 };
 use rove_model::{
-    alloc::{ClientStatus, DesiredStatus},
+    alloc::ClientStatus,
     ids::{EvalId, GroupName, JobKey, JobUid, Revision},
 };
 use rove_store::state::{State, Table};
@@ -185,19 +185,15 @@ fn group_counts(state: &State, job: &ShownJob<'_>, index: Revision) -> ScaleStat
             for alloc in state.allocs_of_job(job.key).filter(|alloc| {
                 alloc.job_uid == job.registration.uid
                     && alloc.task_group.as_str() == group.name
-                    && alloc.desired_status == DesiredStatus::Run
+                    && state.is_live(alloc)
                     && !alloc.canary
             }) {
-                let client = state.client_status(alloc.id);
-                if client.is_terminal() {
-                    continue;
-                }
                 placed += 1;
-                running += u64::from(client == ClientStatus::Running);
-                let health = state
-                    .alloc_status(alloc.id)
-                    .and_then(|status| status.deployment_status.as_ref())
-                    .map(|health| health.healthy);
+                running += u64::from(state.status_of(alloc) == ClientStatus::Running);
+                let health = alloc
+                    .deployment_id
+                    .and_then(|deployment| facts::stored_health(state, alloc.id, deployment))
+                    .map(|(health, _)| health.healthy);
                 healthy += u64::from(health == Some(true));
                 unhealthy += u64::from(health == Some(false));
             }

@@ -6,7 +6,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use rove_controllers::{
     facts,
     registration::{Examined, complaints, examine, same_spec},
-    scheduler::{Cluster, DryRun, Proposal, View, dry_run},
+    scheduler::{Cluster, DryRun, Proposal, Snapshot, dry_run},
 };
 use rove_model::{
     diff::{JobDiff, annotate, diff},
@@ -124,7 +124,7 @@ fn try_out(
     let mut rng = StdRng::from_seed(wide);
     let cluster = Cluster::new(state);
     dry_run(
-        &View {
+        &Snapshot {
             state,
             cluster: &cluster,
         },

@@ -402,6 +402,13 @@ async fn the_agent_of_a_node_hears_what_is_asked_but_not_by_whom() {
             }
         },
     ));
+    let watched = watched.layer(axum::middleware::map_response(
+        async |mut response: axum::response::Response| {
+            let cookie = axum::http::HeaderValue::from_static("of=the-node");
+            response.headers_mut().insert("set-cookie", cookie);
+            response
+        },
+    ));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     there.http_addr = listener.local_addr().unwrap().to_string();
     let until = cancel.clone();
@@ -419,6 +426,8 @@ async fn the_agent_of_a_node_hears_what_is_asked_but_not_by_whom() {
     .unwrap();
     let reply = world.router.clone().oneshot(request).await.unwrap();
     assert_eq!(reply.status(), 200);
+    assert!(!reply.headers().contains_key("set-cookie"));
+    assert_eq!(reply.headers()["content-type"], "text/plain");
     let seen = seen.lock().unwrap().join("\n");
     assert!(seen.contains("x-rove-call"), "{seen}");
     assert!(!seen.contains("the-callers"), "{seen}");

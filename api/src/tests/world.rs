@@ -469,6 +469,7 @@ pub(super) fn deployment(state: &State, job: &JobKey) -> Deployment {
                     desired_total: u32::try_from(group.count()).unwrap(),
                     progress_deadline: 600_000_000_000,
                     require_progress_by: Some(1_795_326_158_400_833_640),
+                    reached: None,
                 };
                 (group.name.as_str().into(), intent)
             })

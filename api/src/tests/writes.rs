@@ -598,3 +598,41 @@ async fn a_page_of_another_site_reads_nothing_into_the_cluster() {
         assert_eq!(response.status(), status, "{origin}");
     }
 }
+
+#[tokio::test]
+async fn a_registration_is_refused_for_everything_that_is_wrong_with_it_at_once() {
+    let world = World::new().await;
+    let mut job = small_job("many");
+    job["Priority"] = 1_000.into();
+    job["TaskGroups"][0]["Count"] = (-1).into();
+    let task = &mut job["TaskGroups"][0]["Tasks"][0];
+    task["Vault"] = json!({"Policies": ["p"]});
+    task["Artifacts"] = json!([{
+        "GetterSource": "http://example.com/a", "GetterOptions": {"checksum": "md5:abc"},
+    }]);
+    for (namespace, words) in [
+        ("default", &["priority", "count", "checksum", "vault"][..]),
+        (
+            "nope",
+            &[
+                "nonexistent namespace",
+                "priority",
+                "count",
+                "checksum",
+                "vault",
+            ],
+        ),
+    ] {
+        job["Namespace"] = namespace.into();
+        let refused = world.call("PUT", "/v1/jobs", &json!({"Job": job})).await;
+        assert_eq!(refused.status, 500, "{}", refused.text);
+        let text = refused.text.to_lowercase();
+        for word in words {
+            assert!(
+                text.contains(word),
+                "{word} is not named in:\n{}",
+                refused.text
+            );
+        }
+    }
+}

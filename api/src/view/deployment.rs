@@ -1,6 +1,6 @@
 //! Deployments.
 
-use rove_controllers::{facts, loops::deployment::Progress};
+use rove_controllers::facts::{self, Progress};
 use rove_model::{deployment::Deployment, ids::GroupName};
 use rove_store::state::{State, Stored};
 use rove_wire::DeploymentGroup;

@@ -390,14 +390,14 @@ async fn serve(
         if let Some(client) = client {
             client.stop().await;
         }
-        if let Some(server) = server {
-            server.stop().await;
-        }
         cancel.cancel();
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 error!(%error, "a part of the agent broke");
             }
+        }
+        if let Some(server) = server {
+            server.stop().await;
         }
     };
     tokio::select! {

@@ -129,7 +129,8 @@ impl ServerPart {
                 seed: rand::random(),
                 recovery: Recovery::default(),
             },
-            cancel,
+            // Not with the rest: the loops give leadership up while they still hold the lease.
+            &CancellationToken::new(),
         );
         let name = server_name(config);
         let (addr, port) = addresses

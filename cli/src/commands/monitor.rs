@@ -109,23 +109,36 @@ async fn one(cx: &mut Context, client: &Client, id: &str, length: usize) -> Resu
     let path = format!("/v1/evaluation/{id}");
     let placed_path = format!("{path}/allocations");
     loop {
+        // The evaluation is read after its allocs, so that it knows the deployment of each; when it is over, they are
+        // read once more, so that none is missed.
+        let mut placed = placed_by(client, &placed_path).await?;
         let eval: Eval = patiently(|| client.get(&path, &[]))
             .await
             .map_err(failed("Error reading evaluation"))?;
-        let placed: Vec<AllocStub> = patiently(|| client.get(&placed_path, &[]))
-            .await
-            .map_err(failed("Error reading allocations"))?;
-        update(cx, &mut seen, &eval, &placed, length);
-        match eval.status.as_str() {
-            "complete" | "failed" | "cancelled" | "canceled" => {
-                finished(cx, &eval, length);
-                return Ok(eval);
-            }
-            _ if cx.ui.closed() => return Err(Failure::silent()),
-            _ => tokio::time::sleep(pause).await,
+        let over = matches!(
+            eval.status.as_str(),
+            "complete" | "failed" | "cancelled" | "canceled"
+        );
+        if over {
+            placed = placed_by(client, &placed_path).await?;
         }
+        update(cx, &mut seen, &eval, &placed, length);
+        if over {
+            finished(cx, &eval, length);
+            return Ok(eval);
+        }
+        if cx.ui.closed() {
+            return Err(Failure::silent());
+        }
+        tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+async fn placed_by(client: &Client, path: &str) -> Result<Vec<AllocStub>, Failure> {
+    patiently(|| client.get(path, &[]))
+        .await
+        .map_err(failed("Error reading allocations"))
 }
 
 fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], length: usize) {

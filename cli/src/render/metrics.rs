@@ -48,6 +48,7 @@ pub fn reasons(metrics: &AllocMetric, prefix: &str) -> String {
             quoted(dimension)
         ));
     }
+    lines.extend(metrics.causes.iter().cloned());
     lines
         .iter()
         .map(|line| format!("{prefix}* {line}"))

@@ -11,7 +11,7 @@ use rove_store::{keys::Key, state::State};
 
 use crate::{
     decision::{Decision, Write},
-    loops::cause::{asks_for_eval, derived_id, new_eval},
+    loops::asking::{asks_for_eval, derived_id, new_eval},
     runtime::{Began, Loop, News, View},
 };
 

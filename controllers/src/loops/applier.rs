@@ -15,7 +15,7 @@ use rove_model::{
     alloc::{Alloc, DesiredStatus},
     eval::{Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, EvalId, NodeId, UnixNanos},
-    plan::{InPlaceUpdate, Plan, PlannedStop},
+    plan::{InPlaceUpdate, Plan, PlannedStop, StopReason},
 };
 use rove_store::{
     keys::Key,
@@ -24,7 +24,8 @@ use rove_store::{
 
 use crate::{
     decision::{Again, Commit, Decision, Object, Require, Write},
-    loops::cause::derived_id,
+    facts,
+    loops::asking::derived_id,
     runtime::{Began, Loop, News, View},
     scheduler::{PlanVerdict, check_plan_beside},
 };
@@ -107,6 +108,10 @@ impl Loop for ApplierLoop {
             let mut again = eval.value.clone();
             again.status = EvalStatus::Pending;
             again.modify_time = view.now;
+            // It named the deployment of this plan, which is not made.
+            again.deployment_id = again
+                .deployment_id
+                .filter(|id| state.deployment(*id).is_some());
             return Decision::write(
                 OUTDATED,
                 vec![
@@ -131,14 +136,13 @@ impl Loop for ApplierLoop {
             deployment_ends = plan.deployment_ends.len(),
             follow_ups = plan.follow_ups.len(),
             cancels = plan.cancels.len(),
-            status = ?plan.eval.status,
             "applying a plan"
         );
         let mut last = vec![Write::Delete(Key::Plan(*id), plan.modify)];
         let (branch, ending) = if verdict.is_whole() {
             (APPLIED, whole(state, plan, eval, view.now))
         } else {
-            tracing::info!(eval = %id, refused = ?verdict.refused, "a plan is refused in part");
+            tracing::info!(eval = %id, refused = %list(&verdict), "a plan is refused in part");
             refused(state, plan, eval, self.max_refusals, view.now)
         };
         last.extend(ending);
@@ -159,6 +163,23 @@ impl Loop for ApplierLoop {
             compact: None,
         }
     }
+}
+
+/// Refusals that a log line names.
+const LISTED: usize = 3;
+
+/// The first of what is refused, and how many more, for a log line.
+fn list(verdict: &PlanVerdict) -> String {
+    let mut text: Vec<String> = verdict
+        .refused
+        .iter()
+        .take(LISTED)
+        .map(|(alloc, refusal)| format!("{alloc}: {refusal}"))
+        .collect();
+    if let Some(more @ 1..) = verdict.refused.len().checked_sub(LISTED) {
+        text.push(format!("{more} more"));
+    }
+    text.join(", ")
 }
 
 /// What the plan rests on; `None` when the job was changed since, so that its next evaluation decides anew.
@@ -213,10 +234,7 @@ fn deployments(state: &State, plan: &Plan, now: UnixNanos) -> Vec<Write> {
         let deployment = state
             .deployment(end.deployment_id)
             .filter(|deployment| deployment.status.is_active())?;
-        let mut ended = deployment.value.clone();
-        ended.status = end.status;
-        ended.status_description = end.status_description.clone();
-        ended.modify_time = now;
+        let ended = facts::ended(state, deployment, end.status, &end.status_description, now);
         Some(Write::deployment(ended, deployment.modify))
     });
     created.chain(ended).collect()
@@ -283,7 +301,7 @@ fn stopped(state: &State, stop: &PlannedStop, now: UnixNanos) -> Option<Write> {
     }
     if stop.desired_status != DesiredStatus::Run {
         alloc.desired_status = stop.desired_status;
-        alloc.desired_description = stop.desired_description.clone();
+        alloc.desired_description = stop.reason.map_or("", StopReason::text).to_owned();
         alloc.no_shutdown_delay = skips_shutdown_delay(state, before);
     }
     if alloc == before.value {

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
 use rove_model::{
-    alloc::{Alloc, AllocHealth, DesiredStatus},
-    deployment::{Deployment, DeploymentGroup, DeploymentStatus},
+    alloc::{Alloc, DesiredStatus},
+    deployment::{Deployment, DeploymentStatus},
     eval::{EvalStatus, TriggeredBy},
-    ids::{DeploymentId, GroupName, Revision, UnixNanos},
+    ids::{DeploymentId, GroupName, UnixNanos},
     registration::JobStable,
 };
 use rove_store::{
@@ -18,7 +18,8 @@ use rove_store::{
 
 use crate::{
     decision::{Decision, Object, Write},
-    loops::cause::{asks_for_eval, derived_id, new_eval},
+    facts::{self, Progress, health},
+    loops::asking::{asks_for_eval, derived_id, new_eval},
     runtime::{Began, Loop, News, View},
     scheduler::reschedule,
 };
@@ -39,116 +40,11 @@ const UNDER_WAY: &str = "under way";
 /// Versions that are kept as having run healthy.
 const STABLE_VERSIONS: usize = 10;
 
-/// How far a group of a deployment is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Live allocs of this deployment.
-    pub placed: u32,
-    /// Those of them that are healthy.
-    pub healthy: u32,
-    /// Allocs that were found unhealthy.
-    pub unhealthy: u32,
-    /// Live allocs of the job's older versions, still to be replaced.
-    pub outdated: u32,
-    /// When it has to have got further: from the first alloc that was placed, and from each that became healthy. One that
-    /// is placed later gives it no more time.
-    pub deadline: Option<UnixNanos>,
-    /// The newest revision that showed an alloc healthy.
-    newest: Revision,
-}
-
-impl Progress {
-    /// Counts the allocs of one group.
-    #[must_use]
-    pub fn of(state: &State, deployment: &Deployment, name: &GroupName) -> Self {
-        let mut progress = Self::default();
-        let Some(group) = deployment.task_groups.get(name) else {
-            return progress;
-        };
-        let mut times = Times::default();
-        for alloc in state
-            .allocs_of_deployment(deployment.id)
-            .filter(|alloc| alloc.task_group == *name)
-        {
-            progress.count(state, deployment, alloc, &mut times);
-        }
-        progress.deadline = times.deadline(group);
-        for alloc in state.allocs_of_job(&deployment.job()) {
-            if alloc.task_group == *name
-                && alloc.job_uid == deployment.job_uid
-                && alloc.job_version < deployment.job_version
-                && state.is_live(alloc)
-            {
-                progress.outdated += 1;
-            }
-        }
-        progress
-    }
-
-    /// Whether the group is as the deployment wants it. What was about to be replaced when the deployment was planned
-    /// is not in its total, so older allocs are looked at as well.
-    fn is_complete(&self, group: &DeploymentGroup) -> bool {
-        self.healthy >= group.desired_total && self.outdated == 0
-    }
-
-    /// Whether another step is needed to get there.
-    fn needs_step(&self, group: &DeploymentGroup) -> bool {
-        self.placed < group.desired_total || self.outdated > 0
-    }
-
-    fn count(&mut self, state: &State, deployment: &Deployment, alloc: &Alloc, times: &mut Times) {
-        let live = state.is_live(alloc);
-        let status = state.alloc_status(alloc.id);
-        let health = status.and_then(|status| {
-            let health = health_in(status.deployment_status.as_ref()?, deployment.id)?;
-            Some((health, status))
-        });
-        // Also of those that are over by now: the deadline runs from the first that was placed, not from one that still
-        // lives.
-        let placed = alloc.create_time.max(deployment.create_time);
-        times.placed = Some(times.placed.map_or(placed, |first| first.min(placed)));
-        if live {
-            self.placed += 1;
-        }
-        match health {
-            Some((health, status)) if health.healthy => {
-                self.newest = self.newest.max(status.modify);
-                times.healthy = times.healthy.max(Some(health.timestamp));
-                if live {
-                    self.healthy += 1;
-                }
-            }
-            Some(_) => self.unhealthy += 1,
-            None => {}
-        }
-    }
-}
-
-/// What the deadline of a group runs from.
-#[derive(Default)]
-struct Times {
-    /// The first alloc was placed.
-    placed: Option<UnixNanos>,
-    /// The last that became healthy did.
-    healthy: Option<UnixNanos>,
-}
-
-impl Times {
-    fn deadline(&self, group: &DeploymentGroup) -> Option<UnixNanos> {
-        if group.progress_deadline == 0 {
-            return group.require_progress_by;
-        }
-        let by = |at: UnixNanos| at.saturating_add(group.progress_deadline);
-        let from_first = group.require_progress_by.or(self.placed.map(by));
-        from_first.max(self.healthy.map(by))
-    }
-}
-
 /// Whether an unhealthy alloc of the group stays as it is: it is wanted, and its reschedule policy gives it no successor.
 fn is_given_up(state: &State, deployment: &Deployment, name: &GroupName, now: UnixNanos) -> bool {
     let is_given_up = |alloc: &Alloc| {
         let status = state.alloc_status(alloc.id)?;
-        let health = health_in(status.deployment_status.as_ref()?, deployment.id)?;
+        let health = health(status.deployment_status.as_ref(), deployment.id)?;
         let version = state.job_version(&alloc.version_key())?;
         let policy = &version.job.group(name.as_str())?.reschedule_policy;
         let left = policy
@@ -162,13 +58,6 @@ fn is_given_up(state: &State, deployment: &Deployment, name: &GroupName, now: Un
         .any(|alloc| is_given_up(alloc).unwrap_or(false))
 }
 
-fn health_in(health: &AllocHealth, deployment: DeploymentId) -> Option<&AllocHealth> {
-    health
-        .deployment_id
-        .is_none_or(|id| id == deployment)
-        .then_some(health)
-}
-
 fn end(
     view: &View<'_, DeploymentLoop>,
     deployment: &Stored<Deployment>,
@@ -176,13 +65,7 @@ fn end(
     status: DeploymentStatus,
     description: &str,
 ) -> Decision {
-    let mut ended = deployment.value.clone();
-    ended.status = status;
-    ended.status_description = description.to_owned();
-    ended.modify_time = view.now;
-    for (name, group) in &mut ended.task_groups {
-        group.require_progress_by = Progress::of(view.state, deployment, name).deadline;
-    }
+    let ended = facts::ended(view.state, deployment, status, description, view.now);
     Decision::write(branch, vec![Write::deployment(ended, deployment.modify)])
 }
 
@@ -313,7 +196,7 @@ impl Loop for DeploymentLoop {
                     || group.progress_deadline == 0
                     || is_given_up(state, deployment, name, view.now)
             };
-            if progress.unhealthy > 0 && is_over() {
+            if progress.counts.unhealthy > 0 && is_over() {
                 let why = "Failed due to unhealthy allocations";
                 return end(view, deployment, UNHEALTHY, DeploymentStatus::Failed, why);
             }
@@ -609,6 +492,54 @@ mod tests {
         world.status(alloc, ClientStatus::Failed);
         // Its health was news, so the next step is asked for; the roll-out is not over.
         assert_ne!(decide(&DeploymentLoop, &world, &id).branch, SUCCESSFUL);
+    }
+
+    #[test]
+    fn what_it_had_reached_stays_when_its_allocs_move_on() {
+        for cancelled in [false, true] {
+            let mut world = World::new();
+            let job = world.placed("web", 3);
+            let id = world.deployment(&job, 3, 600);
+            let allocs = world.allocs(&job);
+            world.health(allocs[0], id, true);
+            world.health(allocs[1], id, true);
+            world.health(allocs[2], id, !cancelled);
+            if cancelled {
+                world.update(&job, 3);
+            }
+            let counts = |world: &World| {
+                let deployment = world.state.deployment(id).unwrap();
+                facts::deployment_counts(&world.state, deployment)[&"group".into()].clone()
+            };
+            let reached = counts(&world);
+            assert_eq!(
+                (reached.placed, reached.healthy),
+                (3, 3 - u64::from(cancelled))
+            );
+            let decision = decide(&DeploymentLoop, &world, &id);
+            world.apply(&decision);
+            assert!(!world.state.deployment(id).unwrap().status.is_active());
+            for alloc in allocs {
+                let mut alloc = world.state.alloc(alloc).unwrap().value.clone();
+                alloc.deployment_id = None;
+                let key = Key::Alloc(alloc.node_id, alloc.id);
+                world.state.put(&key, &alloc).unwrap();
+            }
+            assert_eq!(counts(&world), reached, "cancelled: {cancelled}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_of_another_deployment_is_none_of_this_one() {
+        let mut world = World::new();
+        let job = world.placed("web", 1);
+        let before = world.deployment(&job, 1, 600);
+        let alloc = world.allocs(&job)[0];
+        world.health(alloc, before, true);
+        let id = world.deployment(&job, 1, 600);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
+        world.health(alloc, id, true);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, SUCCESSFUL);
     }
 
     #[test]

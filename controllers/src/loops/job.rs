@@ -6,7 +6,7 @@ use rove_store::{keys::Key, state::State};
 
 use crate::{
     decision::{Decision, Object, Require, Write},
-    loops::cause::new_eval,
+    loops::asking::new_eval,
     runtime::{Began, Loop, News, View},
 };
 use rove_model::ids::UnixNanos;

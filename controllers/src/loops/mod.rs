@@ -2,7 +2,7 @@
 
 pub mod alloc;
 pub mod applier;
-pub mod cause;
+pub mod asking;
 pub mod deployment;
 pub mod gc;
 pub mod job;

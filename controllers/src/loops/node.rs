@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::Duration,
 };
 
@@ -21,7 +22,7 @@ use rove_store::{keys::Key, state::State};
 
 use crate::{
     decision::{Again, Decision, Object, Require, Write},
-    loops::cause::{asks_for_eval, derived_id, new_eval, woken},
+    loops::asking::{asks_for_eval, derived_id, new_eval, woken},
     runtime::{Began, Loop, News, View},
 };
 
@@ -42,6 +43,15 @@ pub enum NodeLoopKey {
     Node(NodeId),
     /// An evaluation that waits for room.
     Blocked(EvalId),
+}
+
+impl fmt::Display for NodeLoopKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "node {node}"),
+            Self::Blocked(eval) => write!(f, "blocked evaluation {eval}"),
+        }
+    }
 }
 
 /// What the loop noted while it leads.

@@ -27,8 +27,8 @@ use rove_store::{
 use crate::{
     clock::SECOND,
     decision::{Again, Decision, Object, Require, Write},
-    loops::cause::woken,
-    runtime::{Began, Loop, News},
+    loops::asking::woken,
+    runtime::{Began, Loop, News, View},
     scheduler::{self, Cluster},
 };
 
@@ -189,12 +189,7 @@ impl Loop for SchedulerLoop {
         state.unreadable_of_job(job)
     }
 
-    fn decide(
-        &self,
-        view: &crate::runtime::View<'_, Self>,
-        job: &JobKey,
-        rng: &mut StdRng,
-    ) -> Decision<Arc<Plan>> {
+    fn decide(&self, view: &View<'_, Self>, job: &JobKey, rng: &mut StdRng) -> Decision<Arc<Plan>> {
         let state = view.state;
         let planned = state
             .evals_of_job(job)
@@ -225,7 +220,7 @@ impl Loop for SchedulerLoop {
                 None => Decision::wait(NOTHING),
             };
         };
-        let on = scheduler::View {
+        let on = scheduler::Snapshot {
             state,
             cluster: &view.memory.cluster,
         };
@@ -235,9 +230,9 @@ impl Loop for SchedulerLoop {
             Some(held) => Require::Unchanged(registration, held.modify),
             None => Require::Absent(registration),
         };
-        let mut decision = match outcome.decision {
-            scheduler::Decision::Plan(plan) => plan_for(eval, *plan),
-            scheduler::Decision::Eval(ended) => {
+        let mut decision = match outcome.conclusion {
+            scheduler::Conclusion::Plan(plan) => plan_for(eval, *plan, view.now),
+            scheduler::Conclusion::Eval(ended) => {
                 let branch = match ended.status {
                     EvalStatus::Complete | EvalStatus::Pending => COMPLETE,
                     EvalStatus::Blocked => BLOCKED,
@@ -255,14 +250,26 @@ impl Loop for SchedulerLoop {
     }
 }
 
-fn plan_for(eval: &Stored<Eval>, plan: Plan) -> Decision<Arc<Plan>> {
+fn plan_for(eval: &Stored<Eval>, plan: Plan, now: UnixNanos) -> Decision<Arc<Plan>> {
     let plan = Arc::new(plan);
     let write = Write::Create(
         Key::Plan(eval.id),
         Object::Plan(Box::new(Plan::clone(&plan))),
     );
-    let mut decision = Decision::write(PLAN, vec![write])
-        .requiring([Require::Unchanged(Key::Eval(eval.id), eval.modify)]);
+    // Who follows the evaluation learns of its deployment before its allocs can be read.
+    let deployment = plan.eval.deployment_id.filter(|id| {
+        eval.deployment_id != Some(*id) && !(plan.placements.is_empty() && plan.in_place.is_empty())
+    });
+    let mut decision = match deployment {
+        Some(id) => {
+            let mut within = eval.value.clone();
+            within.deployment_id = Some(id);
+            within.modify_time = now;
+            Decision::write(PLAN, vec![write, Write::eval(within, eval.modify)])
+        }
+        None => Decision::write(PLAN, vec![write])
+            .requiring([Require::Unchanged(Key::Eval(eval.id), eval.modify)]),
+    };
     let holds_room = !plan.placements.is_empty()
         || plan
             .stops
@@ -410,6 +417,40 @@ mod tests {
         let plan = decision.memo.expect("it takes room");
         assert_eq!(plan.placements.len(), 30);
         assert_eq!(plan.follow_ups[0].status, EvalStatus::Blocked);
+    }
+
+    #[test]
+    fn an_evaluation_names_its_deployment_before_its_allocs_can_be_read() {
+        let mut world = World::new();
+        world.node(1);
+        let job = world.register("web", 2);
+        let id = world.ask(&job);
+        let memory = memory(&world);
+        let decision = decide_with(&looper(), &world, &memory, &job);
+        world.apply(&decision);
+        let eval = world.state.eval(id).expect("it is there");
+        let plan = world.state.plan(id).expect("it is planned");
+        let created = plan.deployment.as_ref().map(|deployment| deployment.id);
+        assert!(created.is_some() && world.state.alloc_count() == 0);
+        assert_eq!(
+            (eval.deployment_id, eval.status),
+            (created, EvalStatus::Pending)
+        );
+        assert_eq!(plan.eval.deployment_id, created);
+
+        // A plan that comes to nothing leaves no name of a deployment that is never made.
+        world.update(&job, 3);
+        let applier = ApplierLoop {
+            max_refusals: 5,
+            overlay: MAX_PLACEMENTS,
+        };
+        let outdated = decide(&applier, &world, &id);
+        world.apply(&outdated);
+        let eval = world.state.eval(id).expect("it is pending again");
+        assert_eq!(
+            (eval.deployment_id, eval.status),
+            (None, EvalStatus::Pending)
+        );
     }
 
     #[test]
@@ -577,7 +618,7 @@ mod tests {
         let mut eval = id
             .and_then(|id| {
                 let now = world.now;
-                crate::loops::cause::new_eval(
+                crate::loops::asking::new_eval(
                     &world.state,
                     &job,
                     id,

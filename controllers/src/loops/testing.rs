@@ -25,7 +25,7 @@ use rove_store::{
 };
 use uuid::Uuid;
 
-use super::cause::new_eval;
+use super::asking::new_eval;
 use crate::{
     clock::SECOND,
     decision::{Decision, Object, Require, Write},
@@ -472,6 +472,7 @@ impl World {
                     desired_total: total,
                     progress_deadline: deadline * SECOND,
                     require_progress_by: None,
+                    reached: None,
                 },
             )]
             .into(),

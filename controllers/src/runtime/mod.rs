@@ -10,7 +10,7 @@ pub mod queue;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Debug,
+    fmt::Display,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
@@ -95,7 +95,7 @@ pub trait Loop: Send + Sync + 'static {
     /// Every way its decisions take.
     const BRANCHES: &'static [&'static str];
     /// What it looks at.
-    type Key: Clone + Ord + Debug + Send + Sync + 'static;
+    type Key: Clone + Ord + Display + Send + Sync + 'static;
     /// What it notes while it leads: no truth, only what spares or delays work.
     type Memory: Send + Sync + 'static;
     /// What others need to know of a decision that is under way.
@@ -423,7 +423,7 @@ impl<L: Loop> Run<'_, L> {
     fn is_held(&mut self, key: &L::Key, now: UnixNanos) -> bool {
         let Some(culprit) = self.looper.unreadable(&self.state, key) else {
             if self.held.remove(key) {
-                info!(name = L::NAME, ?key, "all can be read again");
+                info!(name = L::NAME, %key, "all can be read again");
             }
             return false;
         };
@@ -431,7 +431,7 @@ impl<L: Loop> Run<'_, L> {
         if self.held.insert(key.clone()) {
             error!(
                 name = L::NAME,
-                ?key,
+                %key,
                 unreadable = %culprit,
                 "nothing is decided: a stored value can't be read. Upgrade this server, or write that key anew or remove it"
             );
@@ -456,7 +456,7 @@ impl<L: Loop> Run<'_, L> {
             std::panic::catch_unwind(AssertUnwindSafe(|| self.looper.decide(&view, &key, rng)));
         let Ok(decision) = decided else {
             // One job that trips over a mistake in a decision must not hold up all others.
-            error!(name = L::NAME, ?key, "a decision panicked");
+            error!(name = L::NAME, %key, "a decision panicked");
             self.runtime.counters.count(L::NAME, PANICKED);
             *self.failures.entry(key.clone()).or_default() += 8;
             let again = self.pause(&key, now);
@@ -472,7 +472,7 @@ impl<L: Loop> Run<'_, L> {
         self.runtime.counters.count(L::NAME, decision.branch);
         debug!(
             name = L::NAME,
-            ?key,
+            %key,
             branch = decision.branch,
             revision = self.state.revision(),
             "decided"
@@ -551,7 +551,7 @@ impl<L: Loop> Run<'_, L> {
             Outcome::Refused(error) => {
                 error!(
                     name = L::NAME,
-                    ?key,
+                    %key,
                     error = &error as &dyn std::error::Error,
                     "a decision can't be committed"
                 );
@@ -560,7 +560,7 @@ impl<L: Loop> Run<'_, L> {
             }
         };
         self.runtime.counters.count(L::NAME, way);
-        debug!(name = L::NAME, ?key, way, revision, "committed");
+        debug!(name = L::NAME, %key, way, revision, "committed");
         let settled = Settled {
             ticket,
             key,

@@ -23,7 +23,7 @@ const TICKED: &str = "ticked";
 impl Loop for Ticks {
     const NAME: &'static str = "ticks";
     const BRANCHES: &'static [&'static str] = &[TICKED];
-    type Key = ();
+    type Key = u8;
     type Memory = ();
     type Memo = ();
 
@@ -35,14 +35,14 @@ impl Loop for Ticks {
         _: &State,
         news: News<'_>,
         now: UnixNanos,
-        wake: &mut dyn FnMut((), UnixNanos, i32),
+        wake: &mut dyn FnMut(u8, UnixNanos, i32),
     ) {
         if matches!(news, News::Everything) {
-            wake((), now, 0);
+            wake(0, now, 0);
         }
     }
 
-    fn decide(&self, view: &View<'_, Self>, (): &(), _: &mut StdRng) -> Decision {
+    fn decide(&self, view: &View<'_, Self>, _: &u8, _: &mut StdRng) -> Decision {
         self.0.fetch_add(1, Ordering::Relaxed);
         Decision::at(TICKED, view.now + SECOND)
     }

@@ -8,19 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use rove_model::{
     alloc::{Alloc, DesiredStatus},
     ids::{AllocId, NodeId},
-    plan::Plan,
+    plan::{Plan, StopReason},
     resources::{Dimension, Room},
 };
 use rove_store::state::State;
+use thiserror::Error;
 
 /// Why a placement is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// Its node is gone, or not ready for allocs, or nobody knows how much of it is taken.
+    #[error("its node is not ready for allocs")]
     NodeNotReady,
     /// Its node has too little of this.
+    #[error("its node has too little {}", .0.name())]
     Exhausted(Dimension),
     /// Its node has given this port to another alloc.
+    #[error("port {0} of its node is taken")]
     PortTaken(u16),
 }
 
@@ -104,9 +108,9 @@ fn check(
                 verdict.refused.insert(alloc.id, refusal);
                 // What is lost or moved away is stopped all the same; what makes way is not.
                 let makes_way = alloc.previous_allocation.filter(|previous| {
-                    plan.stops
-                        .iter()
-                        .any(|stop| stop.alloc_id == *previous && super::place::makes_way(stop))
+                    plan.stops.iter().any(|stop| {
+                        stop.alloc_id == *previous && stop.reason.is_some_and(StopReason::makes_way)
+                    })
                 });
                 held.extend(makes_way);
             }

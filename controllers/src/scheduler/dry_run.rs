@@ -10,7 +10,7 @@ use rove_model::{
     plan::{DesiredUpdates, Plan},
 };
 
-use super::{JobView, Outcome, View, decide, draw_id};
+use super::{JobView, Outcome, Snapshot, decide, draw_id};
 
 /// A job that might be registered.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ pub struct DryRun {
 
 /// Decides on `view` as if `proposal` had been registered.
 pub fn dry_run(
-    view: &View<'_>,
+    view: &Snapshot<'_>,
     proposal: Proposal<'_>,
     now: UnixNanos,
     rng: &mut impl Rng,
@@ -96,10 +96,13 @@ pub fn dry_run(
     };
     let outcome = decide(view, &would_be, &eval, now, rng);
     let eval = outcome.eval().clone();
-    let Outcome { decision, desired } = outcome;
-    let plan = match decision {
-        super::Decision::Plan(plan) => Some(*plan),
-        super::Decision::Eval(_) => None,
+    let Outcome {
+        conclusion,
+        desired,
+    } = outcome;
+    let plan = match conclusion {
+        super::Conclusion::Plan(plan) => Some(*plan),
+        super::Conclusion::Eval(_) => None,
     };
     DryRun {
         desired,

@@ -19,23 +19,9 @@ pub(super) fn follow_up(
     now: UnixNanos,
 ) -> Eval {
     Eval {
-        id,
-        triggered_by,
         status,
         status_description: description.to_owned(),
-        previous_eval: Some(eval.id),
-        create_time: now,
-        modify_time: now,
-        node_id: None,
-        deployment_id: None,
-        wait_until: None,
-        next_eval: None,
-        blocked_eval: None,
-        failed_groups: Default::default(),
-        class_eligibility: Default::default(),
-        queued_allocations: Default::default(),
-        plan_refusals: 0,
-        ..eval.clone()
+        ..eval.following(id, triggered_by, now)
     }
 }
 

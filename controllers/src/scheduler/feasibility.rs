@@ -13,6 +13,9 @@ use super::{
     preferences::Preferences,
 };
 
+/// The pool of jobs that name none.
+const DEFAULT_POOL: &str = "default";
+
 /// The built-in pool that every node belongs to.
 const POOL_OF_ALL: &str = "all";
 
@@ -82,19 +85,40 @@ impl<'j> Requirements<'j> {
         }
     }
 
-    /// Whether the job may use nodes of this datacenter and pool.
-    pub(super) fn is_in_scope(&self, node: &Node) -> bool {
-        let pool = if self.pool.is_empty() {
-            "default"
+    /// The job's node pool.
+    pub(super) fn pool(&self) -> &'j str {
+        if self.pool.is_empty() {
+            DEFAULT_POOL
         } else {
             self.pool
-        };
-        (pool == POOL_OF_ALL || node.node_pool == pool)
-            && (self.datacenters.is_empty()
-                || self
-                    .datacenters
-                    .iter()
-                    .any(|pattern| matches_glob(pattern, &node.datacenter)))
+        }
+    }
+
+    /// The patterns of the datacenters that the job may use; none means all.
+    pub(super) fn datacenters(&self) -> &'j [String] {
+        self.datacenters
+    }
+
+    /// The drivers that its tasks need.
+    pub(super) fn drivers(&self) -> &[&'j str] {
+        &self.drivers
+    }
+
+    pub(super) fn is_in_pool(&self, node: &Node) -> bool {
+        self.pool() == POOL_OF_ALL || node.node_pool == self.pool()
+    }
+
+    pub(super) fn is_in_datacenter(&self, node: &Node) -> bool {
+        self.datacenters.is_empty()
+            || self
+                .datacenters
+                .iter()
+                .any(|pattern| matches_glob(pattern, &node.datacenter))
+    }
+
+    /// Whether the job may use nodes of this datacenter and pool.
+    pub(super) fn is_in_scope(&self, node: &Node) -> bool {
+        self.is_in_pool(node) && self.is_in_datacenter(node)
     }
 
     /// Why no node like `node` will do; what may differ within a class is left out.
@@ -169,7 +193,8 @@ impl<'j> Requirements<'j> {
     }
 }
 
-fn has_driver(node: &Node, name: &str) -> bool {
+/// Whether a task of that driver can be started there.
+pub(super) fn has_driver(node: &Node, name: &str) -> bool {
     node.drivers
         .get(name)
         .is_some_and(|driver| driver.detected && driver.healthy)

@@ -14,7 +14,7 @@ use rove_model::{
     ids::{AllocId, EvalId, GroupName, JobKey, JobUid, Namespace, NodeId, UnixNanos, VersionKey},
     job::{Job, JobType, NetworkResource, Port, Resources, Task, TaskGroup, UpdateStrategy},
     node::{DriverInfo, Node, NodeControl, NodeNetwork, NodeResources, NodeState, NodeStatus},
-    plan::Plan,
+    plan::{Plan, StopReason},
     registration::{EvalRequest, JobVersion, Registration},
 };
 use rove_store::{
@@ -23,7 +23,7 @@ use rove_store::{
 };
 use uuid::Uuid;
 
-use super::{Cluster, Decision, Outcome, View, check_plan, schedule};
+use super::{Cluster, Conclusion, Outcome, Snapshot, check_plan, schedule};
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 
@@ -345,7 +345,7 @@ impl World {
 
     pub(super) fn decide(&mut self, eval: &Eval) -> Outcome {
         let cluster = Cluster::new(&self.state);
-        let view = View {
+        let view = Snapshot {
             state: &self.state,
             cluster: &cluster,
         };
@@ -371,9 +371,9 @@ impl World {
     }
 
     pub(super) fn write(&mut self, outcome: &Outcome) {
-        match &outcome.decision {
-            Decision::Eval(eval) => self.put(&Key::Eval(eval.id), &**eval),
-            Decision::Plan(plan) => self.apply(plan),
+        match &outcome.conclusion {
+            Conclusion::Eval(eval) => self.put(&Key::Eval(eval.id), &**eval),
+            Conclusion::Plan(plan) => self.apply(plan),
         }
     }
 
@@ -386,7 +386,7 @@ impl World {
         for stop in &plan.stops {
             let mut alloc = self.state.alloc(stop.alloc_id).unwrap().value.clone();
             alloc.desired_status = stop.desired_status;
-            alloc.desired_description = stop.desired_description.clone();
+            alloc.desired_description = stop.reason.map_or("", StopReason::text).to_owned();
             alloc.follow_up_eval = stop.follow_up_eval.or(alloc.follow_up_eval);
             alloc.modify_time = self.now;
             self.put(&Key::Alloc(alloc.node_id, alloc.id), &alloc);

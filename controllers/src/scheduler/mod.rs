@@ -5,6 +5,7 @@
 //! node classes will do, [`rank`] which node is best, [`place`] makes the plan of it. [`Cluster`] is what all of
 //! them read of the nodes. [`check_plan`] is the applier's last look before a plan is written; it counts by itself.
 
+mod causes;
 mod check;
 mod cluster;
 mod constraints;
@@ -14,7 +15,7 @@ mod evals;
 mod feasibility;
 #[cfg(test)]
 mod fixtures;
-mod names;
+mod indexes;
 mod place;
 mod ports;
 mod preferences;
@@ -45,7 +46,7 @@ pub use self::{
 
 /// What a decision is made on.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
+pub struct Snapshot<'a> {
     /// The state.
     pub state: &'a State,
     /// The nodes as that state has them, with the plans that were decided and are not in it yet.
@@ -54,7 +55,7 @@ pub struct View<'a> {
 
 /// What came of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
+pub enum Conclusion {
     /// Something is to be done: the evaluation ends when it is.
     Plan(Box<Plan>),
     /// Nothing is to be done but to write the evaluation as it now stands: complete, blocked again, or failed.
@@ -65,7 +66,7 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// What is to be written.
-    pub decision: Decision,
+    pub conclusion: Conclusion,
     /// What the evaluation wants of each group's allocs, found a place or not.
     pub desired: BTreeMap<GroupName, DesiredUpdates>,
 }
@@ -74,18 +75,18 @@ impl Outcome {
     /// The evaluation as it shall stand.
     #[must_use]
     pub fn eval(&self) -> &Eval {
-        match &self.decision {
-            Decision::Plan(plan) => &plan.eval,
-            Decision::Eval(eval) => eval,
+        match &self.conclusion {
+            Conclusion::Plan(plan) => &plan.eval,
+            Conclusion::Eval(eval) => eval,
         }
     }
 
     /// The plan, when something is to be done.
     #[must_use]
     pub fn plan(&self) -> Option<&Plan> {
-        match &self.decision {
-            Decision::Plan(plan) => Some(plan),
-            Decision::Eval(_) => None,
+        match &self.conclusion {
+            Conclusion::Plan(plan) => Some(plan),
+            Conclusion::Eval(_) => None,
         }
     }
 }
@@ -122,7 +123,7 @@ impl<'a> JobView<'a> {
 }
 
 /// Decides what an evaluation leads to.
-pub fn schedule(view: &View<'_>, eval: &Eval, now: UnixNanos, rng: &mut impl Rng) -> Outcome {
+pub fn schedule(view: &Snapshot<'_>, eval: &Eval, now: UnixNanos, rng: &mut impl Rng) -> Outcome {
     let key = eval.job();
     let job = JobView::of(view.state, &key);
     decide(view, &job, eval, now, rng)
@@ -132,7 +133,7 @@ pub fn schedule(view: &View<'_>, eval: &Eval, now: UnixNanos, rng: &mut impl Rng
 const UNSUPPORTED: &str = "system jobs are not supported by this version of rove";
 
 fn decide(
-    view: &View<'_>,
+    view: &Snapshot<'_>,
     job: &JobView<'_>,
     eval: &Eval,
     now: UnixNanos,
@@ -151,7 +152,7 @@ fn decide(
             eval.snapshot = view.state.revision();
             eval.modify_time = now;
             return Outcome {
-                decision: Decision::Eval(Box::new(eval)),
+                conclusion: Conclusion::Eval(Box::new(eval)),
                 desired: BTreeMap::new(),
             };
         }

@@ -11,12 +11,13 @@ use rove_model::{
     eval::{AllocMetric, Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, DeploymentId, EvalId, GroupName, UnixNanos},
     job::{Job, TaskGroup},
-    plan::{InPlaceUpdate, MAX_PLACEMENTS, Plan, PlannedStop},
+    plan::{InPlaceUpdate, MAX_PLACEMENTS, Plan, PlannedStop, StopReason},
     resources::Dimension,
 };
 
 use super::{
-    Decision, JobView, Outcome, View,
+    Conclusion, JobView, Outcome, Snapshot,
+    causes::causes,
     cluster::SlotId,
     draft::Draft,
     draw_id, evals,
@@ -37,7 +38,7 @@ struct Asks<'j> {
 }
 
 pub(super) fn run(
-    view: &View<'_>,
+    view: &Snapshot<'_>,
     job: &JobView<'_>,
     eval: &Eval,
     now: UnixNanos,
@@ -96,7 +97,7 @@ pub(super) fn run(
     placer.finish(work, &asks, groups, rng)
 }
 
-fn empty_plan(view: &View<'_>, job: &JobView<'_>, eval: &Eval) -> Plan {
+fn empty_plan(view: &Snapshot<'_>, job: &JobView<'_>, eval: &Eval) -> Plan {
     Plan {
         eval: eval.clone(),
         namespace: job.key.namespace.clone(),
@@ -114,7 +115,7 @@ fn empty_plan(view: &View<'_>, job: &JobView<'_>, eval: &Eval) -> Plan {
 }
 
 struct Placer<'v> {
-    view: &'v View<'v>,
+    view: &'v Snapshot<'v>,
     job: &'v JobView<'v>,
     eval: &'v Eval,
     now: UnixNanos,
@@ -157,7 +158,7 @@ impl Placer<'_> {
                 alloc_id: alloc.id,
                 node_id: alloc.node_id,
                 desired_status: stop.desired,
-                desired_description: stop.why.to_owned(),
+                reason: Some(stop.why),
                 follow_up_eval: None,
             });
         }
@@ -166,7 +167,7 @@ impl Placer<'_> {
                 alloc_id: known.alloc.id,
                 node_id: known.alloc.node_id,
                 desired_status: DesiredStatus::Run,
-                desired_description: known.alloc.desired_description.clone(),
+                reason: None,
                 follow_up_eval: Some(*eval),
             });
         }
@@ -196,7 +197,7 @@ impl Placer<'_> {
                 .place
                 .iter()
                 .filter(|placement| placement.group == place)
-                .partition(|placement| placement.stop_previous == Some(reconcile::UPDATING));
+                .partition(|placement| placement.stop_previous == Some(StopReason::Updating));
             wanted.extend(rest);
             if wanted.is_empty() {
                 continue;
@@ -290,7 +291,7 @@ impl Placer<'_> {
                             alloc_id: previous.alloc.id,
                             node_id: previous.alloc.node_id,
                             desired_status: DesiredStatus::Stop,
-                            desired_description: why.to_owned(),
+                            reason: Some(why),
                             follow_up_eval: None,
                         });
                     }
@@ -305,6 +306,7 @@ impl Placer<'_> {
                         search.unfree(draft, slot, alloc.resources.room(), numbers(alloc));
                     }
                     note_exhausted(&mut failure, group, 1);
+                    failure.causes = causes(self.view.state, &asks.requirements[place]);
                     self.failed.insert(name.clone(), *failure);
                 }
             }
@@ -479,14 +481,14 @@ impl Placer<'_> {
             && plan.deployment_ends.is_empty()
             && plan.follow_ups.is_empty()
             && plan.cancels.is_empty();
-        let decision = if nothing {
-            Decision::Eval(Box::new(eval))
+        let conclusion = if nothing {
+            Conclusion::Eval(Box::new(eval))
         } else {
             plan.eval = eval;
-            Decision::Plan(Box::new(plan))
+            Conclusion::Plan(Box::new(plan))
         };
         Outcome {
-            decision,
+            conclusion,
             desired: work.desired,
         }
     }
@@ -526,7 +528,7 @@ fn wish(group: &TaskGroup, placement: &Placement<'_>) -> Wish {
 }
 
 /// The nodes that are looked at, counted.
-fn scope(view: &View<'_>, verdicts: &[ClassVerdict]) -> AllocMetric {
+fn scope(view: &Snapshot<'_>, verdicts: &[ClassVerdict]) -> AllocMetric {
     let mut metric = AllocMetric::default();
     for (class, verdict) in view.cluster.classes.iter().zip(verdicts) {
         if *verdict == ClassVerdict::OutOfScope {
@@ -575,7 +577,7 @@ fn note_exhausted(metric: &mut AllocMetric, group: &TaskGroup, allocs: u64) {
 
 /// Which of the classes that were looked at could hold one of the groups that found no place.
 fn eligibility(
-    view: &View<'_>,
+    view: &Snapshot<'_>,
     asks: &Asks<'_>,
     groups: &[TaskGroup],
     eval: &Eval,
@@ -596,11 +598,4 @@ fn eligibility(
         }
     }
     classes
-}
-
-/// Whether a stop is made only for the alloc that replaces it.
-pub(super) fn makes_way(stop: &PlannedStop) -> bool {
-    stop.desired_status == DesiredStatus::Stop
-        && [reconcile::UPDATING, reconcile::RESCHEDULED]
-            .contains(&stop.desired_description.as_str())
 }

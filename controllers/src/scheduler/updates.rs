@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rove_model::{alloc::Alloc, job::TaskGroup, replacement::has_to_replace};
 
 use super::{
-    JobView, View,
+    JobView, Snapshot,
     cluster::ClassId,
     draft::Draft,
     feasibility::{ClassVerdict, Requirements},
@@ -14,7 +14,7 @@ use super::{
 
 /// Decides what a new version means to running allocs.
 pub(super) struct Updates<'v> {
-    view: &'v View<'v>,
+    view: &'v Snapshot<'v>,
     job: &'v JobView<'v>,
     requirements: &'v [Requirements<'v>],
     /// By group and version: whether its tasks changed since.
@@ -25,7 +25,7 @@ pub(super) struct Updates<'v> {
 
 impl<'v> Updates<'v> {
     pub(super) fn new(
-        view: &'v View<'v>,
+        view: &'v Snapshot<'v>,
         job: &'v JobView<'v>,
         requirements: &'v [Requirements<'v>],
     ) -> Self {

@@ -158,7 +158,7 @@ fn a_stop_and_its_successor_on_the_same_node_are_one_group() {
             alloc_id: old[0],
             node_id: node,
             desired_status: DesiredStatus::Stop,
-            desired_description: "alloc is being updated due to job update".to_owned(),
+            reason: Some(StopReason::Updating),
             follow_up_eval: None,
         }];
         plan.in_place = vec![InPlaceUpdate {
@@ -219,7 +219,7 @@ fn stops_of_allocs_that_are_gone_or_stopped_already_are_skipped() {
         alloc_id,
         node_id: NodeId(Uuid::from_u128(1)),
         desired_status: DesiredStatus::Stop,
-        desired_description: String::new(),
+        reason: None,
         follow_up_eval: None,
     };
     let eval = planned(&mut world, &job, |plan| {
@@ -261,7 +261,7 @@ fn an_alloc_that_is_to_stop_at_once_is_told_so() {
                 alloc_id: alloc,
                 node_id: node,
                 desired_status: DesiredStatus::Stop,
-                desired_description: String::new(),
+                reason: None,
                 follow_up_eval: None,
             }];
         });

@@ -7,6 +7,7 @@ use std::{
 
 use rove_model::{
     alloc::{Alloc, ClientStatus, DesiredStatus},
+    eval::Eval,
     ids::{EvalId, JobKey, UnixNanos, VersionKey},
     job::JobType,
     node::NodeState,
@@ -138,7 +139,7 @@ impl GcLoop {
         Some(after(newest, self.settings.job))
     }
 
-    /// Removes all of a job, its registration last.
+    /// Removes all of a job, its registration last, but for evaluations that ended a short while ago.
     fn remove(
         &self,
         view: &View<'_, Self>,
@@ -163,8 +164,17 @@ impl GcLoop {
             .allocs_of_job(job)
             .map(|alloc| delete_alloc(state, alloc))
             .collect();
+        // Whoever asked for an evaluation follows it, whatever has become of its job: it stays as long as any other.
+        let over_at = |eval: &Eval| after(eval.modify_time, self.settings.eval);
+        let stays = |eval: &Eval| eval.status.is_terminal() && over_at(eval) > view.now;
+        let next = state
+            .evals_of_job(job)
+            .filter(|eval| stays(eval))
+            .map(|eval| over_at(eval))
+            .min();
         let others = state
             .evals_of_job(job)
+            .filter(|eval| !stays(eval))
             .map(|eval| Key::Eval(eval.id))
             .chain(
                 state
@@ -197,7 +207,7 @@ impl GcLoop {
         .filter_map(|key| delete(state, key))
         .collect();
         if groups.is_empty() && last.is_empty() {
-            return Decision::wait(JOB_IN_USE);
+            return Decision::wait(JOB_IN_USE).then_at(next);
         }
         // The registration is compared by its own removal where the commit has just that one transaction; the
         // condition stands in the others.
@@ -208,10 +218,10 @@ impl GcLoop {
                 groups,
                 last: if all { last } else { Vec::new() },
             },
-            again: if all {
-                Again::OnChange
-            } else {
-                Again::WhenSettled
+            again: match next {
+                _ if !all => Again::WhenSettled,
+                Some(at) => Again::At(at),
+                None => Again::OnChange,
             },
             ..Decision::wait(JOB_REMOVED)
         }

@@ -5,7 +5,7 @@
 
 mod job;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use rand::rngs::StdRng;
 use rove_model::{
@@ -73,6 +73,17 @@ pub enum GcKey {
     Status(NodeId, AllocId),
     /// The store's history.
     History,
+}
+
+impl fmt::Display for GcKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(job) => write!(f, "job {job}"),
+            Self::Node(node) => write!(f, "node {node}"),
+            Self::Status(node, alloc) => write!(f, "status of alloc {alloc} on node {node}"),
+            Self::History => f.write_str("history"),
+        }
+    }
 }
 
 /// When the store was at which revision.

@@ -49,17 +49,51 @@ fn a_purged_job_goes_as_soon_as_nothing_of_it_runs_and_leaves_nothing_behind() {
     world.apply(&decision);
     let state = &world.state;
     assert!(state.registration(&key).is_none() && state.evaluated(&key).is_none());
-    assert_eq!(state.evals().count() + state.alloc_count(), 0);
+    assert_eq!(state.alloc_count(), 0);
     assert_eq!(
         state.all_job_versions().count() + state.deployments().count(),
         0
     );
     assert_eq!(state.alloc_statuses().count(), 0);
+    // Who asked for the purge follows its evaluation: it lives as long as any other.
+    let evals = state.evals().count();
+    assert!(evals >= 2, "{evals}");
+    let waits = job(&world, &key);
+    assert_eq!(waits, Decision::at(JOB_IN_USE, world.now + HOUR));
+    assert_eq!(decision.again, waits.again);
+    world.now += HOUR;
+    let decision = job(&world, &key);
+    assert_eq!(decision.branch, JOB_REMOVED);
+    world.apply(&decision);
+    assert_eq!(world.state.evals().count(), 0);
     assert_eq!(
-        job(&world, &key).branch,
-        JOB_IN_USE,
+        job(&world, &key),
+        Decision::wait(JOB_IN_USE),
         "and nothing is left to do"
     );
+}
+
+#[test]
+fn an_evaluation_of_a_purged_job_stays_when_the_job_is_registered_again() {
+    let mut world = World::new();
+    let key = world.register("web", 1);
+    world.stop(&key, true);
+    let purge = world.ask(&key);
+    world.complete_evals(&key);
+    let decision = job(&world, &key);
+    world.apply(&decision);
+    assert!(world.state.registration(&key).is_none());
+    let again = world.register("web", 1);
+    assert_eq!(again, key);
+    world.ask(&key);
+    world.complete_evals(&key);
+    assert_eq!(job(&world, &key).branch, JOB_IN_USE);
+    assert!(world.state.eval(purge).is_some());
+    world.now += HOUR;
+    let decision = job(&world, &key);
+    assert_eq!(decision.branch, EVALS_REMOVED);
+    world.apply(&decision);
+    assert!(world.state.eval(purge).is_none());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use rove_model::{
 use rove_store::{keys::Key, state::State};
 
 use super::super::JobView;
+use crate::facts;
 
 /// An alloc and what is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +42,8 @@ impl Known<'_> {
 
     /// What its agent said of its health in this deployment.
     pub(super) fn health(&self, deployment: DeploymentId) -> Option<bool> {
-        let health = self.status?.deployment_status.as_ref()?;
-        (health.deployment_id == Some(deployment)).then_some(health.healthy)
+        let said = self.status?.deployment_status.as_ref();
+        facts::health(said, deployment).map(|health| health.healthy)
     }
 }
 
@@ -56,15 +57,10 @@ pub(super) fn known_allocs<'a>(state: &'a State, job: &JobView<'_>) -> Vec<Known
                 .entry(alloc.node_id)
                 .or_insert_with(|| is_gone(state, alloc));
             let status = state.alloc_status(alloc.id).map(|status| &status.value);
-            let lost = alloc.desired_status == DesiredStatus::Lost;
             Known {
                 alloc: &alloc.value,
                 status,
-                client: match status {
-                    _ if lost => ClientStatus::Lost,
-                    Some(status) => status.client_status,
-                    None => ClientStatus::Pending,
-                },
+                client: state.status_of(alloc),
                 asked_to_stop: state
                     .alloc_control(alloc.id)
                     .is_some_and(|control| control.stop.is_some()),

@@ -15,19 +15,13 @@ use rove_model::{
     eval::Eval,
     ids::{DeploymentId, EvalId, GroupName, UnixNanos},
     job::{Job, JobType, TaskGroup},
-    plan::{DeploymentEnd, DesiredUpdates, MAX_PLACEMENTS},
+    plan::{DeploymentEnd, DesiredUpdates, MAX_PLACEMENTS, StopReason},
 };
 use rove_store::state::State;
 
 pub(super) use self::known::Known;
 use self::{failed::Failed, known::known_allocs};
-use super::{JobView, draw_id, names::Numbers};
-
-pub(super) const NOT_NEEDED: &str = "alloc not needed due to job update";
-const MIGRATING: &str = "alloc is being migrated";
-pub(super) const UPDATING: &str = "alloc is being updated due to job update";
-pub(super) const RESCHEDULED: &str = "alloc was rescheduled because it failed";
-pub(super) const LOST: &str = "alloc is lost since its node is down";
+use super::{JobView, draw_id, indexes::Indexes};
 
 const DEPLOYMENT_RUNNING: &str = "Deployment is running";
 const DEPLOYMENT_STOPPED_JOB: &str = "Cancelled because job is stopped";
@@ -49,7 +43,7 @@ pub(super) enum Update {
 pub(super) struct Stop<'a> {
     pub known: Known<'a>,
     pub desired: DesiredStatus,
-    pub why: &'static str,
+    pub why: StopReason,
 }
 
 /// An alloc to place.
@@ -62,7 +56,7 @@ pub(super) struct Placement<'a> {
     /// It replaces one that failed.
     pub reschedule: bool,
     /// Why the previous one is stopped, once there is a place for this one.
-    pub stop_previous: Option<&'static str>,
+    pub stop_previous: Option<StopReason>,
 }
 
 /// What is to be done.
@@ -166,7 +160,7 @@ fn declare_lost<'a>(known: &[Known<'a>], result: &mut Reconciled<'a>) {
             result.stops.push(Stop {
                 known: *alloc,
                 desired: DesiredStatus::Lost,
-                why: LOST,
+                why: StopReason::Lost,
             });
         }
     }
@@ -175,9 +169,9 @@ fn declare_lost<'a>(known: &[Known<'a>], result: &mut Reconciled<'a>) {
 fn stop_all<'a>(allocs: &[Known<'a>], result: &mut Reconciled<'a>) {
     for known in allocs.iter().filter(|known| !known.is_terminal()) {
         let (desired, why) = if known.node_gone {
-            (DesiredStatus::Lost, LOST)
+            (DesiredStatus::Lost, StopReason::Lost)
         } else {
-            (DesiredStatus::Stop, NOT_NEEDED)
+            (DesiredStatus::Stop, StopReason::NotNeeded)
         };
         result.stops.push(Stop {
             known: *known,
@@ -268,14 +262,14 @@ impl<'a> Reconciler<'a, '_> {
             self.result.stops.push(Stop {
                 known: *known,
                 desired: DesiredStatus::Lost,
-                why: LOST,
+                why: StopReason::Lost,
             });
         }
         desired.stop += lost.len() as u64;
         desired.stop += self.stop_surplus(count, &mut live, &mut migrate, &mut failed);
         self.reschedule_later(failed.later);
         let taken = live.iter().chain(&migrate).chain(&failed.now).chain(&lost);
-        let mut numbers = Numbers::new(count, taken.map(|known| known.alloc.index));
+        let mut indexes = Indexes::new(count, taken.map(|known| known.alloc.index));
 
         let (mut destructive, mut in_place) = (Vec::new(), 0);
         for known in &live {
@@ -298,7 +292,7 @@ impl<'a> Reconciler<'a, '_> {
             &migrate,
             &failed.now,
             &lost,
-            &mut numbers,
+            &mut indexes,
         );
         let total = destructive.len() as u64 + in_place + wanted.len() as u64 + more;
 
@@ -324,7 +318,7 @@ impl<'a> Reconciler<'a, '_> {
             index: known.alloc.index,
             previous: Some(*known),
             reschedule: false,
-            stop_previous: Some(UPDATING),
+            stop_previous: Some(StopReason::Updating),
         }));
 
         desired.migrate += migrate.len() as u64;
@@ -332,7 +326,7 @@ impl<'a> Reconciler<'a, '_> {
             self.result.stops.push(Stop {
                 known: *known,
                 desired: DesiredStatus::Stop,
-                why: MIGRATING,
+                why: StopReason::Migrating,
             });
             self.result.place.push(Placement {
                 group: place,
@@ -388,7 +382,7 @@ impl<'a> Reconciler<'a, '_> {
         self.result.stops.extend(order.iter().map(|known| Stop {
             known: *known,
             desired: DesiredStatus::Stop,
-            why: NOT_NEEDED,
+            why: StopReason::NotNeeded,
         }));
         order.len() as u64
     }
@@ -503,6 +497,7 @@ impl<'a> Reconciler<'a, '_> {
                 desired_total: u32::try_from(total).unwrap_or(u32::MAX),
                 progress_deadline: update.progress_deadline().0,
                 require_progress_by: None,
+                reached: None,
             },
         );
     }
@@ -548,14 +543,14 @@ fn missing<'a>(
     migrate: &[Known<'a>],
     failed: &[Known<'a>],
     lost: &[Known<'a>],
-    numbers: &mut Numbers,
+    indexes: &mut Indexes,
 ) -> (Vec<Placement<'a>>, u64) {
     let successor = |known: &Known<'a>, reschedule: bool| Placement {
         group,
         index: known.alloc.index,
         previous: Some(*known),
         reschedule,
-        stop_previous: reschedule.then_some(RESCHEDULED),
+        stop_previous: reschedule.then_some(StopReason::Rescheduled),
     };
     let mut wanted = failed
         .iter()
@@ -570,7 +565,7 @@ fn missing<'a>(
         wanted.push(successor(known, false));
     }
     let lacks = count.saturating_sub(existing);
-    let fresh = numbers.next(lacks.min(FRESH_AT_ONCE));
+    let fresh = indexes.next(lacks.min(FRESH_AT_ONCE));
     wanted.extend(fresh.into_iter().map(|index| Placement {
         group,
         index,

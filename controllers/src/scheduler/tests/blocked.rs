@@ -8,7 +8,7 @@ use rove_model::{
 };
 
 use super::super::{
-    Decision,
+    Conclusion,
     fixtures::{World, group, job, node, node_id, resources},
 };
 
@@ -61,7 +61,7 @@ fn a_blocked_evaluation_that_is_woken_in_vain_is_blocked_again() {
     woken.status = EvalStatus::Pending;
     world.now += 1;
     let outcome = world.run(&woken);
-    let Decision::Eval(again) = &outcome.decision else {
+    let Conclusion::Eval(again) = &outcome.conclusion else {
         panic!("nothing is to be done");
     };
     assert_eq!(again.status, EvalStatus::Blocked);

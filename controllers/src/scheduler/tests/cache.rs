@@ -12,7 +12,7 @@ use rove_model::{
 use rove_store::keys::Key;
 
 use super::super::{
-    Cluster, Decision, View,
+    Cluster, Conclusion, Snapshot,
     check::Refusal,
     check_plan,
     fixtures::{World, job, node, node_id, resources, with_ports},
@@ -138,14 +138,14 @@ fn plan_of(world: &mut World, cluster: &Cluster, id: &str, memory: i64) -> Arc<P
     let mut job = job(id, 1);
     resources(&mut job).memory_mb = Some(memory);
     let eval = world.register(&job);
-    let view = View {
+    let view = Snapshot {
         state: &world.state,
         cluster,
     };
     let seed = id.bytes().map(u64::from).sum();
-    match schedule(&view, &eval, 0, &mut StdRng::seed_from_u64(seed)).decision {
-        Decision::Plan(plan) => Arc::new(*plan),
-        Decision::Eval(_) => panic!("there is something to do"),
+    match schedule(&view, &eval, 0, &mut StdRng::seed_from_u64(seed)).conclusion {
+        Conclusion::Plan(plan) => Arc::new(*plan),
+        Conclusion::Eval(_) => panic!("there is something to do"),
     }
 }
 

@@ -4,13 +4,13 @@ use rand::{SeedableRng, rngs::StdRng};
 use rove_model::{eval::EvalStatus, job::Job};
 
 use super::super::{
-    Cluster, DryRun, Proposal, View, dry_run,
+    Cluster, DryRun, Proposal, Snapshot, dry_run,
     fixtures::{World, job, resources, task},
 };
 
 fn plan(world: &World, job: &Job, makes_version: bool) -> DryRun {
     let cluster = Cluster::new(&world.state);
-    let view = View {
+    let view = Snapshot {
         state: &world.state,
         cluster: &cluster,
     };

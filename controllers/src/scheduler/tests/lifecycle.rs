@@ -10,12 +10,12 @@ use rove_model::{
     ids::JobKey,
     job::{Job, ReschedulePolicy},
     node::NodeState,
-    plan::{DesiredUpdates, Plan},
+    plan::{DesiredUpdates, Plan, StopReason},
 };
 use rove_store::keys::Key;
 
 use super::super::{
-    Decision, Outcome,
+    Conclusion, Outcome,
     fixtures::{SECOND, World, batch, group, job, node_id, task},
 };
 
@@ -32,7 +32,12 @@ fn updates(change: impl FnOnce(&mut DesiredUpdates)) -> DesiredUpdates {
 fn stops(plan: &Plan) -> Vec<(DesiredStatus, &str)> {
     plan.stops
         .iter()
-        .map(|stop| (stop.desired_status, stop.desired_description.as_str()))
+        .map(|stop| {
+            (
+                stop.desired_status,
+                stop.reason.map_or("", StopReason::text),
+            )
+        })
         .collect()
 }
 
@@ -84,7 +89,7 @@ fn a_second_evaluation_finds_nothing_to_do() {
     let mut world = World::new(2);
     world.run_register(&job("j", 3));
     let outcome = world.run_again("j");
-    assert!(matches!(outcome.decision, Decision::Eval(_)));
+    assert!(matches!(outcome.conclusion, Conclusion::Eval(_)));
     assert_eq!(outcome.eval().status, EvalStatus::Complete);
     assert_eq!(desired(&outcome), updates(|d| d.ignore = 3));
 }
@@ -212,7 +217,10 @@ fn a_stopped_job_is_stopped_with_its_deployment() {
         assert_eq!(end.deployment_id, deployment);
         assert_eq!(end.status, DeploymentStatus::Cancelled);
         assert_eq!(end.status_description, "Cancelled because job is stopped");
-        assert!(matches!(world.run_again("j").decision, Decision::Eval(_)));
+        assert!(matches!(
+            world.run_again("j").conclusion,
+            Conclusion::Eval(_)
+        ));
     }
 }
 
@@ -273,7 +281,10 @@ fn allocs_of_a_node_that_is_down_are_lost_and_replaced() {
         assert_ne!(successor.node_id, lost.node_id);
         assert!(successor.reschedule_events.is_empty());
         assert_eq!(world.state.client_status(lost.id), ClientStatus::Lost);
-        assert!(matches!(world.run_again("j").decision, Decision::Eval(_)));
+        assert!(matches!(
+            world.run_again("j").conclusion,
+            Conclusion::Eval(_)
+        ));
     }
 }
 
@@ -291,7 +302,10 @@ fn what_was_being_stopped_on_a_node_that_went_down_is_lost() {
         outcome.plan().unwrap().stops[0].desired_status,
         DesiredStatus::Lost
     );
-    assert!(matches!(world.run_again("j").decision, Decision::Eval(_)));
+    assert!(matches!(
+        world.run_again("j").conclusion,
+        Conclusion::Eval(_)
+    ));
 }
 
 #[test]
@@ -340,7 +354,10 @@ fn a_failed_alloc_waits_as_its_policy_says_and_is_then_replaced_elsewhere() {
     assert_eq!(stops(plan), [(DesiredStatus::Run, "")]);
     assert_eq!(plan.stops[0].follow_up_eval, Some(follow_up.id));
     // Another evaluation in the meantime does not ask again.
-    assert!(matches!(world.run_again("j").decision, Decision::Eval(_)));
+    assert!(matches!(
+        world.run_again("j").conclusion,
+        Conclusion::Eval(_)
+    ));
 
     world.now += 30 * SECOND;
     let outcome = world.run(&follow_up);
@@ -444,7 +461,10 @@ fn a_failed_alloc_without_attempts_left_is_not_replaced() {
         world.run_register(&job);
         let id = world.live("j")[0].id;
         world.report(id, ClientStatus::Failed, Some(false));
-        assert!(matches!(world.run_again("j").decision, Decision::Eval(_)));
+        assert!(matches!(
+            world.run_again("j").conclusion,
+            Conclusion::Eval(_)
+        ));
     }
 }
 
@@ -474,7 +494,7 @@ fn a_batch_alloc_that_ended_is_done() {
     let allocs = world.live("j");
     world.report(allocs[0].id, ClientStatus::Complete, None);
     let outcome = world.run_again("j");
-    assert!(matches!(outcome.decision, Decision::Eval(_)));
+    assert!(matches!(outcome.conclusion, Conclusion::Eval(_)));
     assert_eq!(desired(&outcome).ignore, 2);
     // Its node goes down: what ran well need not run again.
     world.set_node(node_id(1), NodeState::Down);

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod cache;
+mod causes;
 mod dry_run;
 mod lifecycle;
 mod placement;

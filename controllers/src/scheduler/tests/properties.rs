@@ -14,7 +14,7 @@ use rove_model::{
 };
 
 use super::super::{
-    Cluster, View,
+    Cluster, Snapshot,
     fixtures::{SECOND, World, batch, job, node, node_id, resources, task, with_ports},
     schedule,
 };
@@ -330,7 +330,7 @@ proptest! {
         let mut world = World::seeded(12, 1);
         let eval = world.register(&with_ports(job("j", 30), &[], 1));
         let decide = |cluster: &Cluster| {
-            let view = View { state: &world.state, cluster };
+            let view = Snapshot { state: &world.state, cluster };
             schedule(&view, &eval, 0, &mut StdRng::seed_from_u64(seed))
         };
         let mut empty = Cluster::new(&World::new(0).state);

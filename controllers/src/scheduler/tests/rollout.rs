@@ -7,10 +7,11 @@ use rove_model::{
     eval::EvalStatus,
     job::{Constraint, ReschedulePolicy},
     node::NodeState,
+    plan::StopReason,
 };
 
 use super::super::{
-    Decision,
+    Conclusion,
     fixtures::{World, job, node_id, task, update},
 };
 
@@ -49,8 +50,8 @@ fn a_destructive_update_goes_max_parallel_at_a_time_as_its_allocs_become_healthy
     assert_eq!(deployment.task_groups[&"g".into()].desired_total, 4);
     for (stop, alloc) in plan.stops.iter().zip(&plan.placements) {
         assert_eq!(
-            stop.desired_description,
-            "alloc is being updated due to job update"
+            stop.reason.map(StopReason::text),
+            Some("alloc is being updated due to job update")
         );
         assert_eq!(alloc.previous_allocation, Some(stop.alloc_id));
         assert!(alloc.reschedule_events.is_empty());
@@ -58,7 +59,7 @@ fn a_destructive_update_goes_max_parallel_at_a_time_as_its_allocs_become_healthy
     assert_eq!(versions(&world), [1, 1, 0, 0]);
 
     assert!(
-        matches!(world.run_again("j").decision, Decision::Eval(_)),
+        matches!(world.run_again("j").conclusion, Conclusion::Eval(_)),
         "none is healthy yet"
     );
     let first = world.live("j")[0].id;
@@ -68,7 +69,7 @@ fn a_destructive_update_goes_max_parallel_at_a_time_as_its_allocs_become_healthy
     let second = world.live("j")[1].id;
     world.report(second, ClientStatus::Running, Some(false));
     assert!(
-        matches!(world.run_again("j").decision, Decision::Eval(_)),
+        matches!(world.run_again("j").conclusion, Conclusion::Eval(_)),
         "an unhealthy one holds the rest back"
     );
     world.all_healthy("j");
@@ -155,12 +156,18 @@ fn a_paused_or_failed_deployment_replaces_nothing_but_what_is_lost() {
         let deployment = world.deployment("j").unwrap().id;
         world.end_deployment(deployment, status);
         let outcome = world.run_again("j");
-        assert!(matches!(outcome.decision, Decision::Eval(_)), "{status:?}");
+        assert!(
+            matches!(outcome.conclusion, Conclusion::Eval(_)),
+            "{status:?}"
+        );
         assert_eq!(outcome.desired[&"g".into()].ignore, 4);
         // An alloc that ended by itself is not placed anew either.
         let last = world.live("j")[3].clone();
         world.report(last.id, ClientStatus::Complete, None);
-        assert!(matches!(world.run_again("j").decision, Decision::Eval(_)));
+        assert!(matches!(
+            world.run_again("j").conclusion,
+            Conclusion::Eval(_)
+        ));
         let lost = world.live("j")[0].clone();
         world.set_node(lost.node_id, NodeState::Down);
         let outcome = world.run_again("j");
@@ -189,7 +196,10 @@ fn what_failed_in_a_deployment_that_was_given_up_is_not_replaced() {
     let deployment = world.deployment("j").unwrap().id;
     world.end_deployment(deployment, DeploymentStatus::Failed);
     world.report(new.id, ClientStatus::Failed, Some(false));
-    assert!(matches!(world.run_again("j").decision, Decision::Eval(_)));
+    assert!(matches!(
+        world.run_again("j").conclusion,
+        Conclusion::Eval(_)
+    ));
     // One that does not belong to it is.
     world.report(old.id, ClientStatus::Failed, None);
     world.now += 3_600 * super::super::fixtures::SECOND;
@@ -212,7 +222,10 @@ fn without_a_progress_deadline_a_failure_waits_for_the_deployment_to_end() {
     world.run_register(&job);
     let id = world.live("j")[0].id;
     world.report(id, ClientStatus::Failed, Some(false));
-    assert!(matches!(world.run_again("j").decision, Decision::Eval(_)));
+    assert!(matches!(
+        world.run_again("j").conclusion,
+        Conclusion::Eval(_)
+    ));
     let deployment = world.deployment("j").unwrap().id;
     world.end_deployment(deployment, DeploymentStatus::Successful);
     assert_eq!(world.run_again("j").plan().unwrap().placements.len(), 1);

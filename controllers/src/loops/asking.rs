@@ -3,8 +3,9 @@
 //! two, however often and by whomever it is looked at.
 
 use rove_model::{
-    eval::{Eval, EvalStatus, TriggeredBy},
+    eval::{Asked, Eval, EvalStatus, TriggeredBy},
     ids::{EvalId, JobKey, Revision, UnixNanos},
+    job::Job,
 };
 use rove_store::state::{State, Stored};
 
@@ -49,34 +50,20 @@ pub fn new_eval(
     now: UnixNanos,
 ) -> Option<Eval> {
     let registration = state.registration(job)?;
-    let version = state.current_job(job);
-    Some(Eval {
-        id,
-        namespace: job.namespace.clone(),
-        job_id: job.id.clone(),
-        job_uid: registration.uid,
-        job_type: version
-            .map(|version| version.job.job_type())
-            .unwrap_or_default(),
-        priority: version.map_or(registration.eval.priority, |version| version.job.priority()),
+    let version = state.current_job(job).map(|version| &version.job);
+    let asked = Asked {
         triggered_by,
-        status: EvalStatus::Pending,
-        status_description: String::new(),
-        node_id: None,
-        deployment_id: None,
-        job_modify_index: state.job_modify_index(job),
-        snapshot: 0,
-        wait_until: None,
-        previous_eval: None,
-        next_eval: None,
-        blocked_eval: None,
-        failed_groups: Default::default(),
-        class_eligibility: Default::default(),
-        queued_allocations: Default::default(),
-        plan_refusals: 0,
-        create_time: now,
-        modify_time: now,
-    })
+        priority: version.map_or(registration.eval.priority, Job::priority),
+        at: now,
+    };
+    Some(Eval::new(
+        id,
+        job,
+        registration.uid,
+        version.map(Job::job_type).unwrap_or_default(),
+        state.job_modify_index(job),
+        asked,
+    ))
 }
 
 /// A blocked evaluation is to be looked at again.

@@ -1,13 +1,19 @@
-//! What is computed from State and never stored: a job's status and summary, the counts of a deployment, the
-//! evaluation that was asked for and isn't made yet.
+//! What is computed from State and never stored, once for loops and API: a job's status and summary, the health of an
+//! alloc and the counts of a deployment, the evaluation that was asked for and isn't made yet. Whether an alloc is live
+//! is [`State::is_live`].
+
+mod deployment;
+
+pub use self::deployment::{
+    Progress, deployment_counts, deployment_index, ended, health, stored_health,
+};
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
-    deployment::Deployment,
-    eval::{Eval, EvalStatus, TriggeredBy},
-    ids::{AllocId, DeploymentId, EvalId, GroupName, JobKey, Revision, VersionKey},
+    eval::{Asked, Eval, TriggeredBy},
+    ids::{EvalId, GroupName, JobKey, Revision, VersionKey},
     registration::{EvalRequest, JobStatus, JobVersion, Registration},
 };
 use rove_store::state::{State, Stored};
@@ -131,7 +137,7 @@ pub fn of_job(state: &State, job: &ShownJob<'_>) -> JobFacts {
         let client = state.client_status(alloc.id);
         newest = newest.max(alloc_index(state, alloc));
         any_alloc = true;
-        any_live |= alloc.desired_status == DesiredStatus::Run && !client.is_terminal();
+        any_live |= state.is_live(alloc);
         let group = groups.entry(alloc.task_group.clone()).or_default();
         match client {
             ClientStatus::Pending => group.starting += 1,
@@ -228,31 +234,18 @@ fn pending(
     Some(Stored {
         create: revision,
         modify: revision,
-        value: Eval {
-            id: asked.id,
-            namespace: key.namespace.clone(),
-            job_id: key.id.clone(),
-            job_uid: registration.uid,
-            job_type: version.job.job_type(),
-            priority: asked.priority,
-            triggered_by: asked.triggered_by,
-            status: EvalStatus::Pending,
-            status_description: String::new(),
-            node_id: None,
-            deployment_id: None,
-            job_modify_index: version.create,
-            snapshot: 0,
-            wait_until: None,
-            previous_eval: None,
-            next_eval: None,
-            blocked_eval: None,
-            failed_groups: BTreeMap::new(),
-            class_eligibility: BTreeMap::new(),
-            queued_allocations: BTreeMap::new(),
-            plan_refusals: 0,
-            create_time: asked.create_time,
-            modify_time: asked.create_time,
-        },
+        value: Eval::new(
+            asked.id,
+            key,
+            registration.uid,
+            version.job.job_type(),
+            version.create,
+            Asked {
+                triggered_by: asked.triggered_by,
+                priority: asked.priority,
+                at: asked.create_time,
+            },
+        ),
     })
 }
 
@@ -284,65 +277,6 @@ pub fn eval(state: &State, id: EvalId) -> Option<Stored<Eval>> {
         };
         pending(state, &key, &asked, control.modify)
     })
-}
-
-/// What the allocs of a deployment's group came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeploymentCounts {
-    /// Allocs that were placed for it.
-    pub placed: u64,
-    /// Those of them that were found healthy.
-    pub healthy: u64,
-    /// Those that were found unhealthy.
-    pub unhealthy: u64,
-    /// Those that try the version out.
-    pub canaries: Vec<AllocId>,
-}
-
-/// The counts of a deployment, by group.
-#[must_use]
-pub fn deployment_counts(
-    state: &State,
-    deployment: &Deployment,
-) -> BTreeMap<GroupName, DeploymentCounts> {
-    let mut counts: BTreeMap<GroupName, DeploymentCounts> = deployment
-        .task_groups
-        .keys()
-        .map(|name| (name.clone(), DeploymentCounts::default()))
-        .collect();
-    for alloc in state.allocs_of_deployment(deployment.id) {
-        let Some(group) = counts.get_mut(&alloc.task_group) else {
-            continue;
-        };
-        group.placed += 1;
-        if alloc.canary {
-            group.canaries.push(alloc.id);
-        }
-        match health_in(state, alloc.id, deployment.id) {
-            Some(true) => group.healthy += 1,
-            Some(false) => group.unhealthy += 1,
-            None => {}
-        }
-    }
-    counts
-}
-
-/// The verdict on an alloc that was reached for a deployment.
-#[must_use]
-pub fn health_in(state: &State, alloc: AllocId, deployment: DeploymentId) -> Option<bool> {
-    let health = state.alloc_status(alloc)?.deployment_status.as_ref()?;
-    (health.deployment_id == Some(deployment)).then_some(health.healthy)
-}
-
-/// The newest change of a deployment or of what its counts are made of.
-#[must_use]
-pub fn deployment_index(state: &State, deployment: &Stored<Deployment>) -> Revision {
-    state
-        .allocs_of_deployment(deployment.id)
-        .map(|alloc| alloc_index(state, alloc))
-        .max()
-        .unwrap_or(0)
-        .max(deployment.modify)
 }
 
 /// The drivers that some node has; `None` where no node has told of any.
