@@ -1,11 +1,9 @@
 //! Time, handed in: what people read from the host's clock, and what waits from one that never jumps.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, time::Duration};
 
 use rove_model::ids::UnixNanos;
+use rove_store::wall_clock::unix_now;
 use tokio::time::Instant;
 
 /// One moment.
@@ -29,11 +27,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn wall(&self) -> UnixNanos {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .and_then(|since| i64::try_from(since.as_nanos()).ok())
-            .unwrap_or(0)
+        unix_now()
     }
 }
 

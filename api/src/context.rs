@@ -1,9 +1,6 @@
 //! What the API of one agent stands on.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -32,10 +29,7 @@ pub struct SystemSources;
 
 impl Sources for SystemSources {
     fn now(&self) -> UnixNanos {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        UnixNanos::try_from(since.as_nanos()).unwrap_or(UnixNanos::MAX)
+        rove_store::wall_clock::unix_now()
     }
 
     fn random(&self) -> [u8; 16] {

@@ -1,7 +1,5 @@
 //! The time that relative times are counted from; fixed in tests.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 /// Where "now" comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum Clock {
@@ -16,12 +14,7 @@ impl Clock {
     /// Nanoseconds since 1970.
     pub fn now(self) -> i64 {
         match self {
-            Self::System => {
-                let since = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or(Duration::ZERO);
-                i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-            }
+            Self::System => rove_store::wall_clock::unix_now(),
             #[cfg(test)]
             Self::Fixed(nanos) => nanos,
         }

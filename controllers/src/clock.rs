@@ -1,7 +1,5 @@
 //! The clock that loops are handed, so that a simulation can turn it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use rove_model::ids::UnixNanos;
 
 /// Tells the time. Waiting is tokio's, so that its paused clock and this one can go together.
@@ -16,10 +14,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixNanos {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        UnixNanos::try_from(since.as_nanos()).unwrap_or(UnixNanos::MAX)
+        rove_store::wall_clock::unix_now()
     }
 }
 

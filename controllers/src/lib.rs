@@ -14,7 +14,7 @@ pub mod writer;
 use std::{sync::Arc, time::Duration};
 
 use rove_store::{
-    election::{Election, Reign},
+    election::{Election, Term},
     keys::Keys,
     state::StateHandle,
     store::{LeaseId, Store},
@@ -125,7 +125,7 @@ pub struct LoopPanicked;
 /// # Errors
 /// When a loop panicked.
 pub async fn run(config: ControllersConfig, cancel: CancellationToken) -> Result<(), LoopPanicked> {
-    let (publish, mut reign) = watch::channel(None);
+    let (publish, mut term) = watch::channel(None);
     let loops_end = cancel.child_token();
     let mut tasks = JoinSet::new();
     let told = spawn_loops(&config, &loops_end, &mut tasks);
@@ -154,8 +154,8 @@ pub async fn run(config: ControllersConfig, cancel: CancellationToken) -> Result
     // Each loop is told by itself, in order: a watch channel wakes several readers in an order of its own, and a
     // simulation could not be replayed.
     let herald = async {
-        while reign.changed().await.is_ok() {
-            let now = reign.borrow_and_update().clone();
+        while term.changed().await.is_ok() {
+            let now = term.borrow_and_update().clone();
             for told in &told {
                 told.send_replace(now.clone());
             }
@@ -169,7 +169,7 @@ fn spawn_loops(
     config: &ControllersConfig,
     cancel: &CancellationToken,
     tasks: &mut JoinSet<()>,
-) -> Vec<watch::Sender<Option<Reign>>> {
+) -> Vec<watch::Sender<Option<Term>>> {
     let runtime = Runtime {
         store: config.store.clone(),
         keys: config.keys.clone(),
@@ -197,8 +197,8 @@ fn spawn_loops(
     macro_rules! spawn {
         ($($looper:expr),* $(,)?) => {
             vec![$({
-                let (told, reign) = watch::channel(None);
-                tasks.spawn(runtime.clone().run($looper, reign, cancel.clone()));
+                let (told, term) = watch::channel(None);
+                tasks.spawn(runtime.clone().run($looper, term, cancel.clone()));
                 told
             }),*]
         };

@@ -6,6 +6,7 @@
 pub mod alloc;
 pub mod as_parsed;
 mod canonicalize;
+pub mod causes;
 pub mod deployment;
 pub mod diff;
 pub mod drivers;

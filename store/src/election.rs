@@ -6,29 +6,25 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::StreamExt;
 use rove_model::{
     encoding::{decode, encode},
     ids::Revision,
     server::Leadership,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    backoff::Backoff,
     keys::{Key, Keys, Table},
-    store::{
-        Compare, Event, KeyValue, LeaseId, Op, RangeRequest, Store, StoreError, Txn, WatchEvent,
-        WatchRequest,
-    },
+    list_watch::{ListWatch, Next, Patience, within},
+    store::{Compare, Event, KeyValue, LeaseId, Op, RangeRequest, Store, StoreError, Txn},
 };
 
 /// The longest wait for an answer.
 const CALL: Duration = Duration::from_secs(5);
 
-/// A watch that says nothing for so long is opened anew, after a look at the keys.
+/// A watch that says nothing for so long is not believed, and the keys are looked at so often whatever it says.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Proof of an election: added to each transaction of the loop, it makes those of a deposed leader fail.
@@ -50,14 +46,14 @@ impl Fence {
 
 /// A time of leading, from one revision on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reign {
+pub struct Term {
     keys: Keys,
     lease: LeaseId,
     /// The revision of the transaction that won the election.
     pub since: Revision,
 }
 
-impl Reign {
+impl Term {
     /// The fence of one of the loops.
     #[must_use]
     pub fn fence(&self, name: &str) -> Fence {
@@ -102,23 +98,31 @@ impl Election {
     pub async fn run(
         self,
         mut lease: watch::Receiver<Option<LeaseId>>,
-        publish: watch::Sender<Option<Reign>>,
+        publish: watch::Sender<Option<Term>>,
         cancel: CancellationToken,
     ) {
-        let mut backoff =
-            Backoff::new(Duration::from_millis(50), Duration::from_secs(5), self.seed);
+        let patience = Patience {
+            silence: SILENCE,
+            call: CALL,
+            min_pause: Duration::from_millis(50),
+            max_pause: Duration::from_secs(5),
+            seed: self.seed,
+        };
+        let keys = self.keys.table(Table::Leaders);
+        let mut follows = ListWatch::new("the election", self.store.clone(), keys, patience);
+        // The lease that the last look was made with.
+        let mut looked_with = None;
+        // A look that was overtaken by a change is made again at once, a second one after a pause.
+        let mut overtaken = false;
         // Only what an earlier life of this process left behind is taken over: two servers that were given one name
         // by mistake must not depose each other for ever.
         let mut first = true;
-        let mut reign: Option<Reign> = None;
+        let mut term: Option<Term> = None;
         while !cancel.is_cancelled() {
             let held = *lease.borrow_and_update();
-            if reign
-                .as_ref()
-                .is_some_and(|reign| Some(reign.lease) != held)
-            {
+            if term.as_ref().is_some_and(|term| Some(term.lease) != held) {
                 warn!("deposed: the lease is lost");
-                set(&publish, &mut reign, None);
+                set(&publish, &mut term, None);
             }
             let Some(held) = held else {
                 tokio::select! {
@@ -129,103 +133,117 @@ impl Election {
                 continue;
             };
 
-            let step = tokio::select! {
+            if looked_with != Some(held) {
+                follows.list_again();
+            }
+            let next = tokio::select! {
                 biased;
                 () = cancel.cancelled() => continue,
-                step = self.step(held, &mut first, &publish, &mut reign) => step,
-            };
-            let wait = match step {
-                Ok(Some(from)) => {
-                    backoff.reset();
-                    Ok(from)
-                }
-                Ok(None) if backoff.failures() == 0 => {
-                    // Lost to a change since the look: look again, after a pause if it happens twice.
-                    let _ = backoff.next_delay();
+                changed = lease.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
                     continue;
                 }
-                Ok(None) => Err(backoff.next_delay()),
-                Err(error) => {
-                    let delay = backoff.next_delay();
-                    debug!(%error, ?delay, "the election could not be looked at");
-                    Err(delay)
-                }
+                next = follows.next() => next,
             };
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => {}
-                changed = lease.changed() => if changed.is_err() { break },
-                () = async {
-                    match wait {
-                        Ok(from) => self.until_changed(from).await,
-                        Err(delay) => tokio::time::sleep(delay).await,
+            match next {
+                Next::List(_) => {
+                    looked_with = Some(held);
+                    let step = tokio::select! {
+                        biased;
+                        () = cancel.cancelled() => continue,
+                        step = self.step(held, &mut first, &publish, &mut term) => step,
+                    };
+                    match step {
+                        Ok(Some(known)) => {
+                            overtaken = false;
+                            follows.listed(known);
+                            follows.list_again_at(Some(Instant::now() + SILENCE));
+                        }
+                        Ok(None) if overtaken => follows.list_again_after_pause(),
+                        Ok(None) => {
+                            overtaken = true;
+                            follows.list_again();
+                        }
+                        Err(error) => follows.list_failed(&error),
                     }
-                } => {}
+                }
+                Next::Events { events, .. } => {
+                    let gone = |event: &Event| {
+                        matches!(event, Event::Delete { .. }) && self.is_ours(event.key())
+                    };
+                    if events.iter().any(gone) {
+                        follows.list_again();
+                    }
+                }
+                Next::Reached(_) => {}
             }
         }
-        let last = reign.take();
+        let last = term.take();
         publish.send_replace(None);
         if let Some(last) = last {
             self.resign(&last).await;
         }
     }
 
-    /// Looks once and acts on it. Gives the revision to watch from, or `None` when it is worth another look.
+    /// Looks once and acts on it. Gives the revision up to which it is known how things stand, or `None` when it is
+    /// worth another look.
     async fn step(
         &self,
         held: LeaseId,
         first: &mut bool,
-        publish: &watch::Sender<Option<Reign>>,
-        reign: &mut Option<Reign>,
+        publish: &watch::Sender<Option<Term>>,
+        term: &mut Option<Term>,
     ) -> Result<Option<Revision>, StoreError> {
         let (revision, standing) = self.look(held, *first).await?;
         match standing {
             Standing::Leads(since) => {
                 *first = false;
-                self.lead(publish, reign, held, since);
-                Ok(Some(revision + 1))
+                self.lead(publish, term, held, since);
+                Ok(Some(revision))
             }
             Standing::Vacant => {
-                set(publish, reign, None);
+                set(publish, term, None);
                 *first = false;
                 let won = self.campaign(held).await?;
                 if let Some(since) = won {
-                    self.lead(publish, reign, held, since);
+                    self.lead(publish, term, held, since);
                 }
-                Ok(won.map(|since| since + 1))
+                Ok(won)
             }
             Standing::Remains(keys) => {
-                set(publish, reign, None);
+                set(publish, term, None);
                 self.remove(&keys).await?;
                 Ok(None)
             }
             Standing::Follows(leader) => {
                 *first = false;
-                if reign.is_some() {
+                if term.is_some() {
                     warn!(leader, "deposed: another server leads");
                 }
-                set(publish, reign, None);
+                set(publish, term, None);
                 debug!(leader, "another server leads");
-                Ok(Some(revision + 1))
+                Ok(Some(revision))
             }
         }
     }
 
     fn lead(
         &self,
-        publish: &watch::Sender<Option<Reign>>,
-        reign: &mut Option<Reign>,
+        publish: &watch::Sender<Option<Term>>,
+        term: &mut Option<Term>,
         lease: LeaseId,
         since: Revision,
     ) {
-        let new = Reign {
+        let new = Term {
             keys: self.keys.clone(),
             lease,
             since,
         };
-        if reign.as_ref() != Some(&new) {
+        if term.as_ref() != Some(&new) {
             info!(server = self.server, since, "elected");
-            set(publish, reign, Some(new));
+            set(publish, term, Some(new));
         }
     }
 
@@ -235,7 +253,7 @@ impl Election {
 
     async fn look(&self, held: LeaseId, first: bool) -> Result<(Revision, Standing), StoreError> {
         let request = RangeRequest::new(self.keys.table(Table::Leaders));
-        let response = call(self.store.range(request)).await?;
+        let response = within(CALL, self.store.range(request)).await?;
         let ours: Vec<Bytes> = self.loops.iter().map(|name| self.key(name)).collect();
         let found: Vec<&KeyValue> = response
             .kvs
@@ -264,7 +282,7 @@ impl Election {
                 lease: Some(held),
             });
         }
-        let response = call(self.store.txn(txn)).await?;
+        let response = within(CALL, self.store.txn(txn)).await?;
         Ok(response.succeeded.then_some(response.revision))
     }
 
@@ -275,58 +293,34 @@ impl Election {
                 then: vec![Op::delete(key.clone())],
                 otherwise: Vec::new(),
             };
-            call(self.store.txn(txn)).await?;
+            within(CALL, self.store.txn(txn)).await?;
         }
         Ok(())
     }
 
-    async fn resign(&self, reign: &Reign) {
+    async fn resign(&self, term: &Term) {
         let keys: Vec<Bytes> = self.loops.iter().map(|name| self.key(name)).collect();
         let txn = Txn {
             compares: keys
                 .iter()
-                .map(|key| Compare::created_at(key.clone(), reign.since))
+                .map(|key| Compare::created_at(key.clone(), term.since))
                 .collect(),
             then: keys.into_iter().map(Op::delete).collect(),
             otherwise: Vec::new(),
         };
-        if let Err(error) = call(self.store.txn(txn)).await {
+        if let Err(error) = within(CALL, self.store.txn(txn)).await {
             warn!(%error, "leadership was not given up, it ends with the lease");
         }
     }
 
-    /// Ends when one of the keys may have changed since `from`.
-    async fn until_changed(&self, from: Revision) {
-        let keys = self.keys.table(Table::Leaders);
-        let request = WatchRequest {
-            keys,
-            start: Some(from),
-        };
-        let ours: Vec<Bytes> = self.loops.iter().map(|name| self.key(name)).collect();
-        let Ok(mut events) = call(self.store.watch(request)).await else {
-            // The next look tells what is wrong, and waits.
-            return;
-        };
-        loop {
-            match timeout(SILENCE, events.next()).await {
-                Ok(Some(Ok(WatchEvent::Progress { .. }))) => {}
-                Ok(Some(Ok(WatchEvent::Batch { events, .. }))) => {
-                    let gone = |event: &Event| {
-                        matches!(event, Event::Delete { .. }) && ours.contains(event.key())
-                    };
-                    if events.iter().any(gone) {
-                        return;
-                    }
-                }
-                Ok(Some(Err(_)) | None) | Err(_) => return,
-            }
-        }
+    fn is_ours(&self, key: &Bytes) -> bool {
+        self.loops.iter().any(|name| self.key(name) == key)
     }
 }
 
-fn set(publish: &watch::Sender<Option<Reign>>, reign: &mut Option<Reign>, to: Option<Reign>) {
-    if *reign != to {
-        reign.clone_from(&to);
+fn set(publish: &watch::Sender<Option<Term>>, term: &mut Option<Term>, to: Option<Term>) {
+    if *term != to {
+        term.clone_from(&to);
         publish.send_replace(to);
     }
 }
@@ -362,14 +356,6 @@ fn standing(
     }
 }
 
-async fn call<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    timeout(CALL, answer).await.unwrap_or_else(|_| {
-        Err(StoreError::Unavailable(format!(
-            "no answer within {CALL:?}"
-        )))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -387,7 +373,7 @@ mod tests {
 
     struct Campaigner {
         lease: watch::Sender<Option<LeaseId>>,
-        reign: watch::Receiver<Option<Reign>>,
+        term: watch::Receiver<Option<Term>>,
         cancel: CancellationToken,
         tasks: JoinSet<()>,
     }
@@ -400,7 +386,7 @@ mod tests {
                 }
             };
             let (lease, held) = watch::channel(Some(id));
-            let (publish, reign) = watch::channel(None);
+            let (publish, term) = watch::channel(None);
             let cancel = CancellationToken::new();
             let election = Election {
                 store,
@@ -413,19 +399,19 @@ mod tests {
             tasks.spawn(election.run(held, publish, cancel.clone()));
             Self {
                 lease,
-                reign,
+                term,
                 cancel,
                 tasks,
             }
         }
 
-        async fn leads(&mut self) -> Reign {
-            let reign = self.reign.wait_for(Option::is_some).await.unwrap();
-            reign.clone().unwrap()
+        async fn leads(&mut self) -> Term {
+            let term = self.term.wait_for(Option::is_some).await.unwrap();
+            term.clone().unwrap()
         }
 
         async fn deposed(&mut self) {
-            self.reign.wait_for(Option::is_none).await.unwrap();
+            self.term.wait_for(Option::is_none).await.unwrap();
         }
 
         async fn resign(mut self) {
@@ -457,7 +443,7 @@ mod tests {
         let first = one.leads().await;
         let mut two = Campaigner::start(store.clone(), "two", 1_000).await;
         tokio::time::sleep(Duration::from_secs(100)).await;
-        assert!(two.reign.borrow().is_none());
+        assert!(two.term.borrow().is_none());
         let held = leaders(&store).await;
         assert_eq!(held.len(), LOOPS.len());
         assert!(held.iter().all(|kv| kv.create_revision == first.since));
@@ -504,11 +490,11 @@ mod tests {
         let former = before.leads().await;
         before.tasks.abort_all();
         let mut after = Campaigner::start(store.clone(), "one", 1_000).await;
-        let reign = tokio::time::timeout(Duration::from_secs(1), after.leads())
+        let term = tokio::time::timeout(Duration::from_secs(1), after.leads())
             .await
             .unwrap();
         assert!(!fenced_write(&store, &former.fence("job")).await);
-        assert!(fenced_write(&store, &reign.fence("job")).await);
+        assert!(fenced_write(&store, &term.fence("job")).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -521,9 +507,9 @@ mod tests {
             ..Txn::default()
         };
         store.txn(txn).await.unwrap();
-        let mut reign = one.reign.clone();
-        let second = reign
-            .wait_for(|reign| reign.as_ref().is_some_and(|reign| *reign != first))
+        let mut term = one.term.clone();
+        let second = term
+            .wait_for(|term| term.as_ref().is_some_and(|term| *term != first))
             .await
             .unwrap()
             .clone()
@@ -549,7 +535,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(60)).await;
             let leading = [&one, &two]
                 .iter()
-                .filter(|one| one.reign.borrow().is_some())
+                .filter(|one| one.term.borrow().is_some())
                 .count();
             assert_eq!(leading, 1, "seed {seed}");
             assert_eq!(leaders(&memory).await.len(), LOOPS.len(), "seed {seed}");

@@ -35,6 +35,8 @@ pub struct Faults {
     pub broken_watch: f64,
     /// A watch ends as compacted away instead of its next delivery.
     pub compacted_watch: f64,
+    /// A watch says nothing any more and doesn't end, as behind a connection that is dead and not known to be.
+    pub silent_watch: f64,
     /// A read of the newest shows an older revision.
     pub stale_read: f64,
     /// A stale read is at most so many revisions behind.
@@ -52,6 +54,7 @@ impl Default for Faults {
             max_delay: Duration::from_millis(500),
             broken_watch: 0.0,
             compacted_watch: 0.0,
+            silent_watch: 0.0,
             stale_read: 0.0,
             max_staleness: 20,
         }
@@ -69,6 +72,7 @@ impl Faults {
             delay: likelihood,
             broken_watch: likelihood,
             compacted_watch: likelihood,
+            silent_watch: likelihood,
             stale_read: likelihood,
             ..Self::default()
         }
@@ -85,13 +89,14 @@ pub struct FaultCounts {
     pub delay: u64,
     pub broken_watch: u64,
     pub compacted_watch: u64,
+    pub silent_watch: u64,
     pub stale_read: u64,
 }
 
 impl FaultCounts {
     /// Each fault's name and count, for a report.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 7] {
+    pub fn named(&self) -> [(&'static str, u64); 8] {
         [
             ("conflict", self.conflict),
             ("lost_answer", self.lost_answer),
@@ -99,6 +104,7 @@ impl FaultCounts {
             ("delay", self.delay),
             ("broken_watch", self.broken_watch),
             ("compacted_watch", self.compacted_watch),
+            ("silent_watch", self.silent_watch),
             ("stale_read", self.stale_read),
         ]
     }
@@ -112,6 +118,7 @@ struct Counters {
     delay: AtomicU64,
     broken_watch: AtomicU64,
     compacted_watch: AtomicU64,
+    silent_watch: AtomicU64,
     stale_read: AtomicU64,
 }
 
@@ -232,6 +239,7 @@ impl<S: Store + ?Sized> FaultyStore<S> {
             delay: read(&counters.delay),
             broken_watch: read(&counters.broken_watch),
             compacted_watch: read(&counters.compacted_watch),
+            silent_watch: read(&counters.silent_watch),
             stale_read: read(&counters.stale_read),
         }
     }
@@ -371,6 +379,12 @@ impl FaultyWatch {
         let faults = self.dice.faults();
         self.dice.delay(&faults).await;
         let counters = &self.dice.counters;
+        if self
+            .dice
+            .strikes(faults.silent_watch, &counters.silent_watch)
+        {
+            std::future::pending::<()>().await;
+        }
         let item = match item {
             Ok(_)
                 if self

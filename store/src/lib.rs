@@ -11,10 +11,13 @@ pub mod faults;
 pub mod frontend;
 pub mod keys;
 pub mod lease_keeper;
+pub mod list_watch;
 pub mod memory;
 pub mod node_secret;
+pub mod servers;
 pub mod state;
 pub mod store;
 mod tables;
+pub mod wall_clock;
 
 pub use store::{Store, StoreError};

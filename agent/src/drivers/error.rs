@@ -169,13 +169,6 @@ impl DriverError {
     /// The message with those of its sources, as people see it.
     #[must_use]
     pub fn full_message(&self) -> String {
-        let mut message = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        message
+        rove_model::causes::with_causes(self)
     }
 }

@@ -1,6 +1,6 @@
 //! What the store wants of this node, kept by list and watch.
 //!
-//! The watch is a state machine with a position. A key that is absent means "stop" only in a list whose revision is
+//! How it goes on after a failure is [`ListWatch`]'s to know. A key that is absent means "stop" only in a list whose revision is
 //! not below any this agent has seen: so neither a server that is behind nor a store restored from an older copy stops
 //! what runs.
 
@@ -10,24 +10,18 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
 use rove_model::{
     alloc::{Alloc, AllocStatus},
     encoding,
     ids::{AllocId, NodeId, Revision},
 };
 use rove_store::{
-    backoff::{Backoff, Recovery},
+    backoff::Recovery,
     keys::{Key, Keys},
-    store::{
-        Event, KeyRange, KeyValue, RangeRequest, RangeResponse, Store, StoreError, WatchEvent,
-        WatchRequest,
-    },
+    list_watch::{ListWatch, Next, Patience, within},
+    store::{Event, KeyRange, KeyValue, RangeRequest, RangeResponse, Store, StoreError},
 };
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep, timeout},
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::LONGEST_PAUSE;
@@ -38,6 +32,9 @@ pub(crate) const CHANGES: usize = 64;
 
 /// Keys of a page of a list: at some 2 KB each, well below what a message may hold.
 const PAGE: usize = 500;
+
+/// A watch that says nothing for so long is not believed. Every node has one, and they may be thousands.
+const SILENCE: Duration = Duration::from_secs(180);
 
 /// A store that was behind is asked again so often before it is taken for one restored from an older copy.
 const BEHIND_TRIES: u32 = 5;
@@ -59,15 +56,6 @@ pub(crate) enum Desired {
     Deleted(AllocId),
 }
 
-/// Where the watch stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Position {
-    /// Nothing is known: list.
-    Empty,
-    /// All is known up to this revision: watch from the next.
-    At(Revision),
-}
-
 pub(crate) struct Sync {
     pub store: Arc<dyn Store>,
     pub keys: Keys,
@@ -81,16 +69,6 @@ pub(crate) struct Sync {
     pub recovery: Recovery,
 }
 
-/// Why the feed has to take another step.
-enum Next {
-    /// Go on from the position.
-    Resume,
-    /// List again.
-    List,
-    /// The receiver is gone.
-    End,
-}
-
 impl Sync {
     /// Runs until `cancel`, or until nobody listens any more.
     pub async fn run(self, cancel: CancellationToken) {
@@ -98,19 +76,27 @@ impl Sync {
     }
 
     async fn follow(self) {
-        let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE, self.seed);
-        let mut position = Position::Empty;
+        let patience = Patience {
+            silence: SILENCE,
+            call: CALL,
+            min_pause: Duration::from_millis(100),
+            max_pause: LONGEST_PAUSE,
+            seed: self.seed,
+        };
+        let keys = self.keys.allocs_of_node(self.node);
+        let store = self.store.clone();
+        let mut follows = ListWatch::new("what is wanted of this node", store, keys, patience)
+            .recovering_with(self.recovery.clone());
         let mut newest_seen = self.newest_seen;
         let mut behind = 0;
-        let mut list_again_at = None;
         loop {
-            let step = match position {
-                Position::Empty => match self.list().await {
+            match follows.next().await {
+                Next::List(_) => match self.list().await {
                     Ok(listed) => {
                         let is_behind = listed.revision < newest_seen;
                         behind = if is_behind { behind + 1 } else { 0 };
                         if is_behind && behind <= BEHIND_TRIES {
-                            sleep(backoff.next_delay()).await;
+                            follows.list_again_after_pause();
                             continue;
                         }
                         if behind == BEHIND_TRIES + 1 {
@@ -120,10 +106,9 @@ impl Sync {
                                 "the store is behind what it was: it seems restored from an older copy; allocs it does not know go on"
                             );
                         }
-                        list_again_at = is_behind.then(|| Instant::now() + BEHIND_EVERY);
                         newest_seen = newest_seen.max(listed.revision);
-                        position = Position::At(listed.revision);
-                        self.recovery.succeeded(&mut backoff);
+                        follows.listed(listed.revision);
+                        follows.list_again_at(is_behind.then(|| Instant::now() + BEHIND_EVERY));
                         let change = Desired::Listed {
                             allocs: listed.allocs,
                             present: (!is_behind).then_some(listed.present),
@@ -131,35 +116,18 @@ impl Sync {
                         if self.out.send(change).await.is_err() {
                             return;
                         }
-                        Ok(Next::Resume)
                     }
-                    Err(error) => Err(error),
+                    Err(error) => follows.list_failed(&error),
                 },
-                Position::At(revision) => {
-                    let began = Instant::now();
-                    let (at, step) = self.watch(revision, list_again_at).await;
-                    // One that lived went well, though nothing may have changed meanwhile.
-                    if at > revision || began.elapsed() > 2 * CALL {
-                        self.recovery.succeeded(&mut backoff);
+                Next::Events { revision, events } => {
+                    for change in events.into_iter().filter_map(|event| self.change(event)) {
+                        if self.out.send(change).await.is_err() {
+                            return;
+                        }
                     }
-                    newest_seen = newest_seen.max(at);
-                    position = Position::At(at);
-                    step
+                    newest_seen = newest_seen.max(revision);
                 }
-            };
-            match step {
-                Ok(Next::Resume) => {}
-                Ok(Next::List) => position = Position::Empty,
-                Ok(Next::End) => return,
-                Err(StoreError::Compacted { .. } | StoreError::FutureRevision { .. }) => {
-                    position = Position::Empty;
-                }
-                Err(error) => {
-                    if backoff.failures() == 0 {
-                        tracing::warn!(%error, "can't follow what is wanted of this node, trying again");
-                    }
-                    self.recovery.pause(backoff.next_delay()).await;
-                }
+                Next::Reached(revision) => newest_seen = newest_seen.max(revision),
             }
         }
     }
@@ -209,92 +177,13 @@ impl Sync {
                 kvs,
                 more,
                 ..
-            } = timeout(CALL, self.store.range(request))
-                .await
-                .map_err(|_| StoreError::Unavailable("a list took too long".to_owned()))??;
+            } = within(CALL, self.store.range(request)).await?;
             let at = *revision.get_or_insert(at);
             kvs.iter().for_each(&mut take);
             let rest = kvs.last().filter(|_| more);
             match rest.and_then(|last| keys.after(&last.key)) {
                 Some(rest) => keys = rest,
                 None => return Ok(at),
-            }
-        }
-    }
-
-    /// Watches from after `revision`; where it came to, and what is to be done next.
-    async fn watch(
-        &self,
-        mut revision: Revision,
-        list_again_at: Option<Instant>,
-    ) -> (Revision, Result<Next, StoreError>) {
-        // A watch that starts ahead of a restored store would wait in silence until the store has caught up.
-        match timeout(CALL, self.store.status()).await {
-            Ok(Ok(status)) if status.revision < revision => {
-                let restored = StoreError::FutureRevision {
-                    requested: revision,
-                    current: status.revision,
-                };
-                return (revision, Err(restored));
-            }
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return (revision, Err(error)),
-            Err(_) => {
-                let slow = StoreError::Unavailable("the store's status took too long".to_owned());
-                return (revision, Err(slow));
-            }
-        }
-        let request = WatchRequest {
-            keys: self.keys.allocs_of_node(self.node),
-            start: Some(revision + 1),
-        };
-        let mut stream = match timeout(CALL, self.store.watch(request)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return (revision, Err(error)),
-            Err(_) => {
-                let slow = StoreError::Unavailable("a watch took too long to open".to_owned());
-                return (revision, Err(slow));
-            }
-        };
-        let again = async {
-            match list_again_at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(again);
-        loop {
-            let event = tokio::select! {
-                biased;
-                () = &mut again => return (revision, Ok(Next::List)),
-                event = stream.next() => event,
-            };
-            match event {
-                Some(Ok(WatchEvent::Batch {
-                    revision: newest,
-                    events,
-                })) => {
-                    for event in events {
-                        if event.revision() <= revision {
-                            continue;
-                        }
-                        let Some(change) = self.change(event) else {
-                            continue;
-                        };
-                        if self.out.send(change).await.is_err() {
-                            return (revision, Ok(Next::End));
-                        }
-                    }
-                    revision = revision.max(newest);
-                }
-                Some(Ok(WatchEvent::Progress { revision: newest })) => {
-                    revision = revision.max(newest);
-                }
-                Some(Err(error)) => return (revision, Err(error)),
-                None => {
-                    let ended = StoreError::Unavailable("the watch ended".to_owned());
-                    return (revision, Err(ended));
-                }
             }
         }
     }
@@ -346,6 +235,7 @@ mod tests {
     use rove_store::{
         faults::{Faults, FaultyStore},
         memory::MemoryStore,
+        store::{Op, Txn},
     };
 
     use super::*;
@@ -374,7 +264,7 @@ mod tests {
         };
         let cancel = CancellationToken::new();
         let task = tokio::spawn(sync.run(cancel.clone()));
-        sleep(Duration::from_secs(600)).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(desired.is_empty());
         store.set_faults(Faults::default());
         let back = Instant::now();
@@ -382,6 +272,48 @@ mod tests {
         let listed = desired.recv().await;
         assert!(matches!(listed, Some(Desired::Listed { .. })), "{listed:?}");
         assert_eq!(back.elapsed(), Duration::ZERO);
+        cancel.cancel();
+        assert!(task.await.is_ok());
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_died_in_silence_keeps_nothing_from_the_node() {
+        let memory = Arc::new(MemoryStore::new());
+        let store = FaultyStore::new(memory.clone(), 1, Faults::default());
+        let (out, mut desired) = mpsc::channel(CHANGES);
+        let node = NodeId::from_random([1; 16]);
+        let sync = Sync {
+            store: Arc::new(store.clone()),
+            keys: Keys::default(),
+            node,
+            outbox: Arc::default(),
+            out,
+            newest_seen: 0,
+            seed: 1,
+            recovery: Recovery::default(),
+        };
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(sync.run(cancel.clone()));
+        let listed = desired.recv().await;
+        assert!(matches!(listed, Some(Desired::Listed { .. })), "{listed:?}");
+        let alloc = AllocId::from_random([2; 16]);
+        let key = Keys::default().encode(&Key::Alloc(node, alloc));
+        for (silent_watch, op) in [(1.0, Op::put(key.clone(), "{")), (0.0, Op::delete(key))] {
+            store.set_faults(Faults {
+                silent_watch,
+                ..Faults::default()
+            });
+            let txn = Txn {
+                then: vec![op],
+                ..Txn::default()
+            };
+            assert!(memory.txn(txn).await.is_ok());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let told = tokio::time::timeout(Duration::from_secs(3_600), desired.recv()).await;
+        assert!(
+            matches!(told, Ok(Some(Desired::Deleted(id))) if id == alloc),
+            "{told:?}"
+        );
         cancel.cancel();
         assert!(task.await.is_ok());
     }

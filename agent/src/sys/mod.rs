@@ -11,16 +11,5 @@ pub mod process;
 pub mod tree;
 pub mod usage;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 pub use process::{ProcessId, boot_id};
-use rove_model::ids::UnixNanos;
-
-/// The host's clock.
-#[must_use]
-pub fn unix_now() -> UnixNanos {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
+pub use rove_store::wall_clock::unix_now;

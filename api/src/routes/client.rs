@@ -215,7 +215,7 @@ fn node_address(
 
 /// What the agent refused, with the status that Nomad has for it.
 fn refusal(error: HandleError) -> ApiError {
-    let text = chain(&error);
+    let text = rove_model::causes::with_causes(&error);
     match error {
         HandleError::UnknownAlloc(_)
         | HandleError::NotStarted(_)
@@ -229,21 +229,6 @@ fn refusal(error: HandleError) -> ApiError {
         }
         _ => ApiError::Refused(text),
     }
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn options(params: &Params, follow_by_default: bool) -> Result<ReadOptions, ApiError> {
@@ -351,7 +336,7 @@ async fn whole(
         Err(error @ HandleError::UnknownAlloc(_)) => Err(refusal(error)),
         Err(error) => {
             // What can't be opened can't be looked at either, in the words of these two calls.
-            let text = chain(&error);
+            let text = rove_model::causes::with_causes(&error);
             let text = match text.strip_prefix("open ") {
                 Some(rest) => format!("stat {rest}"),
                 None => text,
@@ -390,7 +375,7 @@ fn plain(frames: FrameStream) -> Body {
 }
 
 fn text_of(error: HandleError) -> std::io::Error {
-    std::io::Error::other(chain(&error))
+    std::io::Error::other(rove_model::causes::with_causes(&error))
 }
 
 /// Frames as JSON, one after the other; with a heartbeat while nothing comes, when the reader waits for more.

@@ -10,7 +10,6 @@ mod drivers;
 pub mod flags;
 mod logging;
 mod server;
-mod servers;
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -31,12 +30,13 @@ use rove_agent::{
     identity::{DataDirLock, Identity},
 };
 use rove_api::{AgentInfo, ApiContext, Limits, LocalAgent, Mode, ServerSide, SystemSources};
-use rove_model::{ids::UnixNanos, node::NodeReserved};
+use rove_model::{causes::with_causes, node::NodeReserved};
 use rove_store::{
     Store,
     etcd::{EtcdConfig, EtcdStore},
     keys::Keys,
     node_secret,
+    wall_clock::unix_now,
 };
 use tokio::{
     net::TcpListener,
@@ -73,26 +73,14 @@ pub fn run(program: &str, words: &[String]) -> ExitCode {
     match start(program, config, &files) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("==> {}\n", chain(&error)));
+            complain(&format!(
+                "==> {}
+",
+                with_causes(error.as_ref())
+            ));
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        if text.ends_with(&cause) {
-            continue;
-        }
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&cause);
-    }
-    text
 }
 
 fn start(program: &str, config: AgentConfig, files: &[PathBuf]) -> Result<()> {
@@ -186,7 +174,7 @@ fn look_at_host(config: &AgentConfig, data_dir: &Path) -> Result<Host> {
         &Roots::default(),
         data_dir,
         &fingerprint::host_interfaces(),
-        now(),
+        unix_now(),
     )?;
     let cores = node.resources.cores.max(1);
     #[expect(clippy::cast_precision_loss, reason = "a frequency in MHz")]
@@ -225,13 +213,6 @@ fn node_settings(config: &AgentConfig, http_addr: String) -> NodeSettings {
             ports: client.reserved.ports.clone(),
         },
     }
-}
-
-fn now() -> UnixNanos {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixNanos::try_from(since.as_nanos()).unwrap_or(UnixNanos::MAX)
 }
 
 async fn listen(what: &str, address: SocketAddr) -> Result<TcpListener> {
@@ -281,7 +262,7 @@ async fn serve(
                 data_dir,
                 &addresses,
                 rpc,
-                now(),
+                unix_now(),
                 &mut tasks,
                 &cancel,
             )
@@ -339,7 +320,8 @@ async fn serve(
         ))),
         None => {
             let (publish, known) = watch::channel(Vec::new());
-            let follow = servers::follow(store, keys, publish, cancel.clone());
+            let follow =
+                rove_store::servers::follow(store, keys, publish, rand::random(), cancel.clone());
             tasks.spawn(async move {
                 follow.await;
                 Ok(())

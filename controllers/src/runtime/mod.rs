@@ -20,7 +20,7 @@ use futures::FutureExt;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rove_model::ids::{Revision, UnixNanos};
 use rove_store::{
-    election::{Fence, Reign},
+    election::{Fence, Term},
     keys::{Key, Keys},
     state::{ChangeFeed, FeedItem, State, StateHandle},
     store::{Store, StoreError},
@@ -60,7 +60,7 @@ const UNREADABLE_PAUSE: UnixNanos = 10 * SECOND;
 /// What happened, for a loop to find out which keys it has to look at.
 #[derive(Clone, Copy, Debug)]
 pub enum News<'a> {
-    /// Anything may have: at the start of a reign, and after changes were missed.
+    /// Anything may have: at the start of a term, and after changes were missed.
     Everything,
     /// These keys changed.
     Keys(&'a [Key]),
@@ -79,7 +79,7 @@ pub struct View<'a, L: Loop + ?Sized> {
     pub now: UnixNanos,
 }
 
-/// The start of a reign, as a loop may need it.
+/// The start of a term, as a loop may need it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Began {
     /// The revision of the election.
@@ -101,7 +101,7 @@ pub trait Loop: Send + Sync + 'static {
     /// What others need to know of a decision that is under way.
     type Memo: Clone + Send + Sync + 'static;
 
-    /// The memory of a reign that begins.
+    /// The memory of a term that begins.
     fn begin(&self, began: Began) -> Self::Memory;
 
     /// Takes news in and calls `wake` for each key to look at, with the time and the priority.
@@ -178,7 +178,7 @@ impl Runtime {
     pub async fn run<L: Loop>(
         self,
         looper: L,
-        mut reign: watch::Receiver<Option<Reign>>,
+        mut term: watch::Receiver<Option<Term>>,
         cancel: CancellationToken,
     ) {
         for branch in L::BRANCHES.iter().chain(OUTCOMES) {
@@ -186,11 +186,11 @@ impl Runtime {
         }
         let mut rng = StdRng::seed_from_u64(self.seed ^ hash(L::NAME));
         while !cancel.is_cancelled() {
-            let leads = reign.borrow_and_update().clone();
+            let leads = term.borrow_and_update().clone();
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                changed = reign.changed() => if changed.is_err() { return },
+                changed = term.changed() => if changed.is_err() { return },
                 () = async {
                     if let Some(leads) = leads {
                         self.lead(&looper, leads.fence(L::NAME), &mut rng).await;
@@ -263,7 +263,7 @@ struct Settled<L: Loop> {
     written: bool,
 }
 
-/// One reign of a loop.
+/// One term of a loop.
 struct Run<'a, L: Loop> {
     runtime: &'a Runtime,
     looper: &'a L,

@@ -94,7 +94,7 @@ impl Led {
             server: "one".to_owned(),
             seed: 1,
         };
-        let (publish, reign) = watch::channel(None);
+        let (publish, term) = watch::channel(None);
         let lease = keeper.lease();
         let of_election = cancel.clone();
         tasks.spawn(async move {
@@ -114,7 +114,7 @@ impl Led {
             counters: counters.clone(),
             seed: 1,
         };
-        tasks.spawn(runtime.run(looper, reign, cancel.clone()));
+        tasks.spawn(runtime.run(looper, term, cancel.clone()));
         Self {
             state,
             counters,

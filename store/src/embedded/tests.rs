@@ -379,7 +379,7 @@ async fn a_store_that_was_opened_full_still_elects_collects_and_takes_jobs_again
         },
         &CancellationToken::new(),
     );
-    let (publish, mut reign) = tokio::sync::watch::channel(None);
+    let (publish, mut term) = tokio::sync::watch::channel(None);
     let election = Election {
         store: Arc::clone(&store),
         keys: Keys::default(),
@@ -390,7 +390,7 @@ async fn a_store_that_was_opened_full_still_elects_collects_and_takes_jobs_again
     let mut tasks = tokio::task::JoinSet::new();
     let cancel = CancellationToken::new();
     tasks.spawn(election.run(keeper.lease(), publish, cancel.clone()));
-    let reign = reign
+    let term = term
         .wait_for(Option::is_some)
         .await
         .unwrap()
@@ -398,7 +398,7 @@ async fn a_store_that_was_opened_full_still_elects_collects_and_takes_jobs_again
         .unwrap();
     // What gc does for a purged job.
     let collected = Txn {
-        compares: vec![reign.fence("gc").compare()],
+        compares: vec![term.fence("gc").compare()],
         then: vec![
             Op::delete(Keys::default().encode(&job(0))),
             Op::delete(Keys::default().encode(&job(1))),

@@ -2,7 +2,7 @@
 
 use etcd_client::proto::{PbKeyValue, PbRangeResponse, PbTxnOpResponse, PbTxnResponse};
 use etcd_client::{DeleteOptions, Error, GetOptions, PutOptions, StatusResponse, TxnOp};
-use rove_model::ids::Revision;
+use rove_model::{causes::with_causes, ids::Revision};
 use tonic::Code;
 
 use super::Context;
@@ -211,15 +211,7 @@ pub(super) fn error(error: &Error, context: Context) -> StoreError {
         Error::LeaseKeepAliveError(why) if why == LEASE_NOT_FOUND => lease(),
         Error::InvalidArgs(why) => StoreError::Invalid(why.clone()),
         Error::InvalidUri(why) => StoreError::Invalid(why.to_string()),
-        Error::TransportError(why) => {
-            let mut text = why.to_string();
-            let mut source = std::error::Error::source(why);
-            while let Some(why) = source {
-                text = format!("{text}: {why}");
-                source = why.source();
-            }
-            StoreError::Unavailable(text)
-        }
+        Error::TransportError(why) => StoreError::Unavailable(with_causes(why)),
         other => StoreError::Unavailable(other.to_string()),
     }
 }

@@ -1,15 +1,12 @@
 //! The feeder: keeps the state up to date with one list and one watch.
 //!
-//! A machine with a position. Readers see whole revisions only, and the state they see never goes back but when the
-//! store itself did. Every failure names the position to go on from: a broken watch resumes, a compacted one lists
-//! again and swaps the new state in whole.
+//! Readers see whole revisions only, and the state they see never goes back but when the store itself did. How it goes
+//! on after a failure is [`ListWatch`]'s to know; a list is swapped in whole.
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, StreamExt};
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use bytes::Bytes;
 use rove_model::ids::Revision;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,11 +15,12 @@ use super::{
 };
 use crate::{
     keys::{Key, Keys},
-    store::{
-        Event, KeyRange, KeyValue, RangeRequest, Store, StoreError, WatchEvent, WatchRequest,
-        WatchStream,
-    },
+    list_watch::{Checked, ListWatch, Next, Patience},
+    store::{Event, KeyRange, KeyValue, RangeRequest, RangeResponse, Store, StoreError},
 };
+
+/// The longest wait for an answer to a look at the store.
+const CALL: Duration = Duration::from_secs(10);
 
 /// At most so many events are taken in before readers see them.
 const EVENTS_AT_ONCE: usize = 4_096;
@@ -54,46 +52,6 @@ impl Default for FeederConfig {
     }
 }
 
-/// Where the feeder stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Position {
-    /// Nothing is known of the store, or what was known is no longer its history.
-    Empty,
-    /// All keys are to be read as of this revision; so many there are.
-    Paging(Revision, u64),
-    /// Everything up to this revision is in the state.
-    Watching(Revision),
-}
-
-/// Where to go on, and whether to pause first because something failed.
-struct Step {
-    next: Position,
-    failed: bool,
-}
-
-impl Step {
-    fn to(next: Position) -> Self {
-        Self {
-            next,
-            failed: false,
-        }
-    }
-
-    fn after_failure(next: Position) -> Self {
-        Self { next, failed: true }
-    }
-}
-
-/// Whether the store is still in the history that the state was read from.
-enum History {
-    Same {
-        revision: Revision,
-    },
-    /// What it could be known by is forgotten.
-    Unknown,
-    Another,
-}
-
 /// Lists and watches one store, and publishes what it sees.
 pub struct StateFeeder {
     store: Arc<dyn Store>,
@@ -102,7 +60,6 @@ pub struct StateFeeder {
     publisher: StatePublisher,
     /// The newest pair that was seen: by it the store's history is known again.
     anchor: Option<KeyValue>,
-    rng: StdRng,
 }
 
 impl StateFeeder {
@@ -112,7 +69,6 @@ impl StateFeeder {
         let (publisher, handle) =
             StatePublisher::new(State::new(keys.clone()), config.feed_capacity);
         let feeder = Self {
-            rng: StdRng::seed_from_u64(config.seed),
             store,
             keys,
             config,
@@ -128,64 +84,44 @@ impl StateFeeder {
     }
 
     async fn feed(&mut self) {
-        let mut position = Position::Empty;
-        let mut pause = self.config.min_pause;
+        let patience = Patience {
+            silence: self.config.silence,
+            call: CALL,
+            min_pause: self.config.min_pause,
+            max_pause: self.config.max_pause,
+            seed: self.config.seed,
+        };
+        let keys = self.keys.all();
+        let mut follows = ListWatch::new("the state", self.store.clone(), keys, patience);
         loop {
-            let step = match position {
-                Position::Empty => self.look().await,
-                Position::Paging(revision, count) => self.page(revision, count).await,
-                Position::Watching(revision) => self.watch(revision).await,
-            };
-            let progressed = matches!(
-                (position, step.next),
-                (Position::Watching(before), Position::Watching(after)) if after > before
-            );
-            if progressed || !step.failed {
-                pause = self.config.min_pause;
+            let known = self.known();
+            match follows.next_checked(|| known.clone().history()).await {
+                Next::List(_) => match self.list().await {
+                    Ok(revision) => follows.listed(revision),
+                    Err(error) => follows.list_failed(&error),
+                },
+                next @ (Next::Events { .. } | Next::Reached(_)) => self.take_in(next, &mut follows),
             }
-            if step.failed {
-                tokio::time::sleep(pause.mul_f64(self.rng.random_range(0.5..1.0))).await;
-                pause = (pause * 2).min(self.config.max_pause);
-            }
-            position = step.next;
         }
     }
 
-    /// `Empty`: finds the revision to list at.
-    async fn look(&mut self) -> Step {
+    /// Reads everything at one revision, which is given, and swaps it in.
+    async fn list(&mut self) -> Result<Revision, StoreError> {
         let request = RangeRequest {
             count_only: true,
             ..RangeRequest::new(self.keys.all())
         };
-        match self.store.range(request).await {
-            Ok(answer) => Step::to(Position::Paging(answer.revision, answer.count)),
-            Err(error) => {
-                tracing::warn!(%error, "the store can't be read");
-                Step::after_failure(Position::Empty)
-            }
-        }
-    }
-
-    /// `Paging`: reads everything at one revision, then swaps it in.
-    async fn page(&mut self, revision: Revision, count: u64) -> Step {
-        let listed = match list(&*self.store, &self.keys, revision, count).await {
-            Ok(listed) => listed,
-            Err(error @ (StoreError::Compacted { .. } | StoreError::FutureRevision { .. })) => {
-                tracing::warn!(%error, "the list is begun again");
-                return Step::after_failure(Position::Empty);
-            }
-            Err(error) => {
-                tracing::warn!(%error, revision, "the list failed");
-                return Step::after_failure(Position::Paging(revision, count));
-            }
-        };
+        let RangeResponse {
+            revision, count, ..
+        } = self.store.range(request).await?;
+        let listed = list(&*self.store, &self.keys, revision, count).await?;
         let old = self.publisher.latest();
         let mut new = listed.state;
         let follows = old.revision() > 0
             && old.revision() <= revision
             && matches!(
-                self.history().await,
-                Ok(History::Same { .. } | History::Unknown)
+                self.known().history().await,
+                Ok(Checked::At(_) | Checked::Unknown)
             );
         self.anchor = listed.newest;
         if follows {
@@ -204,96 +140,18 @@ impl StateFeeder {
             new.touch_all_tables(revision);
             self.publisher.replace(Arc::new(new));
         }
-        Step::to(Position::Watching(revision))
+        Ok(revision)
     }
 
-    /// `Watching`: takes events in until the watch fails.
-    async fn watch(&mut self, mut revision: Revision) -> Step {
-        match self.history().await {
-            Ok(History::Same { .. }) => {}
-            Ok(History::Unknown | History::Another) => return Step::to(Position::Empty),
-            Err(error) => {
-                tracing::warn!(%error, revision, "the store can't be read");
-                return Step::after_failure(Position::Watching(revision));
-            }
-        }
-        let request = WatchRequest {
-            keys: self.keys.all(),
-            start: Some(revision + 1),
-        };
-        let mut stream = match self.store.watch(request).await {
-            Ok(stream) => stream,
-            Err(error) => return Self::watch_failed(revision, &error),
-        };
-        loop {
-            let first = match timeout(self.config.silence, stream.next()).await {
-                Ok(Some(Ok(event))) => event,
-                Ok(Some(Err(error))) => return Self::watch_failed(revision, &error),
-                Ok(None) => {
-                    tracing::warn!(revision, "the watch ended without a word");
-                    return Step::after_failure(Position::Watching(revision));
-                }
-                Err(_silent) => match self.history().await {
-                    Ok(History::Same { revision: current }) if current == revision => continue,
-                    // Other keys may have been written, or the watch is dead: a new one knows.
-                    Ok(History::Same { .. }) => return Step::to(Position::Watching(revision)),
-                    Ok(History::Unknown | History::Another) => {
-                        return Step::to(Position::Empty);
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, revision, "the watch is silent and the store too");
-                        return Step::after_failure(Position::Watching(revision));
-                    }
-                },
-            };
-            match self.take_in(first, &mut stream, &mut revision) {
-                Taken::Goes => {}
-                Taken::Failed(error) => return Self::watch_failed(revision, &error),
-                Taken::Back(found) => {
-                    tracing::warn!(revision, found, "the store's revision went back");
-                    return Step::to(Position::Empty);
-                }
-            }
-        }
-    }
-
-    fn watch_failed(revision: Revision, error: &StoreError) -> Step {
-        match error {
-            StoreError::Compacted { .. } => {
-                tracing::warn!(%error, revision, "the watch fell behind: listing again");
-                Step::to(Position::Empty)
-            }
-            error => {
-                tracing::warn!(%error, revision, "the watch broke");
-                Step::after_failure(Position::Watching(revision))
-            }
-        }
-    }
-
-    /// Takes in one event and all that are ready behind it, and shows readers the outcome at once.
-    fn take_in(
-        &mut self,
-        first: WatchEvent,
-        stream: &mut WatchStream,
-        revision: &mut Revision,
-    ) -> Taken {
-        let mut state: Option<State> = None;
+    /// Takes in one step of the watch and all that are ready behind it, and shows readers the outcome at once.
+    fn take_in(&mut self, first: Next, follows: &mut ListWatch) {
+        let mut state = State::clone(&self.publisher.latest());
         let mut touched: Vec<Key> = Vec::new();
-        let mut taken = Taken::Goes;
-        let mut item = first;
-        loop {
-            match item {
-                WatchEvent::Batch {
-                    revision: reached,
-                    events,
-                } => {
-                    if reached <= *revision {
-                        taken = Taken::Back(reached);
-                        break;
-                    }
-                    let state = state.get_or_insert_with(|| State::clone(&self.publisher.latest()));
-                    touched.extend(state.apply(&events, reached));
-                    *revision = reached;
+        let mut next = Some(first);
+        while let Some(step) = next {
+            match step {
+                Next::Events { revision, events } => {
+                    touched.extend(state.apply(&events, revision));
                     let newest = events.iter().rev().find_map(|event| match event {
                         Event::Put(kv) => Some(kv.clone()),
                         Event::Delete { .. } => None,
@@ -302,45 +160,48 @@ impl StateFeeder {
                         self.anchor = newest;
                     }
                 }
-                WatchEvent::Progress { revision: reached } if reached > *revision => {
-                    state
-                        .get_or_insert_with(|| State::clone(&self.publisher.latest()))
-                        .apply(&[], reached);
-                    *revision = reached;
-                }
-                // From a server that is behind: says nothing new.
-                WatchEvent::Progress { .. } => {}
+                Next::Reached(revision) => drop(state.apply(&[], revision)),
+                // Comes again when it is asked for.
+                Next::List(_) => break,
             }
             if touched.len() >= EVENTS_AT_ONCE {
                 break;
             }
-            match stream.next().now_or_never() {
-                Some(Some(Ok(next))) => item = next,
-                Some(Some(Err(error))) => {
-                    taken = Taken::Failed(error);
-                    break;
-                }
-                // The end is seen again by the caller's own read.
-                Some(None) | None => break,
-            }
+            next = follows.ready();
         }
-        if let Some(state) = state {
-            self.publisher.publish(Arc::new(state), touched);
-        }
-        taken
+        self.publisher.publish(Arc::new(state), touched);
     }
 
+    fn known(&self) -> Known {
+        Known {
+            store: self.store.clone(),
+            prefix: self.keys.prefix().to_owned().into(),
+            anchor: self.anchor.clone(),
+            seen: self.publisher.latest().revision(),
+        }
+    }
+}
+
+/// By what the store is known again.
+#[derive(Clone)]
+struct Known {
+    store: Arc<dyn Store>,
+    prefix: Bytes,
+    anchor: Option<KeyValue>,
+    seen: Revision,
+}
+
+impl Known {
     /// Asks the store for the newest pair that was seen, as it was then: a store that was restored from a copy and
     /// went on from there has another in its place, or is not that far yet.
-    async fn history(&self) -> Result<History, StoreError> {
-        let seen = self.publisher.latest().revision();
+    async fn history(self) -> Result<Checked, StoreError> {
         let Some(anchor) = &self.anchor else {
-            let request = RangeRequest::new(KeyRange::Key(self.keys.prefix().to_owned().into()));
+            let request = RangeRequest::new(KeyRange::Key(self.prefix));
             let revision = self.store.range(request).await?.revision;
-            return Ok(if revision < seen {
-                History::Another
+            return Ok(if revision < self.seen {
+                Checked::Another
             } else {
-                History::Same { revision }
+                Checked::At(revision)
             });
         };
         let request = RangeRequest {
@@ -356,11 +217,11 @@ impl StateFeeder {
                 };
                 (self.store.range(now).await?, true)
             }
-            Err(StoreError::FutureRevision { .. }) => return Ok(History::Another),
+            Err(StoreError::FutureRevision { .. }) => return Ok(Checked::Another),
             answer => (answer?, false),
         };
-        if answer.revision < seen {
-            return Ok(History::Another);
+        if answer.revision < self.seen {
+            return Ok(Checked::Another);
         }
         let known = answer.kvs.iter().any(|kv| {
             kv.mod_revision == anchor.mod_revision
@@ -368,20 +229,11 @@ impl StateFeeder {
                 && kv.value == anchor.value
         });
         Ok(if known {
-            History::Same {
-                revision: answer.revision,
-            }
+            Checked::At(answer.revision)
         } else if forgotten {
-            History::Unknown
+            Checked::Unknown
         } else {
-            History::Another
+            Checked::Another
         })
     }
-}
-
-/// How taking events in ended.
-enum Taken {
-    Goes,
-    Failed(StoreError),
-    Back(Revision),
 }
