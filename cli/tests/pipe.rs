@@ -40,6 +40,33 @@ fn a_refusal_that_nobody_reads_has_the_exit_code_of_a_refusal() {
     assert_eq!(status.code(), Some(0));
 }
 
+#[test]
+fn an_agent_whose_port_is_taken_says_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("agent.hcl");
+    let text = format!(
+        "data_dir = \"{}\"\nbind_addr = \"127.0.0.1\"\nports {{ http = {port} }}\nserver {{ enabled = true }}\n",
+        folder.path().join("data").display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let ran = Command::new(ROVE)
+        .args(["agent", "-config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&ran.stderr);
+    for word in [
+        format!("127.0.0.1:{port}"),
+        "stop it".to_owned(),
+        "ports { http = ... }".to_owned(),
+    ] {
+        assert!(said.contains(&word), "{word}: {said}");
+    }
+}
+
 struct Agent(Child);
 
 impl Drop for Agent {

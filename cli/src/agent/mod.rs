@@ -13,7 +13,7 @@ mod server;
 
 use std::{
     collections::BTreeMap,
-    io::Write,
+    io::{ErrorKind, Write},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -215,10 +215,27 @@ fn node_settings(config: &AgentConfig, http_addr: String) -> NodeSettings {
     }
 }
 
-async fn listen(what: &str, address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{what} can't listen on {address}"))
+/// `port` is the setting that chooses the address's port.
+async fn listen(what: &str, address: SocketAddr, port: &str) -> Result<TcpListener> {
+    let remedy = |error: &std::io::Error| match error.kind() {
+        ErrorKind::AddrInUse => format!(
+            " (another agent, or something else, listens there: stop it, or choose another port with ports {{ {port} = \
+             ... }})"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            " (this host has no such address: see bind_addr and addresses)".to_owned()
+        }
+        ErrorKind::PermissionDenied => {
+            format!(
+                " (ports below 1024 are for root: choose another with ports {{ {port} = ... }})"
+            )
+        }
+        _ => String::new(),
+    };
+    TcpListener::bind(address).await.map_err(|error| {
+        let why = remedy(&error);
+        anyhow::Error::new(error).context(format!("{what} can't listen on {address}{why}"))
+    })
 }
 
 async fn serve(
@@ -231,9 +248,9 @@ async fn serve(
     let host = look_at_host(&config, data_dir)?;
     config.name.get_or_insert_with(|| host.name.clone());
     let addresses = AgentAddresses::resolve(&config, host.ip)?;
-    let http = listen("the HTTP API", addresses.http_listen).await?;
+    let http = listen("the HTTP API", addresses.http_listen, "http").await?;
     let rpc = match config.server.enabled {
-        true => Some(listen("the store front end", addresses.rpc_listen).await?),
+        true => Some(listen("the store front end", addresses.rpc_listen, "rpc").await?),
         false => None,
     };
     let identity = match config.client.enabled {

@@ -3,8 +3,7 @@
 use clap_complete::Shell;
 
 use crate::command::{Command, Context};
-use crate::commands::job::source::plain;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, plain};
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::command::Context;
-use crate::commands::job::source::{self, Source, plain};
-use crate::failure::Failure;
+use crate::commands::job::source::{self, Source};
+use crate::failure::{Failure, plain};
 
 /// The endings of files that are looked at in a folder.
 const ENDINGS: &[&str] = &["hcl", "nomad", "yaml", "yml", "json"];

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::kind::{Kind, Target, targets};
 use super::rows::{Item, headings, item};
 use super::selector::Selector;
-use super::watch;
 use crate::client::{ApiError, Client};
 use crate::command::Context;
 use crate::commands::lookup::segment;
@@ -32,7 +31,7 @@ pub(super) enum Output {
 }
 
 impl Output {
-    fn of(cx: &Context) -> Result<Self, Failure> {
+    pub(super) fn of(cx: &Context) -> Result<Self, Failure> {
         match cx.args.last("output") {
             None | Some("") => Ok(Self::Table),
             Some("wide") => Ok(Self::Wide),
@@ -82,14 +81,6 @@ pub async fn run(cx: &mut Context) -> Outcome {
     let selector = Selector::parse(cx.args.last("selector").unwrap_or(""))?;
     selector.without_names(&targets)?;
     let client = client(cx)?;
-    if cx.args.is("watch") || cx.args.is("watch-only") {
-        return match targets.as_slice() {
-            [target] => watch::run(cx, &client, target, output, &selector).await,
-            _ => Err(Failure::new(
-                "error: you may only watch a single resource or type of resource at a time",
-            )),
-        };
-    }
     let mut items = Vec::new();
     let mut missing = 0;
     let mut failed = None;

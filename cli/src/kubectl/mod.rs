@@ -117,7 +117,13 @@ pub const COMMANDS: &[Command] = &[
         ],
         verb: true,
         misuse: 1,
-        run: |cx| Box::pin(get::run(cx)),
+        run: |cx| {
+            if cx.args.is("watch") || cx.args.is("watch-only") {
+                Box::pin(watch::run(cx))
+            } else {
+                Box::pin(get::run(cx))
+            }
+        },
     },
     Command {
         name: "describe",

@@ -9,8 +9,10 @@ use std::time::Duration;
 use rove_jobspec::yaml::API_VERSION;
 use serde_json::{Value, json};
 
-use super::get::{Output, cells, choose, columns, fetch, list, print, selected, server, whole};
-use super::kind::{Kind, Target};
+use super::get::{
+    Output, cells, choose, client, columns, fetch, list, print, selected, server, whole,
+};
+use super::kind::{Kind, Target, targets};
 use super::rows::{Item, headings};
 use super::selector::Selector;
 use crate::client::{ApiError, Client, Stream};
@@ -28,16 +30,20 @@ const GONE: &str = "gone";
 const LONGEST_LINE: usize = 16 << 20;
 
 /// Prints the list, and then each row that is new, has changed or has gone, until it is interrupted or nobody reads.
-pub async fn run(
-    cx: &mut Context,
-    client: &Client,
-    target: &Target,
-    output: Output,
-    selector: &Selector,
-) -> Outcome {
+pub async fn run(cx: &mut Context) -> Outcome {
+    let targets = targets(&cx.args.positional)?;
+    let output = Output::of(cx)?;
+    let selector = Selector::parse(cx.args.last("selector").unwrap_or(""))?;
+    selector.without_names(&targets)?;
+    let client = client(cx)?;
+    let [target] = targets.as_slice() else {
+        return Err(Failure::new(
+            "error: you may only watch a single resource or type of resource at a time",
+        ));
+    };
     let live = cx.ui.live;
     tokio::select! {
-        outcome = watch(cx, client, target, output, selector) => outcome,
+        outcome = watch(cx, &client, target, output, &selector) => outcome,
         _ = tokio::signal::ctrl_c() => Ok(0),
         () = reader_leaves(live) => Ok(0),
     }

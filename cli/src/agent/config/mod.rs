@@ -16,7 +16,7 @@ use std::{
 
 use thiserror::Error;
 
-use crate::commands::job::source::plain;
+use crate::failure::plain;
 
 pub use tree::Position;
 

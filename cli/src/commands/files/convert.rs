@@ -7,8 +7,8 @@ use rove_model::job::Job;
 
 use super::write;
 use crate::command::Context;
-use crate::commands::job::source::{self, Source, plain};
-use crate::failure::{Failure, Outcome};
+use crate::commands::job::source::{self, Source};
+use crate::failure::{Failure, Outcome, plain};
 use crate::render::colour::Style;
 
 /// The languages by the names and endings they have; the first is the one that files get.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{diff, write};
 use crate::command::Context;
-use crate::commands::job::source::{self, plain};
-use crate::failure::{Failure, Outcome};
+use crate::commands::job::source;
+use crate::failure::{Failure, Outcome, plain};
 
 /// The endings of files that are looked at in a folder.
 const ENDINGS: &[&str] = &["hcl", "nomad"];

@@ -2,9 +2,8 @@
 
 use std::io::Write as _;
 
-use super::source::plain;
 use crate::command::Context;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, plain};
 
 const DEFAULT_NAME: &str = "example.nomad.hcl";
 const SHORT: &str = include_str!("short.nomad.hcl");

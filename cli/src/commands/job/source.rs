@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::args::{Flag, many, switch};
 use crate::client::ApiError;
 use crate::command::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, plain};
 use crate::render::json;
 use crate::render::quote::quoted;
 
@@ -114,17 +114,6 @@ pub fn existing(cx: &mut Context, path: &str) -> String {
     let text = format!("There is no {path}; {other} is read instead.\n");
     cx.ui.write_error(text.as_bytes());
     other
-}
-
-/// The words of a system error, without its number.
-pub fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => text.to_owned(),
-    }
 }
 
 /// The job that the command's flags and the file at `path` give, with its source; checked before anything is sent.
