@@ -1,13 +1,15 @@
 //! What the writes to a job are: register, stop, scale, evaluate, revert. Pure: the same state and stamp give the same
 //! [`Change`], whoever asks for it: the API for a user, or a loop for itself. [`crate::writer`] commits it.
 
+use std::collections::BTreeSet;
+
 use rove_model::{
     eval::TriggeredBy,
     ids::{EvalId, GroupName, JobKey, JobUid, Revision, UnixNanos},
     job::Job,
     registration::{EvalRequest, JobVersion, MAX_SCALINGS, Registration, Scaling},
     supported::{self, Unsupported},
-    validate::{Report, too_many, validate},
+    validate::{Report, too_many, validate_for},
 };
 use rove_store::{keys::Key, state::State};
 use thiserror::Error;
@@ -223,29 +225,40 @@ pub fn canonical(mut job: Job, namespace: &str, region: &str) -> Job {
 /// A job that may be registered: nothing is wrong with it, and rove can run all of it.
 ///
 /// # Errors
-/// When there is something wrong with it, or of it what rove can't run.
-pub fn admit(job: Job, namespace: &str, region: &str) -> Result<Admitted, RegistrationError> {
+/// When there is something wrong with it, or of it what rove can't run: all of it at once.
+pub fn admit(
+    job: Job,
+    namespace: &str,
+    region: &str,
+    drivers: Option<&BTreeSet<String>>,
+) -> Result<Admitted, RegistrationError> {
     let Examined {
         job,
         warnings,
         unsupported,
-    } = examine(job, namespace, region)?;
+    } = examine(job, namespace, region, drivers)?;
     if !unsupported.is_empty() {
         return Err(RegistrationError::Unsupported(unsupported));
     }
     Ok(Admitted { job, warnings })
 }
 
-/// Looks at all of a job: what is wrong, what rove can't run yet, what should be changed.
+/// Looks at all of a job: what is wrong, what rove can't run yet, what should be changed. `drivers` are those that some
+/// node has ([`facts::drivers`]).
 ///
 /// # Errors
-/// When there is something wrong with it.
-pub fn examine(job: Job, namespace: &str, region: &str) -> Result<Examined, RegistrationError> {
+/// When there is something wrong with it; what rove can't run yet is then told as well.
+pub fn examine(
+    job: Job,
+    namespace: &str,
+    region: &str,
+    drivers: Option<&BTreeSet<String>>,
+) -> Result<Examined, RegistrationError> {
     let job = canonical(job, namespace, region);
     if job.region != region {
         return Err(RegistrationError::UnknownRegion(job.region));
     }
-    let checked = validate(&job).into_result();
+    let checked = validate_for(&job, drivers).into_result();
     let unsupported = supported::check(&job);
     if job.namespace != DEFAULT_NAMESPACE {
         let report = checked.err().unwrap_or_default();
@@ -582,4 +595,46 @@ pub fn revert(
         TriggeredBy::JobRegister,
         stamp,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn all_that_is_refused_is_said_at_once_with_its_field() {
+        let job: Job = serde_json::from_value(json!({"ID": "j", "TaskGroups": [{"Name": "g", "Update": {"Canary": 1},
+            "Tasks": [{"Name": "t", "Driver": "docker", "Config": {"imgae": "x"}, "Vault": {"Policies": ["p"]},
+                "Artifacts": [{"GetterSource": "s", "GetterOptions": {"checksum": "md5:12"}}]}]}]}))
+        .expect("a job");
+        let refusal = admit(job, "default", "global", None).expect_err("refused");
+        let text = refusal.to_string();
+        for part in [
+            "unknown key \"imgae\"; did you mean \"image\"?",
+            "Vault not enabled but used in the job",
+            "md5 has 32 hex digits, this has 2",
+            "group[\"g\"].update.canary: this version of rove does not support canaries",
+            "group[\"g\"].task[\"t\"].artifact: this version of rove does not support artifacts",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_driver_that_no_node_has_is_said_with_the_nearest_name() {
+        let job: Job = serde_json::from_value(json!({"ID": "j", "TaskGroups": [{"Name": "g",
+            "Tasks": [{"Name": "t", "Driver": "dokcer"}]}]}))
+        .expect("a job");
+        let drivers = BTreeSet::from(["docker".to_owned()]);
+        let admitted = admit(job, "default", "global", Some(&drivers)).expect("admitted");
+        assert!(
+            admitted
+                .warnings
+                .contains("no node has the driver \"dokcer\"; did you mean \"docker\"?"),
+            "{}",
+            admitted.warnings
+        );
+    }
 }

@@ -6,9 +6,8 @@ use rove_model::{duration::Nanos, job::Job, validate::FieldPath};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    diagnostics::{Diagnostic, nearest},
-    hcl::{unknown_argument, unknown_block},
-    rules,
+    diagnostics::{Diagnostic, nearest, unknown_argument, unknown_block},
+    later, rules,
     schema::{Field, JOB, Kind, Table},
     source::{Source, Span},
     tree::{Attribute, Block, Body},
@@ -27,7 +26,11 @@ impl Spans {
     /// The place of a field; of the block around it where it isn't written.
     #[must_use]
     pub fn place(&self, path: &FieldPath) -> Option<Span> {
-        let keys = path.keys_outwards();
+        self.first(&path.keys_outwards())
+    }
+
+    /// The place of the first of these keys that is written.
+    pub(crate) fn first(&self, keys: &[String]) -> Option<Span> {
         keys.iter()
             .find_map(|key| self.by_key.get(key).or_else(|| self.inherited(key)))
             .cloned()
@@ -248,6 +251,10 @@ impl Decoder<'_> {
     ) {
         let name = attribute.name.as_str();
         let Some(field) = table.field(name).filter(|field| !field.is_block_only()) else {
+            let later = later::argument(table, name);
+            if later.is_some_and(|later| later.is_default(&attribute.value)) {
+                return;
+            }
             let mut finding = unknown_argument(name, attribute.name_span, table.attribute_names());
             if table.field(name).is_some() {
                 finding.detail = format!(
@@ -256,6 +263,9 @@ impl Decoder<'_> {
             } else if !finding.detail.contains("Did you mean") {
                 let near = nearest(name, table.block_names());
                 finding.hint = near.map(|near| format!("there is a block {near:?} {{ … }}"));
+            }
+            if let Some(later) = later {
+                finding.hint = Some(later.hint());
             }
             self.found.push(finding.field(path.field(name).shown));
             return;
@@ -279,6 +289,11 @@ impl Decoder<'_> {
         match scalar(field.kind, &attribute.value) {
             Ok(Json::Null) => {}
             Ok(value) => {
+                if matches!(field.kind, Kind::Duration)
+                    && let Some(hint) = bare_duration(&attribute)
+                {
+                    self.found.push(hint.field(&path.shown));
+                }
                 object.insert(field.json.to_owned(), value);
             }
             Err(detail) => self.found.push(
@@ -298,6 +313,9 @@ impl Decoder<'_> {
         let mut seen: HashMap<String, Vec<Span>> = HashMap::new();
         let mut labels: BTreeSet<(String, String)> = BTreeSet::new();
         for block in in_order(table, blocks) {
+            if later::says_nothing(table, &block) {
+                continue;
+            }
             let kind = block.kind.clone();
             let Some(field) = table.field(&kind).filter(|field| field.may_be_block()) else {
                 let mut finding = unknown_block(&kind, block.header.clone(), table.block_names());
@@ -462,6 +480,29 @@ impl Decoder<'_> {
         }
         object
     }
+}
+
+/// A warning where a duration is a bare number so small that seconds or milliseconds were meant.
+fn bare_duration(attribute: &Attribute) -> Option<Diagnostic> {
+    let Value::Number(number) = &attribute.value else {
+        return None;
+    };
+    let nanos = number.as_i64()?;
+    if nanos == 0 || nanos.unsigned_abs() >= Nanos::secs(1).0.unsigned_abs() {
+        return None;
+    }
+    let detail = format!(
+        "{number} is read as {}: a bare number counts nanoseconds.",
+        Nanos(nanos)
+    );
+    Some(
+        Diagnostic::warning(
+            "Duration without a unit",
+            detail,
+            Some(attribute.value_span.clone()),
+        )
+        .hint(format!("write \"{number}s\" if seconds are meant")),
+    )
 }
 
 /// The blocks in the order that the API's JSON has, where it isn't that of the file.

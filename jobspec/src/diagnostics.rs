@@ -5,6 +5,8 @@
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
+pub use rove_model::nearest::nearest;
+
 use crate::source::{Source, Span};
 
 /// How bad it is.
@@ -311,18 +313,38 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// The known name that a misspelt one most likely means.
-#[must_use]
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // What is longer or shorter by more is further away, and need not be measured: a name may be very long.
-    let length = name.chars().count();
-    known
-        .into_iter()
-        .filter(|candidate| candidate.chars().count().abs_diff(length) < 3)
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| {
-            (1..3).contains(distance) && *distance < candidate.len().min(name.len())
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+/// An attribute that isn't known here.
+pub(crate) fn unknown_argument<'a>(
+    name: &str,
+    span: Span,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let near = nearest(name, known).map(str::to_owned);
+    let meant = near
+        .as_ref()
+        .map_or(String::new(), |near| format!(" Did you mean {near:?}?"));
+    Diagnostic::error(
+        "Unsupported argument",
+        format!("An argument named {name:?} is not expected here.{meant}"),
+        Some(span),
+    )
+}
+
+/// A block that isn't known here.
+pub(crate) fn unknown_block<'a>(
+    name: &str,
+    span: Span,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let near = nearest(name, known).map(str::to_owned);
+    let meant = near
+        .as_ref()
+        .map_or(String::new(), |near| format!(" Did you mean {near:?}?"));
+    // The reference points at the kind alone.
+    let span = span.start..span.start + name.len();
+    Diagnostic::error(
+        "Unsupported block type",
+        format!("Blocks of type {name:?} are not expected here.{meant}"),
+        Some(span),
+    )
 }

@@ -607,7 +607,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     (
         "task: artifact { \n source = \"s\"\n options { checksum = ^\"md5:12\" }\n }",
         "group[\"g\"].task[\"t\"].artifact.options.checksum",
-        "invalid md5 checksum",
+        "md5 has 32 hex digits, this has 2",
     ),
     (
         "task: ^template { destination = \"local/x\" }",

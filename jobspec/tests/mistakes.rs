@@ -129,7 +129,11 @@ fn the_story_s_files_are_taken_and_its_bad_checksum_is_named() {
         let lacking = supported::check(&job);
         assert_eq!(lacking.len(), unsupported, "{name}: {lacking:?}");
         if problems > 0 {
-            assert!(report.to_string().contains("odd length hex string"));
+            assert!(
+                report
+                    .to_string()
+                    .contains("md5 has 32 hex digits, this has 15")
+            );
             let located = parsed.locate(&report);
             let place = located.position(&located.list[0]).unwrap();
             assert!(

@@ -76,11 +76,6 @@ const OPERATORS: [&str; 19] = [
     "distinct_hosts",
     "distinct_property",
 ];
-/// Drivers that there are.
-const DRIVERS: [&str; 3] = ["docker", "raw_exec", "mock_driver"];
-
-/// Drivers that will come, each with a row of its own.
-const LATER_DRIVERS: [&str; 5] = ["exec", "java", "qemu", "lxc", "podman"];
 const DRIVER_HINT: &str = "the drivers are docker and raw_exec";
 
 /// Every feature that isn't taken for granted.
@@ -244,12 +239,6 @@ const FEATURES: &[Feature] = &[
     }),
     row(false, "the podman driver", DRIVER_HINT, |job| {
         driver(job, "podman")
-    }),
-    row(false, "this driver", DRIVER_HINT, |job| {
-        task_fields(job, "driver", |task| {
-            let name = task.driver.as_str();
-            !name.is_empty() && !DRIVERS.contains(&name) && !LATER_DRIVERS.contains(&name)
-        })
     }),
     row(
         false,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rove_model::{
     diff::{DiffType, annotate, diff},
     plan::DesiredUpdates,
-    update::tasks_updated,
+    replacement::has_to_replace,
 };
 use serde_json::{Value, json};
 use support::{canonical, lines, whole_job};
@@ -78,7 +78,7 @@ fn check(rows: &[Row], base: &str) {
         let new = changed(&old, &format!("{base}{}", row.at), row.to.clone());
         let (old, new) = (canonical(&old), canonical(&new));
         let shown = lines(&diff(Some(&old), Some(&new), false));
-        let fate = if tasks_updated(&old, &new, "g") {
+        let fate = if has_to_replace(&old, &new, "g") {
             Replaced
         } else {
             InPlace

@@ -109,7 +109,7 @@ impl Caller {
         };
         if job.wanted == Wanted::Running {
             let namespace = job.key.namespace.as_str();
-            let spec = registration::examine(job.spec(), namespace, REGION)?.job;
+            let spec = registration::examine(job.spec(), namespace, REGION, None)?.job;
             let uid = JobUid::from_random(self.random());
             let register = |state: &_, eval| {
                 let stamp = self.stamp(eval);

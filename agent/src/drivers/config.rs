@@ -1,95 +1,28 @@
 //! Reading a driver's `config` block: every key is known, of the right type, or refused by name.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
+pub use rove_model::drivers::ConfigProblem;
+use rove_model::drivers::{ConfigSchema, scalar};
 use serde_json::{Map, Value};
-
-/// What is wrong with a `config` block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigProblem {
-    /// A key that the driver doesn't know.
-    UnknownKey {
-        /// The key.
-        key: String,
-        /// The known one that is spelt most like it.
-        nearest: Option<&'static str>,
-    },
-    /// A key that Nomad's driver knows and this one does not support.
-    Unsupported {
-        /// The key.
-        key: String,
-    },
-    /// A key that has to be there.
-    Missing {
-        /// The key.
-        key: &'static str,
-    },
-    /// A value of the wrong type.
-    WrongType {
-        /// The key.
-        key: String,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// A value that can't be.
-    BadValue {
-        /// The key.
-        key: String,
-        /// The value.
-        value: String,
-        /// What it should be.
-        expected: String,
-    },
-}
-
-impl fmt::Display for ConfigProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownKey { key, nearest } => {
-                write!(f, "unknown key {key:?}")?;
-                nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
-            }
-            Self::Unsupported { key } => write!(f, "key {key:?} is not supported yet"),
-            Self::Missing { key } => write!(f, "key {key:?} is required"),
-            Self::WrongType { key, expected } => write!(f, "key {key:?} must be {expected}"),
-            Self::BadValue {
-                key,
-                value,
-                expected,
-            } => write!(f, "key {key:?} is {value:?}, which is not {expected}"),
-        }
-    }
-}
 
 /// A `config` block being read.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a>(&'a Map<String, Value>);
 
 impl<'a> Reader<'a> {
-    /// Reads `config`, of which only `known` keys may be there. `unsupported` ones are refused in other words, so
-    /// that their reader does not look for a spelling mistake.
+    /// Reads `config`, which has to be of the form that `schema` says.
     ///
     /// # Errors
-    /// The first key that may not be there.
+    /// The first thing that is wrong with it.
     pub fn new(
         config: &'a Map<String, Value>,
-        known: &'static [&'static str],
-        unsupported: &[&str],
+        schema: &ConfigSchema,
     ) -> Result<Self, ConfigProblem> {
-        for key in config.keys() {
-            if known.contains(&key.as_str()) {
-                continue;
-            }
-            if unsupported.contains(&key.as_str()) {
-                return Err(ConfigProblem::Unsupported { key: key.clone() });
-            }
-            return Err(ConfigProblem::UnknownKey {
-                key: key.clone(),
-                nearest: nearest(key, known),
-            });
+        match schema.check(config).into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(Self(config)),
         }
-        Ok(Self(config))
     }
 
     /// The value, unless it is absent or null.
@@ -209,30 +142,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// The known key that is spelt most like `key`, if any is near.
-fn nearest(key: &str, known: &'static [&'static str]) -> Option<&'static str> {
-    known
-        .iter()
-        .map(|candidate| (distance(key, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3).max(1))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
-fn distance(left: &str, right: &str) -> usize {
-    strsim::osa_distance(left, right)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -241,24 +150,18 @@ mod tests {
 
     use super::*;
 
-    const KNOWN: &[&str] = &["image", "ports", "port_map", "command", "args"];
-
     fn object(value: Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
     #[test]
-    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
-        for (key, message) in [
-            ("imgae", r#"unknown key "imgae"; did you mean "image"?"#),
-            ("port", r#"unknown key "port"; did you mean "ports"?"#),
-            ("xylophone", r#"unknown key "xylophone""#),
-            ("runtime", r#"key "runtime" is not supported yet"#),
-        ] {
-            let config = object(json!({ key: 1 }));
-            let problem = Reader::new(&config, KNOWN, &["runtime"]).unwrap_err();
-            assert_eq!(problem.to_string(), message, "{key}");
-        }
+    fn a_config_that_is_not_of_its_schema_is_refused() {
+        let config = object(json!({"image": "x", "prots": []}));
+        let problem = Reader::new(&config, &rove_model::drivers::DOCKER).unwrap_err();
+        assert_eq!(
+            problem.to_string(),
+            r#"unknown key "prots"; did you mean "ports"?"#
+        );
     }
 
     #[test]
@@ -266,7 +169,7 @@ mod tests {
         let config = object(json!({
             "image": 7, "ports": ["a", 1], "port_map": [{"db": 6379}, {"web": "80"}], "command": null,
         }));
-        let reader = Reader::new(&config, KNOWN, &[]).unwrap();
+        let reader = Reader(&config);
         assert_eq!(reader.text("image").unwrap().unwrap(), "7");
         assert_eq!(reader.texts("ports").unwrap(), ["a", "1"]);
         assert_eq!(reader.text("command").unwrap(), None);
@@ -278,7 +181,7 @@ mod tests {
     #[test]
     fn a_wrong_type_is_refused_by_name() {
         let config = object(json!({"image": {}, "ports": "x", "port_map": "x", "args": [[]]}));
-        let reader = Reader::new(&config, KNOWN, &[]).unwrap();
+        let reader = Reader(&config);
         for (problem, message) in [
             (
                 reader.text("image").err(),

@@ -25,21 +25,6 @@ use super::{
 /// The name that job files use.
 pub const NAME: &str = "mock_driver";
 
-const KEYS: &[&str] = &[
-    "start_error",
-    "start_error_recoverable",
-    "start_block_for",
-    "run_for",
-    "kill_after",
-    "exit_code",
-    "exit_signal",
-    "exit_err_msg",
-    "signal_error",
-    "stdout_string",
-    "stdout_repeat",
-    "stdout_repeat_duration",
-];
-
 /// Runs nothing, as its `config` says.
 ///
 /// - `run_for`: ends by itself after that time (at once if absent), with `exit_code`, `exit_signal`, `exit_err_msg`;
@@ -102,7 +87,7 @@ struct Output {
 
 impl Script {
     fn read(config: &Map<String, Value>) -> Result<Self, ConfigProblem> {
-        let config = Reader::new(config, KEYS, &[])?;
+        let config = Reader::new(config, &rove_model::drivers::MOCK)?;
         let signal = number(&config, "exit_signal")?;
         Ok(Self {
             start_error: config.text("start_error")?,

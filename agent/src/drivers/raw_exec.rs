@@ -39,9 +39,6 @@ use crate::{
 /// The name that job files use.
 pub const NAME: &str = "raw_exec";
 
-const KEYS: &[&str] = &["command", "args"];
-const UNSUPPORTED: &[&str] = &["cgroup_v1_override", "cgroup_v2_override"];
-
 /// What ends a task politely when its job doesn't say.
 const DEFAULT_SIGNAL: Signal = Signal::INT;
 /// How long a supervisor may take from its claim to its first record, and from its last record to its end.
@@ -559,7 +556,7 @@ async fn kill_orphans(task: &TaskRef, groups: Vec<TaskCgroup>) {
 
 fn read_config(config: &Map<String, Value>) -> Result<(String, Vec<String>), DriverError> {
     let read = || {
-        let config = Reader::new(config, KEYS, UNSUPPORTED)?;
+        let config = Reader::new(config, &rove_model::drivers::RAW_EXEC)?;
         Ok((config.required_text("command")?, config.texts("args")?))
     };
     read().map_err(|problem: ConfigProblem| DriverError::Config {

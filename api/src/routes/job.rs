@@ -258,9 +258,11 @@ pub(super) async fn register(
     let priority = eval_priority(body.eval_priority)?;
     let enforced = body.enforce_index.then_some(body.job_modify_index);
     let preserve_counts = body.preserve_counts;
-    let admitted = admit(job, call.namespace(), &context.info.region)?;
-    let key = admitted.job.key();
     let state = blocking::ready(server).await?;
+    let drivers = facts::drivers(&state);
+    let region = &context.info.region;
+    let admitted = admit(job, call.namespace(), region, drivers.as_ref())?;
+    let key = admitted.job.key();
     if facts::job(&state, &key).is_none() {
         server.quota.check(&*server.store).await?;
     }

@@ -42,17 +42,23 @@ pub(super) async fn plan(
     if job.id != key.id.as_str() {
         return Err(ApiError::BadRequest("Job ID does not match".to_owned()));
     }
+    let state = blocking::ready(server).await?;
+    let drivers = facts::drivers(&state);
     let Examined {
         job,
         mut warnings,
         unsupported,
-    } = examine(job, call.namespace(), &context.info.region)?;
+    } = examine(
+        job,
+        call.namespace(),
+        &context.info.region,
+        drivers.as_ref(),
+    )?;
     let unsupported: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
     if !unsupported.is_empty() {
         let list = complaints(&unsupported);
         warnings = format!("This job can't be registered: {list}{warnings}");
     }
-    let state = blocking::ready(server).await?;
     let now = context.sources.now();
     let seed = context.sources.random();
     let wants_diff = body.diff;

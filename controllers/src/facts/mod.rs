@@ -278,3 +278,15 @@ pub fn eval(state: &State, id: EvalId) -> Option<Stored<Eval>> {
         pending(state, &key, &asked, control.modify)
     })
 }
+
+/// The drivers that some node has; `None` where no node has told of any.
+#[must_use]
+pub fn drivers(state: &State) -> Option<std::collections::BTreeSet<String>> {
+    let nodes = state.nodes();
+    let all = nodes.flat_map(|node| node.value.drivers.iter());
+    let found: std::collections::BTreeSet<String> = all
+        .filter(|(_, driver)| driver.detected)
+        .map(|(name, _)| name.clone())
+        .collect();
+    (!found.is_empty()).then_some(found)
+}

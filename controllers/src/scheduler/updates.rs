@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rove_model::{alloc::Alloc, job::TaskGroup, update::tasks_updated};
+use rove_model::{alloc::Alloc, job::TaskGroup, replacement::has_to_replace};
 
 use super::{
     JobView, Snapshot,
@@ -84,7 +84,7 @@ impl<'v> Updates<'v> {
             .or_insert_with(|| {
                 let old = view.state.job_version(&alloc.version_key());
                 match (old, job.job) {
-                    (Some(old), Some(new)) => tasks_updated(&old.job, new, &group.name),
+                    (Some(old), Some(new)) => has_to_replace(&old.job, new, &group.name),
                     // Nobody can say what it runs.
                     _ => true,
                 }

@@ -104,7 +104,14 @@ pub(crate) struct Evaluator<'a> {
     heredocs: Vec<HashMap<usize, String>>,
     /// Values that no message may hold.
     secrets: Vec<String>,
+    /// Templates around what is evaluated: in one a name stands for itself.
+    templates: usize,
+    /// Warnings by where they are. They don't count as mistakes.
+    hints: BTreeMap<usize, Diagnostic>,
 }
+
+/// Roots of what each node fills in. Names in capitals are its environment.
+const ROOTS_OF_THE_NODE: [&str; 5] = ["attr", "meta", "node", "env", "device"];
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(source: &'a Source, files: &'a dyn functions::Files) -> Self {
@@ -119,7 +126,28 @@ impl<'a> Evaluator<'a> {
             exhausted: false,
             heredocs: Vec::new(),
             secrets: Vec::new(),
+            templates: 0,
+            hints: BTreeMap::new(),
         }
+    }
+
+    /// Warns of a name outside of quotes that is no variable and none that a node is known to fill in.
+    fn hint_at_bare_word(&mut self, text: &str, span: Option<Span>) {
+        let root = text.split(['.', '[']).next().unwrap_or(text).trim();
+        let is_of_the_node = ROOTS_OF_THE_NODE.contains(&root) || root.starts_with("NOMAD_");
+        let Some(span) = span.filter(|_| self.templates == 0 && !is_of_the_node) else {
+            return;
+        };
+        self.hints.entry(span.start).or_insert_with(|| {
+            Diagnostic::warning(
+                "Text without quotes",
+                format!(
+                    "No variable is called {text}: it is read as \"${{{text}}}\", which each node fills in."
+                ),
+                Some(span),
+            )
+            .hint(format!("write \"{text}\" if the text is meant"))
+        });
     }
 
     /// Keeps a value, and each part of it, out of every message.
@@ -138,7 +166,9 @@ impl<'a> Evaluator<'a> {
         let mut secrets = self.secrets;
         // A longer one may hold a shorter one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        (self.found, secrets)
+        let mut found = self.found;
+        found.extend(self.hints.into_values());
+        (found, secrets)
     }
 
     /// Whether evaluation has ended before its time; what is wrong was said.
@@ -248,7 +278,10 @@ impl<'a> Evaluator<'a> {
                     let value = self.scope.get(name.as_str());
                     value.cloned().unwrap_or(Value::Unknown)
                 }
-                None => Value::String(format!("${{{}}}", name.as_str())),
+                None => {
+                    self.hint_at_bare_word(name.as_str(), span);
+                    Value::String(format!("${{{}}}", name.as_str()))
+                }
             },
             Expression::Conditional(conditional) => self.conditional(conditional),
             Expression::FuncCall(call) => self.call(call, span),
@@ -748,6 +781,7 @@ impl<'a> Evaluator<'a> {
             }
             _ => root.to_owned(),
         };
+        self.hint_at_bare_word(&text, start.zip(end).map(|(start, end)| start..end));
         Value::String(format!("${{{text}}}"))
     }
 
@@ -1026,6 +1060,13 @@ impl<'a> Evaluator<'a> {
 
     /// A template: a single interpolation keeps its type, anything else is a text.
     fn template(&mut self, elements: &[&Element], span: Option<Span>) -> Value {
+        self.templates += 1;
+        let value = self.template_value(elements, span);
+        self.templates -= 1;
+        value
+    }
+
+    fn template_value(&mut self, elements: &[&Element], span: Option<Span>) -> Value {
         if let [Element::Interpolation(only)] = elements {
             return self.eval(&only.expr);
         }

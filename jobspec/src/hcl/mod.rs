@@ -25,7 +25,7 @@ pub(crate) use self::write::{as_written, is_name};
 use self::eval::Evaluator;
 use crate::{
     ParseOptions,
-    diagnostics::{Diagnostic, Diagnostics, nearest},
+    diagnostics::{Diagnostic, Diagnostics, unknown_argument, unknown_block},
     source::{Source, Span},
     tree,
     value::Value,
@@ -216,42 +216,6 @@ fn json_instead(source: &Source) -> Diagnostic {
     // The reference goes on and trips over what follows.
     finding.echoes = 3;
     finding.hint("job files are HCL, YAML (.yaml) or the API's JSON (.json)")
-}
-
-/// An attribute that isn't known here.
-pub(crate) fn unknown_argument<'a>(
-    name: &str,
-    span: Span,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Diagnostic {
-    let near = nearest(name, known).map(str::to_owned);
-    let meant = near
-        .as_ref()
-        .map_or(String::new(), |near| format!(" Did you mean {near:?}?"));
-    Diagnostic::error(
-        "Unsupported argument",
-        format!("An argument named {name:?} is not expected here.{meant}"),
-        Some(span),
-    )
-}
-
-/// A block that isn't known here.
-pub(crate) fn unknown_block<'a>(
-    name: &str,
-    span: Span,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Diagnostic {
-    let near = nearest(name, known).map(str::to_owned);
-    let meant = near
-        .as_ref()
-        .map_or(String::new(), |near| format!(" Did you mean {near:?}?"));
-    // The reference points at the kind alone.
-    let span = span.start..span.start + name.len();
-    Diagnostic::error(
-        "Unsupported block type",
-        format!("Blocks of type {name:?} are not expected here.{meant}"),
-        Some(span),
-    )
 }
 
 fn span_of(span: Option<Range<usize>>) -> Span {

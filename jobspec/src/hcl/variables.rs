@@ -16,7 +16,7 @@ use hcl_edit::{
 use super::{eval::Evaluator, header, span_of, types};
 use crate::{
     ParseOptions,
-    diagnostics::{Diagnostic, Severity, nearest},
+    diagnostics::{Diagnostic, Severity, nearest, unknown_argument, unknown_block},
     source::{Source, Span},
     value::Value,
 };
@@ -170,7 +170,7 @@ fn only_attributes(block: &structure::Block, evaluator: &mut Evaluator<'_>) {
         ));
     }
     for inner in block.body.blocks() {
-        let finding = super::unknown_block(inner.ident.as_str(), header(inner), []);
+        let finding = unknown_block(inner.ident.as_str(), header(inner), []);
         evaluator
             .found
             .push(finding.hint(format!("{kind} holds names with values: name = {{ … }}")));
@@ -221,14 +221,14 @@ fn declaration(
                         attribute.value.span(),
                     )),
                 },
-                other => evaluator.found.push(super::unknown_argument(
+                other => evaluator.found.push(unknown_argument(
                     other,
                     span_of(attribute.key.span()),
                     ["type", "default", "description", "sensitive"],
                 )),
             },
             Structure::Block(inner) if inner.ident.as_str() == "validation" => {}
-            Structure::Block(inner) => evaluator.found.push(super::unknown_block(
+            Structure::Block(inner) => evaluator.found.push(unknown_block(
                 inner.ident.as_str(),
                 header(inner),
                 ["validation"],
@@ -451,7 +451,7 @@ fn validate(variable: &Variable<'_>, source: &Source, evaluator: &mut Evaluator<
         for attribute in block.body.attributes() {
             let name = attribute.key.as_str();
             if !matches!(name, "condition" | "error_message") {
-                evaluator.found.push(super::unknown_argument(
+                evaluator.found.push(unknown_argument(
                     name,
                     span_of(attribute.key.span()),
                     ["condition", "error_message"],

@@ -337,12 +337,17 @@ impl<'a> Lexer<'a> {
         }
         let body = (line_end + 1).min(self.text.len());
         let mut line_at = body;
+        // Where another heredoc of this name begins before it ends, that one's end would be taken for this one's.
+        let mut swallowed = false;
         while line_at < self.text.len() {
             let rest = &self.text[line_at..];
             let length = rest.find('\n').unwrap_or(rest.len());
             let line = rest[..length].trim_end_matches('\r');
             let indent = line.len() - line.trim_start().len();
             if &line[indent..] == name {
+                if swallowed {
+                    break;
+                }
                 self.at = line_at + line.len();
                 let raw = &self.text[body..line_at + indent];
                 self.marks.templates(raw, body);
@@ -351,6 +356,7 @@ impl<'a> Lexer<'a> {
                     span: start..self.at,
                 });
             }
+            swallowed |= opens(line, name);
             line_at += length + 1;
         }
         self.at = self.text.len();
@@ -386,4 +392,13 @@ impl<'a> Lexer<'a> {
         };
         Box::new(finding.hint(hint))
     }
+}
+
+/// Whether a line assigns a heredoc of this name.
+fn opens(line: &str, name: &str) -> bool {
+    line.trim_end()
+        .strip_suffix(name)
+        .map(|rest| rest.strip_suffix('-').unwrap_or(rest))
+        .and_then(|rest| rest.strip_suffix("<<"))
+        .is_some_and(|rest| rest.trim_end().ends_with('='))
 }

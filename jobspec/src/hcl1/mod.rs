@@ -16,8 +16,7 @@ use self::{
     shape::Shaper,
 };
 use crate::{
-    diagnostics::Diagnostic,
-    hcl::{unknown_argument, unknown_block},
+    diagnostics::{Diagnostic, unknown_argument, unknown_block},
     schema::JOB,
     source::Source,
     tree,

@@ -10,12 +10,12 @@ spec! {
     Constraint {
         /// What is looked at, as `${attr.kernel.name}`.
         #[serde(rename = "LTarget")]
-        ltarget: String,
+        ltarget: String => InPlace,
         /// What it is compared with.
         #[serde(rename = "RTarget")]
-        rtarget: String,
+        rtarget: String => InPlace,
         /// How, as `=`, `regexp`, `version`.
-        operand: String,
+        operand: String => InPlace,
     }
 }
 
@@ -24,14 +24,14 @@ spec! {
     Affinity {
         /// What is looked at.
         #[serde(rename = "LTarget")]
-        ltarget: String,
+        ltarget: String => Replace,
         /// What it is compared with.
         #[serde(rename = "RTarget")]
-        rtarget: String,
+        rtarget: String => Replace,
         /// How.
-        operand: String,
+        operand: String => Replace,
         /// -100 to 100, 50 by default.
-        weight: Option<i64>,
+        weight: Option<i64> => Replace,
     }
 }
 
@@ -39,11 +39,11 @@ spec! {
     /// How allocs are spread over the values of an attribute.
     Spread {
         /// The attribute.
-        attribute: String,
+        attribute: String => Replace,
         /// 1–100, 50 by default.
-        weight: Option<i64>,
+        weight: Option<i64> => Replace,
         /// How many percent each value gets; evenly where none is given.
-        spread_target: Vec<SpreadTarget>,
+        spread_target: Vec<SpreadTarget> => Replace,
     }
 }
 
@@ -51,9 +51,9 @@ spec! {
     /// The share of one value of an attribute.
     SpreadTarget {
         /// The value.
-        value: String,
+        value: String => Replace,
         /// Its share.
-        percent: i64,
+        percent: i64 => Replace,
     }
 }
 
@@ -61,23 +61,23 @@ spec! {
     /// How a new version is rolled out.
     UpdateStrategy {
         /// Time between steps for jobs without deployments.
-        stagger: Option<Nanos>,
+        stagger: Option<Nanos> => InPlace,
         /// Allocs replaced at a time; 0 all at once without a deployment.
-        max_parallel: Option<i64>,
+        max_parallel: Option<i64> => InPlace,
         /// What health is judged by: `checks`, `task_states`, `manual`.
-        health_check: Option<String>,
+        health_check: Option<String> => InPlace,
         /// How long an alloc must be healthy to count.
-        min_healthy_time: Option<Nanos>,
+        min_healthy_time: Option<Nanos> => InPlace,
         /// By when an alloc must be healthy.
-        healthy_deadline: Option<Nanos>,
+        healthy_deadline: Option<Nanos> => InPlace,
         /// By when the next alloc must be healthy; 0: the first failure ends the deployment.
-        progress_deadline: Option<Nanos>,
+        progress_deadline: Option<Nanos> => InPlace,
         /// Canaries.
-        canary: Option<i64>,
+        canary: Option<i64> => InPlace,
         /// Go back to the last stable version on failure.
-        auto_revert: Option<bool>,
+        auto_revert: Option<bool> => InPlace,
         /// Promote canaries when they are healthy.
-        auto_promote: Option<bool>,
+        auto_promote: Option<bool> => InPlace,
     }
 }
 
@@ -166,15 +166,15 @@ spec! {
     /// When a failed task is started again.
     RestartPolicy {
         /// The time in which `attempts` are counted.
-        interval: Option<Nanos>,
+        interval: Option<Nanos> => InPlace,
         /// Restarts in an interval.
-        attempts: Option<i64>,
+        attempts: Option<i64> => InPlace,
         /// Time before a restart.
-        delay: Option<Nanos>,
+        delay: Option<Nanos> => InPlace,
         /// `fail` or `delay`.
-        mode: Option<String>,
+        mode: Option<String> => InPlace,
         /// Render templates again before a restart.
-        render_templates: Option<bool>,
+        render_templates: Option<bool> => ReplaceValue,
     }
 }
 
@@ -211,17 +211,17 @@ spec! {
     /// When a failed alloc is replaced.
     ReschedulePolicy {
         /// Replacements in an interval.
-        attempts: Option<i64>,
+        attempts: Option<i64> => InPlace,
         /// The time in which `attempts` are counted.
-        interval: Option<Nanos>,
+        interval: Option<Nanos> => InPlace,
         /// Time before the first replacement.
-        delay: Option<Nanos>,
+        delay: Option<Nanos> => InPlace,
         /// `constant`, `exponential` or `fibonacci`.
-        delay_function: Option<String>,
+        delay_function: Option<String> => InPlace,
         /// The longest delay.
-        max_delay: Option<Nanos>,
+        max_delay: Option<Nanos> => InPlace,
         /// No limit of attempts.
-        unlimited: Option<bool>,
+        unlimited: Option<bool> => InPlace,
     }
 }
 
@@ -273,13 +273,13 @@ spec! {
     /// How allocs leave a node that is drained.
     MigrateStrategy {
         /// Allocs at a time.
-        max_parallel: Option<i64>,
+        max_parallel: Option<i64> => InPlace,
         /// What health of a successor is judged by.
-        health_check: Option<String>,
+        health_check: Option<String> => InPlace,
         /// How long a successor must be healthy to count.
-        min_healthy_time: Option<Nanos>,
+        min_healthy_time: Option<Nanos> => InPlace,
         /// By when a successor must be healthy.
-        healthy_deadline: Option<Nanos>,
+        healthy_deadline: Option<Nanos> => InPlace,
     }
 }
 
@@ -300,12 +300,12 @@ spec! {
     /// Disk shared by the tasks of an alloc.
     EphemeralDisk {
         /// Place a successor on the same node and keep the data.
-        sticky: Option<bool>,
+        sticky: Option<bool> => Replace,
         /// Take the data along to another node.
-        migrate: Option<bool>,
+        migrate: Option<bool> => Replace,
         /// Its size in MiB.
         #[serde(rename = "SizeMB")]
-        size_mb: Option<i64>,
+        size_mb: Option<i64> => Replace,
     }
 }
 
@@ -318,17 +318,17 @@ spec! {
     /// Run at set times.
     PeriodicConfig {
         /// Off keeps the job without launching it.
-        enabled: Option<bool>,
+        enabled: Option<bool> => InPlace,
         /// The schedule, as cron has it.
-        spec: String,
+        spec: String => InPlace,
         /// Several schedules.
-        specs: Vec<String>,
+        specs: Vec<String> => InPlace,
         /// `cron`.
-        spec_type: Option<String>,
+        spec_type: Option<String> => InPlace,
         /// Don't launch while the last one runs.
-        prohibit_overlap: Option<bool>,
+        prohibit_overlap: Option<bool> => InPlace,
         /// The time zone the schedule is in.
-        time_zone: Option<String>,
+        time_zone: Option<String> => InPlace,
     }
 }
 
@@ -336,11 +336,11 @@ spec! {
     /// Run when it is dispatched.
     ParameterizedJobConfig {
         /// `optional`, `required` or `forbidden`.
-        payload: String,
+        payload: String => InPlace,
         /// Keys a dispatch must give.
-        meta_required: Vec<String>,
+        meta_required: Vec<String> => InPlace,
         /// Keys a dispatch may give.
-        meta_optional: Vec<String>,
+        meta_optional: Vec<String> => InPlace,
     }
 }
 
@@ -348,26 +348,26 @@ spec! {
     /// Limits and rules for autoscaling.
     ScalingPolicy {
         /// The fewest allocs.
-        min: Option<i64>,
+        min: Option<i64> => InPlace,
         /// The most allocs.
-        max: Option<i64>,
+        max: Option<i64> => InPlace,
         /// The rules, read by an autoscaler.
-        policy: serde_json::Map<String, serde_json::Value>,
+        policy: serde_json::Map<String, serde_json::Value> => InPlace,
         /// In force.
-        enabled: Option<bool>,
+        enabled: Option<bool> => InPlace,
         /// `horizontal`, `vertical_cpu`, `vertical_mem`.
         #[serde(rename = "Type")]
-        type_name: String,
+        type_name: String => InPlace,
         /// Its id.
         #[serde(rename = "ID")]
-        id: String,
+        id: String => InPlace,
         /// Its job's namespace.
-        namespace: String,
+        namespace: String => InPlace,
         /// What it scales.
-        target: BTreeMap<String, String>,
+        target: BTreeMap<String, String> => InPlace,
         /// Filled in by the API.
-        create_index: Revision,
+        create_index: Revision => InPlace,
         /// Filled in by the API.
-        modify_index: Revision,
+        modify_index: Revision => InPlace,
     }
 }

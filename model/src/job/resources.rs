@@ -7,25 +7,25 @@ spec! {
     Resources {
         /// CPU in MHz.
         #[serde(rename = "CPU")]
-        cpu: Option<i64>,
+        cpu: Option<i64> => ReplaceValue,
         /// Whole cores instead of a share.
-        cores: Option<i64>,
+        cores: Option<i64> => ReplaceValue,
         /// Memory in MiB.
         #[serde(rename = "MemoryMB")]
-        memory_mb: Option<i64>,
+        memory_mb: Option<i64> => ReplaceValue,
         /// The most memory it may use when there is some to spare, in MiB.
         #[serde(rename = "MemoryMaxMB")]
-        memory_max_mb: Option<i64>,
+        memory_max_mb: Option<i64> => ReplaceValue,
         /// Disk of 2017; without effect.
         #[serde(rename = "DiskMB")]
-        disk_mb: Option<i64>,
+        disk_mb: Option<i64> => InPlace,
         /// Networks of 2017.
-        networks: Vec<NetworkResource>,
+        networks: Vec<NetworkResource> => Within,
         /// Devices.
-        devices: Vec<DeviceRequest>,
+        devices: Vec<DeviceRequest> => Replace,
         /// I/O operations of 2017; without effect.
         #[serde(rename = "IOPS")]
-        iops: Option<i64>,
+        iops: Option<i64> => InPlace,
     }
 }
 
@@ -63,12 +63,12 @@ spec! {
     /// Devices a task asks for.
     DeviceRequest {
         /// `<type>`, `<vendor>/<type>` or `<vendor>/<type>/<model>`.
-        name: String,
+        name: String => Replace,
         /// How many, 1 by default.
-        count: Option<i64>,
+        count: Option<i64> => Replace,
         /// What a device must fulfil.
-        constraints: Vec<Constraint>,
+        constraints: Vec<Constraint> => Replace,
         /// What a device should fulfil.
-        affinities: Vec<Affinity>,
+        affinities: Vec<Affinity> => Replace,
     }
 }

@@ -65,87 +65,87 @@ spec! {
     /// A job specification.
     Job {
         /// The region, `global` by default.
-        region: String,
+        region: String => InPlace,
         /// The namespace, `default` by default.
-        namespace: String,
+        namespace: String => InPlace,
         /// The id, unique in the namespace.
         #[serde(rename = "ID")]
-        id: String,
+        id: String => InPlace,
         /// The name shown to people; the id by default.
-        name: String,
+        name: String => InPlace,
         /// `service`, `batch`, `system` or `sysbatch`; anything else doesn't pass validation. See [`Job::job_type`].
         #[serde(rename = "Type")]
-        type_name: String,
+        type_name: String => InPlace,
         /// 1–100, 50 by default; higher is placed first.
-        priority: Option<i64>,
+        priority: Option<i64> => InPlace,
         /// Place all or nothing.
-        all_at_once: bool,
+        all_at_once: bool => InPlace,
         /// Datacenters it may run in; `*` is any.
-        datacenters: Vec<String>,
+        datacenters: Vec<String> => InPlace,
         /// The pool of nodes it may run on; empty means `default` once it is registered.
-        node_pool: String,
+        node_pool: String => InPlace,
         /// What a node must fulfil.
-        constraints: Vec<Constraint>,
+        constraints: Vec<Constraint> => InPlace,
         /// What a node should fulfil.
-        affinities: Vec<Affinity>,
+        affinities: Vec<Affinity> => Together,
         /// The task groups.
-        task_groups: Vec<TaskGroup>,
+        task_groups: Vec<TaskGroup> => Together,
         /// How new versions are rolled out; inherited by the groups.
-        update: Option<UpdateStrategy>,
+        update: Option<UpdateStrategy> => InPlace,
         /// Roll-out over several regions.
-        multiregion: Option<Multiregion>,
+        multiregion: Option<Multiregion> => InPlace,
         /// How allocs are spread over nodes.
-        spreads: Vec<Spread>,
+        spreads: Vec<Spread> => Together,
         /// Run at set times.
-        periodic: Option<PeriodicConfig>,
+        periodic: Option<PeriodicConfig> => InPlace,
         /// Run when it is dispatched.
-        parameterized_job: Option<ParameterizedJobConfig>,
+        parameterized_job: Option<ParameterizedJobConfig> => InPlace,
         /// Rescheduling, inherited by the groups; a registered job has it there only.
         #[serde(skip_serializing_if = "Option::is_none")]
-        reschedule: Option<ReschedulePolicy>,
+        reschedule: Option<ReschedulePolicy> => InPlace,
         /// Migration, inherited by the groups; a registered job has it there only.
         #[serde(skip_serializing_if = "Option::is_none")]
-        migrate: Option<MigrateStrategy>,
+        migrate: Option<MigrateStrategy> => InPlace,
         /// Free key-value pairs.
-        meta: BTreeMap<String, String>,
+        meta: BTreeMap<String, String> => Together,
         /// Given at registration, never stored.
-        consul_token: String,
+        consul_token: String => InPlace,
         /// Given at registration, never stored.
-        vault_token: String,
+        vault_token: String => InPlace,
         /// Stopped: nothing of it should run.
-        stop: bool,
+        stop: bool => InPlace,
         /// The job this one was dispatched or launched from.
         #[serde(rename = "ParentID")]
-        parent_id: String,
+        parent_id: String => InPlace,
         /// It was dispatched.
-        dispatched: bool,
+        dispatched: bool => InPlace,
         /// The token it was dispatched with.
-        dispatch_idempotency_token: String,
+        dispatch_idempotency_token: String => InPlace,
         /// The dispatch payload, base64.
-        payload: Option<String>,
+        payload: Option<String> => InPlace,
         /// Consul's namespace.
-        consul_namespace: String,
+        consul_namespace: String => InPlace,
         /// Vault's namespace.
-        vault_namespace: String,
+        vault_namespace: String => InPlace,
         /// Who registered it.
         #[serde(rename = "NomadTokenID")]
-        nomad_token_id: String,
+        nomad_token_id: String => InPlace,
         /// `pending`, `running` or `dead`; computed, never stored.
-        status: String,
+        status: String => InPlace,
         /// The status in words.
-        status_description: String,
+        status_description: String => InPlace,
         /// This version ran healthy; computed, never stored.
-        stable: bool,
+        stable: bool => InPlace,
         /// Counts registrations, from 0.
-        version: u64,
+        version: u64 => InPlace,
         /// When it was registered.
-        submit_time: Option<UnixNanos>,
+        submit_time: Option<UnixNanos> => InPlace,
         /// Filled in by the API.
-        create_index: Revision,
+        create_index: Revision => InPlace,
         /// Filled in by the API.
-        modify_index: Revision,
+        modify_index: Revision => InPlace,
         /// Filled in by the API.
-        job_modify_index: Revision,
+        job_modify_index: Revision => InPlace,
     }
 }
 
@@ -210,45 +210,45 @@ spec! {
     /// Tasks that run together on one node.
     TaskGroup {
         /// Its name within the job.
-        name: String,
+        name: String => InPlace,
         /// How many allocs of it run, 1 by default. See [`TaskGroup::count`].
-        count: Option<i64>,
+        count: Option<i64> => InPlace,
         /// What a node must fulfil.
-        constraints: Vec<Constraint>,
+        constraints: Vec<Constraint> => InPlace,
         /// What a node should fulfil.
-        affinities: Vec<Affinity>,
+        affinities: Vec<Affinity> => Together,
         /// The tasks.
-        tasks: Vec<Task>,
+        tasks: Vec<Task> => Together,
         /// How allocs are spread over nodes.
-        spreads: Vec<Spread>,
+        spreads: Vec<Spread> => Together,
         /// Volumes by name.
-        volumes: BTreeMap<String, VolumeRequest>,
+        volumes: BTreeMap<String, VolumeRequest> => Replace,
         /// When a failed task is started again.
-        restart_policy: Option<RestartPolicy>,
+        restart_policy: Option<RestartPolicy> => Within,
         /// When a failed alloc is replaced.
-        reschedule_policy: Option<ReschedulePolicy>,
+        reschedule_policy: Option<ReschedulePolicy> => InPlace,
         /// Disk shared by the tasks.
-        ephemeral_disk: Option<EphemeralDisk>,
+        ephemeral_disk: Option<EphemeralDisk> => Replace,
         /// How a new version is rolled out.
-        update: Option<UpdateStrategy>,
+        update: Option<UpdateStrategy> => InPlace,
         /// How allocs leave a node that is drained.
-        migrate: Option<MigrateStrategy>,
+        migrate: Option<MigrateStrategy> => InPlace,
         /// Networks, at most one.
-        networks: Vec<NetworkResource>,
+        networks: Vec<NetworkResource> => Within,
         /// Free key-value pairs.
-        meta: BTreeMap<String, String>,
+        meta: BTreeMap<String, String> => Together,
         /// Services of the group.
-        services: Vec<Service>,
+        services: Vec<Service> => Together,
         /// Time between deregistering services and stopping tasks.
-        shutdown_delay: Option<Nanos>,
+        shutdown_delay: Option<Nanos> => InPlace,
         /// Stop allocs when the node can't reach a server for so long.
-        stop_after_client_disconnect: Option<Nanos>,
+        stop_after_client_disconnect: Option<Nanos> => InPlace,
         /// Let allocs go on for so long on a node that can't be reached.
-        max_client_disconnect: Option<Nanos>,
+        max_client_disconnect: Option<Nanos> => InPlace,
         /// Limits for autoscaling.
-        scaling: Option<ScalingPolicy>,
+        scaling: Option<ScalingPolicy> => InPlace,
         /// Consul of the group.
-        consul: Option<Consul>,
+        consul: Option<Consul> => Within,
     }
 }
 
@@ -277,7 +277,7 @@ spec! {
     /// Consul of a group.
     Consul {
         /// Its namespace.
-        namespace: String,
+        namespace: String => Replace,
     }
 }
 
@@ -285,9 +285,9 @@ spec! {
     /// Roll-out over several regions.
     Multiregion {
         /// How.
-        strategy: Option<MultiregionStrategy>,
+        strategy: Option<MultiregionStrategy> => InPlace,
         /// Where.
-        regions: Vec<MultiregionRegion>,
+        regions: Vec<MultiregionRegion> => InPlace,
     }
 }
 
@@ -295,9 +295,9 @@ spec! {
     /// How a roll-out goes over regions.
     MultiregionStrategy {
         /// Regions at a time.
-        max_parallel: Option<i64>,
+        max_parallel: Option<i64> => InPlace,
         /// What a failed region does to the others.
-        on_failure: String,
+        on_failure: String => InPlace,
     }
 }
 
@@ -305,14 +305,14 @@ spec! {
     /// One region of a roll-out.
     MultiregionRegion {
         /// Its name.
-        name: String,
+        name: String => InPlace,
         /// Allocs there.
-        count: Option<i64>,
+        count: Option<i64> => InPlace,
         /// Datacenters there.
-        datacenters: Vec<String>,
+        datacenters: Vec<String> => InPlace,
         /// Node pool there.
-        node_pool: String,
+        node_pool: String => InPlace,
         /// Meta there.
-        meta: BTreeMap<String, String>,
+        meta: BTreeMap<String, String> => InPlace,
     }
 }

@@ -9,58 +9,58 @@ spec! {
     /// One program.
     Task {
         /// Its name within the group.
-        name: String,
+        name: String => InPlace,
         /// What runs it, as `docker` or `raw_exec`.
-        driver: String,
+        driver: String => Replace,
         /// Whom it runs as.
-        user: String,
+        user: String => Replace,
         /// When it runs relative to the main tasks.
-        lifecycle: Option<Lifecycle>,
+        lifecycle: Option<Lifecycle> => InPlace,
         /// What the driver is told.
-        config: serde_json::Map<String, serde_json::Value>,
+        config: serde_json::Map<String, serde_json::Value> => Replace,
         /// What a node must fulfil.
-        constraints: Vec<Constraint>,
+        constraints: Vec<Constraint> => InPlace,
         /// What a node should fulfil.
-        affinities: Vec<Affinity>,
+        affinities: Vec<Affinity> => Together,
         /// Its environment.
-        env: BTreeMap<String, String>,
+        env: BTreeMap<String, String> => Replace,
         /// Its services.
-        services: Vec<Service>,
+        services: Vec<Service> => InPlace,
         /// What it may use.
-        resources: Option<Resources>,
+        resources: Option<Resources> => Within,
         /// When it is started again; the group's by default.
-        restart_policy: Option<RestartPolicy>,
+        restart_policy: Option<RestartPolicy> => Within,
         /// Free key-value pairs.
-        meta: BTreeMap<String, String>,
+        meta: BTreeMap<String, String> => Together,
         /// Time between the stop signal and the kill, 5 s by default.
-        kill_timeout: Option<Nanos>,
+        kill_timeout: Option<Nanos> => InPlace,
         /// Log files.
-        log_config: Option<LogConfig>,
+        log_config: Option<LogConfig> => Within,
         /// Files to fetch.
-        artifacts: Vec<TaskArtifact>,
+        artifacts: Vec<TaskArtifact> => Replace,
         /// Access to Vault.
-        vault: Option<Vault>,
+        vault: Option<Vault> => Replace,
         /// Files to render.
-        templates: Vec<Template>,
+        templates: Vec<Template> => Replace,
         /// Where the dispatch payload goes.
-        dispatch_payload: Option<DispatchPayload>,
+        dispatch_payload: Option<DispatchPayload> => InPlace,
         /// Volumes to mount.
-        volume_mounts: Vec<VolumeMount>,
+        volume_mounts: Vec<VolumeMount> => Replace,
         /// When it ends, the others are stopped.
-        leader: bool,
+        leader: bool => InPlace,
         /// Time between deregistering services and stopping.
-        shutdown_delay: Nanos,
+        shutdown_delay: Nanos => InPlace,
         /// The stop signal; the driver's own when empty.
-        kill_signal: String,
+        kill_signal: String => InPlace,
         /// Set for tasks that rove adds itself.
-        kind: String,
+        kind: String => InPlace,
         /// Limits for vertical autoscaling.
-        scaling_policies: Vec<ScalingPolicy>,
+        scaling_policies: Vec<ScalingPolicy> => InPlace,
         /// Access to the API as this workload.
-        identity: Option<WorkloadIdentity>,
+        identity: Option<WorkloadIdentity> => Replace,
         /// It is a CSI plugin.
         #[serde(rename = "CSIPluginConfig", skip_serializing_if = "Option::is_none")]
-        csi_plugin_config: Option<CsiPluginConfig>,
+        csi_plugin_config: Option<CsiPluginConfig> => Replace,
     }
 }
 
@@ -101,9 +101,9 @@ spec! {
     /// When a task runs relative to the main tasks.
     Lifecycle {
         /// `prestart`, `poststart` or `poststop`.
-        hook: String,
+        hook: String => InPlace,
         /// It runs as long as the main tasks.
-        sidecar: bool,
+        sidecar: bool => InPlace,
     }
 }
 
@@ -111,15 +111,15 @@ spec! {
     /// Log files of a task.
     LogConfig {
         /// Files kept.
-        max_files: Option<i64>,
+        max_files: Option<i64> => InPlace,
         /// Size of one, in MiB.
         #[serde(rename = "MaxFileSizeMB")]
-        max_file_size_mb: Option<i64>,
+        max_file_size_mb: Option<i64> => InPlace,
         /// The opposite of `disabled`, of before 1.6.
         #[serde(skip_serializing_if = "Option::is_none")]
-        enabled: Option<bool>,
+        enabled: Option<bool> => InPlace,
         /// No logs are collected.
-        disabled: Option<bool>,
+        disabled: Option<bool> => ReplaceValue,
     }
 }
 
@@ -156,15 +156,15 @@ spec! {
     /// A file or archive to fetch.
     TaskArtifact {
         /// Where from.
-        getter_source: String,
+        getter_source: String => Replace,
         /// Options, as `checksum`.
-        getter_options: BTreeMap<String, String>,
+        getter_options: BTreeMap<String, String> => Replace,
         /// HTTP headers.
-        getter_headers: BTreeMap<String, String>,
+        getter_headers: BTreeMap<String, String> => Replace,
         /// `any`, `file` or `dir`.
-        getter_mode: Option<String>,
+        getter_mode: Option<String> => Replace,
         /// Where to, relative to the task's directory; `local/` by default.
-        relative_dest: Option<String>,
+        relative_dest: Option<String> => Replace,
     }
 }
 
@@ -172,17 +172,17 @@ spec! {
     /// Access to Vault.
     Vault {
         /// Policies of the token.
-        policies: Vec<String>,
+        policies: Vec<String> => Replace,
         /// Vault's namespace.
-        namespace: Option<String>,
+        namespace: Option<String> => Replace,
         /// Put the token into the environment.
-        env: Option<bool>,
+        env: Option<bool> => Replace,
         /// Don't write the token to a file.
-        disable_file: Option<bool>,
+        disable_file: Option<bool> => Replace,
         /// What a new token does to the task.
-        change_mode: Option<String>,
+        change_mode: Option<String> => Replace,
         /// The signal for `change_mode = "signal"`.
-        change_signal: Option<String>,
+        change_signal: Option<String> => Replace,
     }
 }
 
@@ -190,37 +190,37 @@ spec! {
     /// A file to render.
     Template {
         /// A file to render from.
-        source_path: Option<String>,
+        source_path: Option<String> => Replace,
         /// Where to.
-        dest_path: Option<String>,
+        dest_path: Option<String> => Replace,
         /// The text to render.
-        embedded_tmpl: Option<String>,
+        embedded_tmpl: Option<String> => Replace,
         /// What a change does to the task.
-        change_mode: Option<String>,
+        change_mode: Option<String> => Replace,
         /// The script for `change_mode = "script"`.
-        change_script: Option<ChangeScript>,
+        change_script: Option<ChangeScript> => Replace,
         /// The signal for `change_mode = "signal"`.
-        change_signal: Option<String>,
+        change_signal: Option<String> => Replace,
         /// Random time before the change is told.
-        splay: Option<Nanos>,
+        splay: Option<Nanos> => Replace,
         /// The file's permissions.
-        perms: Option<String>,
+        perms: Option<String> => Replace,
         /// Its owner.
-        uid: Option<i64>,
+        uid: Option<i64> => Replace,
         /// Its group.
-        gid: Option<i64>,
+        gid: Option<i64> => Replace,
         /// Left delimiter.
-        left_delim: Option<String>,
+        left_delim: Option<String> => Replace,
         /// Right delimiter.
-        right_delim: Option<String>,
+        right_delim: Option<String> => Replace,
         /// Read the file into the environment.
-        envvars: Option<bool>,
+        envvars: Option<bool> => Replace,
         /// Without effect.
-        vault_grace: Option<Nanos>,
+        vault_grace: Option<Nanos> => Replace,
         /// How long to collect changes.
-        wait: Option<WaitConfig>,
+        wait: Option<WaitConfig> => Replace,
         /// A missing key is an error.
-        err_missing_key: Option<bool>,
+        err_missing_key: Option<bool> => Replace,
     }
 }
 
@@ -228,13 +228,13 @@ spec! {
     /// A script to run when a template changed.
     ChangeScript {
         /// The program.
-        command: Option<String>,
+        command: Option<String> => Replace,
         /// Its arguments.
-        args: Vec<String>,
+        args: Vec<String> => Replace,
         /// How long it may take.
-        timeout: Option<Nanos>,
+        timeout: Option<Nanos> => Replace,
         /// Its failure ends the task.
-        fail_on_error: Option<bool>,
+        fail_on_error: Option<bool> => Replace,
     }
 }
 
@@ -242,9 +242,9 @@ spec! {
     /// How long changes of a template are collected.
     WaitConfig {
         /// At least.
-        min: Option<Nanos>,
+        min: Option<Nanos> => Replace,
         /// At most.
-        max: Option<Nanos>,
+        max: Option<Nanos> => Replace,
     }
 }
 
@@ -252,7 +252,7 @@ spec! {
     /// Where the dispatch payload goes.
     DispatchPayload {
         /// File under the task's local directory.
-        file: String,
+        file: String => InPlace,
     }
 }
 
@@ -260,9 +260,9 @@ spec! {
     /// Access to the API as this workload.
     WorkloadIdentity {
         /// Put the token into the environment.
-        env: bool,
+        env: bool => Replace,
         /// Write the token to a file.
-        file: bool,
+        file: bool => Replace,
     }
 }
 
@@ -271,16 +271,16 @@ spec! {
     CsiPluginConfig {
         /// Its id.
         #[serde(rename = "ID")]
-        id: String,
+        id: String => Replace,
         /// `node`, `controller` or `monolith`.
         #[serde(rename = "Type")]
-        type_name: String,
+        type_name: String => Replace,
         /// Where its socket is, inside.
-        mount_dir: String,
+        mount_dir: String => Replace,
         /// Where volumes are staged, inside.
-        stage_publish_base_dir: String,
+        stage_publish_base_dir: String => Replace,
         /// By when it must be healthy.
-        health_timeout: Nanos,
+        health_timeout: Nanos => Replace,
     }
 }
 
@@ -288,22 +288,22 @@ spec! {
     /// A volume the group asks for.
     VolumeRequest {
         /// Its name within the group.
-        name: String,
+        name: String => Replace,
         /// `host` or `csi`.
         #[serde(rename = "Type")]
-        type_name: String,
+        type_name: String => Replace,
         /// The volume.
-        source: String,
+        source: String => Replace,
         /// For reading only.
-        read_only: bool,
+        read_only: bool => Replace,
         /// CSI access mode.
-        access_mode: String,
+        access_mode: String => Replace,
         /// CSI attachment mode.
-        attachment_mode: String,
+        attachment_mode: String => Replace,
         /// How it is mounted.
-        mount_options: Option<MountOptions>,
+        mount_options: Option<MountOptions> => Replace,
         /// Each alloc has its own, `source[index]`.
-        per_alloc: bool,
+        per_alloc: bool => Replace,
     }
 }
 
@@ -312,9 +312,9 @@ spec! {
     MountOptions {
         /// File system.
         #[serde(rename = "FSType")]
-        fs_type: String,
+        fs_type: String => Replace,
         /// Flags.
-        mount_flags: Vec<String>,
+        mount_flags: Vec<String> => Replace,
     }
 }
 
@@ -322,12 +322,12 @@ spec! {
     /// A volume of the group inside a task.
     VolumeMount {
         /// The volume's name in the group.
-        volume: Option<String>,
+        volume: Option<String> => Replace,
         /// Where, inside.
-        destination: Option<String>,
+        destination: Option<String> => Replace,
         /// For reading only.
-        read_only: Option<bool>,
+        read_only: Option<bool> => Replace,
         /// `private`, `host-to-task` or `bidirectional`.
-        propagation_mode: Option<String>,
+        propagation_mode: Option<String> => Replace,
     }
 }

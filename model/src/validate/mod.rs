@@ -21,7 +21,12 @@ pub use report::{FieldPath, Problem, Report};
 pub use version::VersionConstraint;
 pub use warnings::{Warning, Warnings};
 
-use crate::job::{Job, JobType};
+use std::collections::BTreeSet;
+
+use crate::{
+    job::{Job, JobType},
+    supported,
+};
 
 /// The lowest priority.
 pub const MIN_PRIORITY: i64 = 1;
@@ -51,9 +56,15 @@ impl Validation {
     }
 }
 
-/// Looks at the whole of a canonical job.
+/// Looks at the whole of a canonical job, where nobody knows which drivers the nodes have.
 #[must_use]
 pub fn validate(job: &Job) -> Validation {
+    validate_for(job, None)
+}
+
+/// Looks at the whole of a canonical job. `drivers` are those that some node has; `None` where that isn't known.
+#[must_use]
+pub fn validate_for(job: &Job, drivers: Option<&BTreeSet<String>>) -> Validation {
     let mut errors = Report::default();
     let path = FieldPath::default();
     connect::admission(job, &mut errors);
@@ -77,8 +88,19 @@ pub fn validate(job: &Job) -> Validation {
     }
     Validation {
         errors,
-        warnings: warnings::warnings(job),
+        warnings: warnings::warnings(job, drivers),
     }
+}
+
+/// Looks at the whole of a canonical job as registration does: what is wrong with it and what this version can't run
+/// yet, all at once.
+///
+/// # Errors
+/// When there is anything to refuse.
+pub fn admit(job: &Job, drivers: Option<&BTreeSet<String>>) -> Result<Warnings, Report> {
+    let mut found = validate_for(job, drivers);
+    found.errors.add_unsupported(supported::check(job));
+    found.into_result()
 }
 
 /// There is no Vault yet.

@@ -1,12 +1,14 @@
 //! A tree of complaints that prints as Go's `multierror` does, and knows the field of each leaf.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
+
+use crate::supported::Unsupported;
 
 /// Which field of a job is meant, as `group["cache"].task["redis"].driver`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldPath {
     blocks: Vec<Block>,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +36,10 @@ impl FieldPath {
 
     /// The path of a field inside.
     #[must_use]
-    pub fn field(&self, name: &'static str) -> Self {
+    pub fn field(&self, name: impl Into<Cow<'static, str>>) -> Self {
         Self {
             blocks: self.blocks.clone(),
-            field: Some(name),
+            field: Some(name.into()),
         }
     }
 
@@ -51,7 +53,7 @@ impl FieldPath {
             }
             key.push_str(&format!("{}[{}]", block.name, block.index));
         }
-        if let Some(field) = self.field {
+        if let Some(field) = &self.field {
             if !key.is_empty() {
                 key.push('.');
             }
@@ -95,7 +97,7 @@ impl fmt::Display for FieldPath {
                 write!(f, "[{}]", block.index)?;
             }
         }
-        if let Some(field) = self.field {
+        if let Some(field) = &self.field {
             if !first {
                 f.write_str(".")?;
             }
@@ -138,6 +140,20 @@ impl Report {
             path,
             message: message.into(),
         }));
+    }
+
+    /// Adds what this version can't run yet, but for fields that are complained of already.
+    pub fn add_unsupported(&mut self, unsupported: Vec<Unsupported>) {
+        for found in unsupported {
+            let is_said = self
+                .problems()
+                .iter()
+                .any(|problem| problem.path == found.path);
+            if !is_said {
+                let message = found.to_string();
+                self.add(found.path, message);
+            }
+        }
     }
 
     /// Adds a list as one entry, if it holds anything.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{FieldPath, Report, constraint, policy, service};
+use crate::drivers::{self, ConfigProblem};
 use crate::job::{
     Constraint, CsiPluginConfig, JobType, LogConfig, Resources, Task, TaskArtifact, TaskGroup,
     Template, Vault, VolumeMount,
@@ -30,6 +31,7 @@ pub(super) fn task(
     if task.driver.is_empty() {
         errors.add(path.field("driver"), "Missing task driver");
     }
+    driver_config(task, group, &path.block("config", 0, ""), errors);
     let kill_timeout = task.kill_timeout();
     if kill_timeout.0 < 0 {
         errors.add(
@@ -143,6 +145,22 @@ pub(super) fn task(
     }
     if let Some(plugin) = &task.csi_plugin_config {
         csi_plugin(plugin, &path.block("csi_plugin", 0, ""), errors);
+    }
+}
+
+/// What the driver would refuse on the node.
+fn driver_config(task: &Task, group: &TaskGroup, path: &FieldPath, errors: &mut Report) {
+    for problem in drivers::config_problems(task) {
+        let message = format!("invalid {} config: {problem}", task.driver);
+        let path = match &problem {
+            ConfigProblem::Missing { .. } => path.clone(),
+            problem => path.field(problem.key().to_owned()),
+        };
+        errors.add(path, message);
+    }
+    for port in drivers::unknown_ports(group, task) {
+        let message = format!("invalid {} config: {}", task.driver, port.message);
+        errors.add(path.field(port.key), message);
     }
 }
 
@@ -308,24 +326,27 @@ fn checksum_is_sound(checksum: &str) -> Result<(), String> {
             "checksum must be given as \"type:value\"; got {checksum:?}"
         ));
     };
-    if let Some(other) = value.chars().find(|c| !c.is_ascii_hexdigit()) {
-        return Err(format!(
-            "invalid checksum: encoding/hex: invalid byte: U+{:04X} {other:?}",
-            u32::from(other)
-        ));
-    }
-    if value.len() % 2 == 1 {
-        return Err("invalid checksum: encoding/hex: odd length hex string".to_owned());
-    }
     let digits = match kind {
         "md5" => 32,
         "sha1" => 40,
         "sha256" => 64,
         "sha512" => 128,
-        _ => return Err(format!("unsupported checksum type: {kind}")),
+        _ => {
+            return Err(format!(
+                "unsupported checksum type: {kind}; there are md5, sha1, sha256 and sha512"
+            ));
+        }
     };
+    if let Some(other) = value.chars().find(|c| !c.is_ascii_hexdigit()) {
+        return Err(format!(
+            "invalid checksum: {kind} has {digits} hex digits, {other:?} is none"
+        ));
+    }
     if value.len() != digits {
-        return Err(format!("invalid {kind} checksum: {value}"));
+        return Err(format!(
+            "invalid checksum: {kind} has {digits} hex digits, this has {}",
+            value.len()
+        ));
     }
     Ok(())
 }

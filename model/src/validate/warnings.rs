@@ -1,8 +1,9 @@
 //! What should be changed in a job, though it is registered as it is.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use super::FieldPath;
+use crate::drivers::missing_drivers;
 use crate::job::{Job, Task, TaskGroup};
 
 /// One warning.
@@ -115,9 +116,12 @@ impl fmt::Display for Warnings {
     }
 }
 
-pub(super) fn warnings(job: &Job) -> Warnings {
+pub(super) fn warnings(job: &Job, drivers: Option<&BTreeSet<String>>) -> Warnings {
     let root = FieldPath::default();
-    let mut found = Warnings::default();
+    let mut found = Warnings {
+        job: missing_drivers(job, drivers),
+        ..Warnings::default()
+    };
     for (index, group) in job.task_groups.iter().enumerate() {
         let warnings = of_group(group, &root.block("group", index, &group.name));
         if !warnings.own.is_empty() || !warnings.tasks.is_empty() {
@@ -153,23 +157,6 @@ pub(super) fn warnings(job: &Job) -> Warnings {
             message: "cron is deprecated and may be removed in a future release. Use crons instead"
                 .to_owned(),
         });
-    }
-    for (g, group) in job.task_groups.iter().enumerate() {
-        for (t, task) in group.tasks.iter().enumerate() {
-            if task.memory_max_mb() > 0 {
-                found.job.push(Warning {
-                    path: root
-                        .block("group", g, &group.name)
-                        .block("task", t, &task.name)
-                        .block("resources", 0, "")
-                        .field("memory_max"),
-                    message: format!(
-                        "Memory oversubscription is not enabled; Task \"{}.{}\" memory_max value will be ignored. Update the Scheduler Configuration to allow oversubscription.",
-                        group.name, task.name
-                    ),
-                });
-            }
-        }
     }
     found
 }

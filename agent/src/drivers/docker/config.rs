@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rove_model::duration::Nanos;
+use rove_model::{drivers, duration::Nanos};
 use serde_json::{Map, Value};
 
 use crate::drivers::{
@@ -11,72 +11,6 @@ use crate::drivers::{
 };
 
 use super::NAME;
-
-const KEYS: &[&str] = &[
-    "image",
-    "command",
-    "args",
-    "entrypoint",
-    "ports",
-    "port_map",
-    "network_mode",
-    "network_aliases",
-    "hostname",
-    "labels",
-    "work_dir",
-    "force_pull",
-    "image_pull_timeout",
-    "auth",
-    "privileged",
-    "volumes",
-    "cap_add",
-    "cap_drop",
-    "security_opt",
-    "dns_servers",
-    "dns_search_domains",
-    "dns_options",
-    "extra_hosts",
-    "group_add",
-    "tty",
-    "interactive",
-    "init",
-    "readonly_rootfs",
-    "shm_size",
-    "sysctl",
-    "ulimit",
-    "pids_limit",
-    "cpu_hard_limit",
-    "memory_hard_limit",
-    "pid_mode",
-    "ipc_mode",
-    "uts_mode",
-    "userns_mode",
-];
-
-/// What Nomad's driver knows beside those.
-const UNSUPPORTED: &[&str] = &[
-    "advertise_ipv6_address",
-    "auth_soft_fail",
-    "cgroupns",
-    "container_exists_attempts",
-    "cpu_cfs_period",
-    "cpuset_cpus",
-    "devices",
-    "healthchecks",
-    "image_pull_retries",
-    "ipv4_address",
-    "ipv6_address",
-    "isolation",
-    "load",
-    "logging",
-    "mac_address",
-    "mount",
-    "mounts",
-    "oom_score_adj",
-    "runtime",
-    "storage_opt",
-    "volume_driver",
-];
 
 /// What a container may be given back of what is taken from it, without the operator's word.
 const ALLOWED_CAPS: &[&str] = &[
@@ -161,9 +95,9 @@ impl DockerConfig {
     }
 
     fn parse(config: &Map<String, Value>) -> Result<Self, ConfigProblem> {
-        let config = Reader::new(config, KEYS, UNSUPPORTED)?;
+        let config = Reader::new(config, &drivers::DOCKER)?;
         let flag = |key| Ok(config.boolean(key)?.unwrap_or(false));
-        let parsed = Self {
+        Ok(Self {
             image: config.required_text("image")?,
             command: config.text("command")?.filter(|text| !text.is_empty()),
             args: config.texts("args")?,
@@ -205,28 +139,7 @@ impl DockerConfig {
             ipc_mode: config.text("ipc_mode")?,
             uts_mode: config.text("uts_mode")?,
             userns_mode: config.text("userns_mode")?,
-        };
-        if let Some(key) = parsed.auth.keys().find(|key| {
-            !["username", "password", "email", "server_address"].contains(&key.as_str())
-        }) {
-            return Err(ConfigProblem::UnknownKey {
-                key: format!("auth.{key}"),
-                nearest: None,
-            });
-        }
-        if !parsed.ports.is_empty() && !parsed.port_map.is_empty() {
-            return Err(ConfigProblem::BadValue {
-                key: "port_map".to_owned(),
-                value: parsed
-                    .port_map
-                    .keys()
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                expected: "allowed together with \"ports\"".to_owned(),
-            });
-        }
-        Ok(parsed)
+        })
     }
 
     fn check(&self, allowed: Allowed) -> Result<(), DriverError> {
@@ -342,16 +255,13 @@ fn ulimits(config: &Reader<'_>) -> Result<Vec<(String, i64, i64)>, ConfigProblem
     config
         .map("ulimit")?
         .into_iter()
-        .map(|(name, text)| {
-            let (soft, hard) = text.split_once(':').unwrap_or((&text, &text));
-            match (soft.parse(), hard.parse()) {
-                (Ok(soft), Ok(hard)) => Ok((name, soft, hard)),
-                _ => Err(ConfigProblem::BadValue {
-                    key: format!("ulimit.{name}"),
-                    value: text.clone(),
-                    expected: "a limit such as \"1024:2048\"".to_owned(),
-                }),
-            }
+        .map(|(name, text)| match drivers::ulimit(&text) {
+            Some((soft, hard)) => Ok((name, soft, hard)),
+            None => Err(ConfigProblem::BadValue {
+                key: format!("ulimit.{name}"),
+                value: text.clone(),
+                expected: "a limit such as \"1024:2048\"".to_owned(),
+            }),
         })
         .collect()
 }

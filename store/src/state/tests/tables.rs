@@ -358,7 +358,7 @@ fn a_value_of_any_table_is_taken_in_found_and_dropped() {
 
 #[test]
 fn the_manual_names_every_table() {
-    let manual = include_str!("../../../../docs/architecture.md");
+    let manual = include_str!("../../../../docs/design.md");
     for table in Table::ALL {
         let named = format!("`{}/", table.segment());
         assert!(manual.contains(&named), "{named} is missing");

@@ -1,0 +1,126 @@
+//! What job files say since later versions of the language. rove does not know it, but where a file says only what is so
+//! anyway, it harms nothing.
+
+use crate::{
+    schema::{Field, Table},
+    tree::Block,
+    value::Value,
+};
+
+/// An argument of a later version.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Later {
+    block: &'static str,
+    name: &'static str,
+    default: Default,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Default {
+    Text(&'static str),
+    Off,
+    Zero,
+    Empty,
+}
+
+const fn row(block: &'static str, name: &'static str, default: Default) -> Later {
+    Later {
+        block,
+        name,
+        default,
+    }
+}
+
+/// The arguments, by the block that they stand in.
+const ARGUMENTS: [Later; 24] = [
+    row("vault", "cluster", Default::Text("default")),
+    row("vault", "role", Default::Empty),
+    row("vault", "allow_token_expiration", Default::Off),
+    row("consul", "cluster", Default::Text("default")),
+    row("consul", "partition", Default::Text("default")),
+    row("consul", "namespace", Default::Text("default")),
+    row("service", "cluster", Default::Text("default")),
+    row("service", "kind", Default::Empty),
+    row("check", "failures_before_warning", Default::Zero),
+    row("check", "notes", Default::Empty),
+    row("group", "prevent_reschedule_on_lost", Default::Off),
+    row("port", "ignore_collision", Default::Off),
+    row("resources", "secrets", Default::Zero),
+    row("numa", "affinity", Default::Text("none")),
+    row("artifact", "insecure", Default::Off),
+    row("artifact", "chown", Default::Off),
+    row("template", "once", Default::Off),
+    row("volume", "sticky", Default::Off),
+    row("volume_mount", "selinux_label", Default::Empty),
+    row("identity", "name", Default::Text("default")),
+    row("identity", "change_mode", Default::Text("noop")),
+    row("identity", "change_signal", Default::Empty),
+    row("identity", "filepath", Default::Empty),
+    row("identity", "aud", Default::Empty),
+];
+
+/// Blocks of a later version, with what they stand in.
+const BLOCKS: [(&str, &str); 2] = [("task", "consul"), ("resources", "numa")];
+
+impl Later {
+    /// Whether it says what is so without it.
+    pub(crate) fn is_default(&self, value: &Value) -> bool {
+        match (self.default, value) {
+            (_, Value::Null) => true,
+            (_, Value::List(list)) => list.is_empty(),
+            (Default::Off, value) => value.to_bool() == Some(false),
+            (Default::Zero, Value::Number(number)) => number.as_i64() == Some(0),
+            (Default::Text(default), Value::String(text)) => text.is_empty() || text == default,
+            (Default::Empty, Value::String(text)) => text.is_empty(),
+            (Default::Zero | Default::Text(_) | Default::Empty, _) => false,
+        }
+    }
+
+    /// What to do about another value.
+    pub(crate) fn hint(&self) -> String {
+        let default = match self.default {
+            Default::Text(text) => format!("{text:?}"),
+            Default::Off => "false".to_owned(),
+            Default::Zero => "0".to_owned(),
+            Default::Empty => "empty".to_owned(),
+        };
+        format!("it is of a later version, and taken only where it is {default}")
+    }
+}
+
+fn find(block: &str, name: &str) -> Option<&'static Later> {
+    ARGUMENTS
+        .iter()
+        .find(|later| later.block == block && later.name == name)
+}
+
+/// The argument of a later version that this is.
+pub(crate) fn argument(table: &Table, name: &str) -> Option<&'static Later> {
+    find(table.title, name)
+}
+
+/// Whether a block inside of `table`'s says nothing but what is so without it: one that only later versions know, or
+/// vault, whose being there asks for Vault, with the word of a later version and nothing beside but defaults.
+pub(crate) fn says_nothing(table: &Table, block: &Block) -> bool {
+    let kind = block.kind.as_str();
+    let attributes = &block.body.attributes;
+    let is_later = BLOCKS.contains(&(table.title, kind));
+    let is_vault = kind == "vault"
+        && attributes
+            .iter()
+            .any(|attribute| find(kind, &attribute.name).is_some());
+    let known = table.field(kind).and_then(Field::table);
+    (is_later || is_vault)
+        && block.labels.is_empty()
+        && block.body.blocks.is_empty()
+        && attributes
+            .iter()
+            .all(|attribute| match find(kind, &attribute.name) {
+                Some(later) => later.is_default(&attribute.value),
+                None => known
+                    .and_then(|known| known.field(&attribute.name))
+                    .is_some_and(|field| {
+                        attribute.value.to_text().as_deref() == Some(field.default)
+                    }),
+            })
+}

@@ -1,0 +1,220 @@
+//! What is taken though it was hardly meant so is said, with its place; what says only what is so anyway harms nothing.
+
+use rove_jobspec::{ParseOptions, Parsed, parse_hcl, parse_hcl1, parse_yaml};
+
+fn hcl(text: &str) -> Parsed {
+    parse_hcl("j.hcl", text, &ParseOptions::default()).unwrap_or_else(|found| panic!("{found}"))
+}
+
+/// The warnings with their places, a line each.
+fn warnings(parsed: &Parsed) -> Vec<String> {
+    let found = &parsed.warnings;
+    let line = |finding: &rove_jobspec::Diagnostic| {
+        let place = finding
+            .span
+            .as_ref()
+            .map(|span| found.source.position(span.start));
+        let (line, column) = place.map_or((0, 0), |place| (place.line, place.column));
+        format!("{line}:{column} {}: {}", finding.summary, finding.detail)
+    };
+    found.list.iter().map(line).collect()
+}
+
+#[test]
+fn a_word_without_quotes_is_a_warning() {
+    let text = |of: &str, value: &str| {
+        format!(
+            "job \"x\" {{\n  meta = {{\n    {of} = {value}\n  }}\n  group \"g\" {{\n    task \"t\" {{\n      driver = \"docker\"\n    }}\n  }}\n}}\n"
+        )
+    };
+    let expect = |word: &str, column: usize| {
+        format!(
+            "3:{column} Text without quotes: No variable is called {word}: it is read as \"${{{word}}}\", which each node fills in."
+        )
+    };
+    for (value, expected) in [
+        ("dc1", vec![expect("dc1", 9)]),
+        ("dc1.zone", vec![expect("dc1.zone", 9)]),
+        ("(dc1)", vec![expect("dc1", 10)]),
+        ("true ? dc1 : \"b\"", vec![expect("dc1", 16)]),
+        ("upper(dc1)", vec![expect("dc1", 15)]),
+        (
+            "join(\",\", [for x in [\"a\"] : dc1])",
+            vec![expect("dc1", 37)],
+        ),
+        ("\"${dc1}\"", vec![]),
+        ("\"a-${dc1}\"", vec![]),
+        ("node.datacenter", vec![]),
+        ("attr.kernel.name", vec![]),
+        ("meta.rack", vec![]),
+        ("env.HOME", vec![]),
+        ("NOMAD_TASK_DIR", vec![]),
+        ("\"dc1\"", vec![]),
+    ] {
+        assert_eq!(warnings(&hcl(&text("a", value))), expected, "{value}");
+    }
+    let parsed = hcl("job \"x\" {\n  datacenters = [dc1, \"b\", dc2]\n}\n");
+    assert_eq!(warnings(&parsed).len(), 2, "{:?}", warnings(&parsed));
+    assert_eq!(parsed.job.datacenters, ["${dc1}", "b", "${dc2}"]);
+    // Many of them are no reason to stop.
+    let many: String = (0..3_000).map(|n| format!("w{n}, ")).collect();
+    let parsed = hcl(&format!("job \"x\" {{\n  datacenters = [{many}]\n}}\n"));
+    assert_eq!(parsed.job.datacenters.len(), 3_000);
+    // A word in a loop is said once.
+    let parsed = hcl("job \"x\" {\n  datacenters = [for n in range(50) : dc1]\n}\n");
+    assert_eq!(warnings(&parsed).len(), 1);
+}
+
+#[test]
+fn a_duration_without_a_unit_is_a_warning() {
+    let expect = |line: usize, column: usize, number: &str, is: &str| {
+        format!(
+            "{line}:{column} Duration without a unit: {number} is read as {is}: a bare number counts nanoseconds."
+        )
+    };
+    for (field, expected) in [
+        ("kill_timeout = 30", vec![expect(4, 22, "30", "30ns")]),
+        ("kill_timeout = 5000", vec![expect(4, 22, "5000", "5µs")]),
+        (
+            "shutdown_delay = 999999999",
+            vec![expect(4, 24, "999999999", "999.999999ms")],
+        ),
+        ("kill_timeout = 1000000000", vec![]),
+        ("kill_timeout = 0", vec![]),
+        ("kill_timeout = \"30s\"", vec![]),
+        ("kill_timeout = \"30ns\"", vec![]),
+        (
+            "restart {\n        interval = 10\n        delay = 15\n      }",
+            vec![expect(5, 20, "10", "10ns"), expect(6, 17, "15", "15ns")],
+        ),
+    ] {
+        let text = format!(
+            "job \"x\" {{\n  group \"g\" {{\n    task \"t\" {{\n      {field}\n    }}\n  }}\n}}\n"
+        );
+        assert_eq!(warnings(&hcl(&text)), expected, "{field}");
+        let old = parse_hcl1("j.nomad", &text, &ParseOptions::default())
+            .unwrap_or_else(|found| panic!("{found}"));
+        assert_eq!(warnings(&old), expected, "HCL1: {field}");
+    }
+    let yaml = "apiVersion: rove/v1\nkind: Job\nmetadata:\n  name: x\nspec:\n  groups:\n  - name: g\n    tasks:\n    - name: t\n      kill_timeout: 30\n";
+    let parsed = parse_yaml("j.yaml", yaml, &ParseOptions::default())
+        .unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!(warnings(&parsed[0]), [expect(10, 21, "30", "30ns")]);
+}
+
+#[test]
+fn what_later_versions_say_by_default_harms_nothing() {
+    let group = |inside: &str| {
+        format!(
+            "job \"x\" {{\n  group \"g\" {{\n    {inside}\n    task \"t\" {{\n      driver = \"docker\"\n    }}\n  }}\n}}\n"
+        )
+    };
+    let task = |inside: &str| {
+        format!(
+            "job \"x\" {{\n  group \"g\" {{\n    task \"t\" {{\n      driver = \"docker\"\n      {inside}\n    }}\n  }}\n}}\n"
+        )
+    };
+    let plain = serde_json::to_value(&hcl(&group("")).job).expect("JSON");
+    for text in [
+        group("vault {\n cluster = \"default\"\n}"),
+        group("vault {\n cluster = \"default\"\n allow_token_expiration = false\n role = \"\"\n}"),
+        group("prevent_reschedule_on_lost = false"),
+        task("vault {\n cluster = \"default\"\n}"),
+        task("consul {\n cluster = \"default\"\n}"),
+    ] {
+        for read in [parse_hcl, parse_hcl1] {
+            let parsed = read("j.hcl", &text, &ParseOptions::default())
+                .unwrap_or_else(|found| panic!("{text}: {found}"));
+            let json = serde_json::to_value(&parsed.job).expect("JSON");
+            let differs = (0..1)
+                .find(|_| json != plain)
+                .map(|_| json["TaskGroups"].to_string());
+            assert_eq!(differs, None, "{text}");
+            assert_eq!(warnings(&parsed), Vec::<String>::new(), "{text}");
+        }
+    }
+    for text in [
+        group("consul {\n cluster = \"default\"\n namespace = \"\"\n}"),
+        group("service {\n cluster = \"default\"\n}"),
+        group("network {\n port \"a\" {\n ignore_collision = false\n}\n}"),
+        task("resources {\n numa {\n affinity = \"none\"\n}\n secrets = 0\n}"),
+        task("artifact {\n source = \"x\"\n insecure = false\n chown = false\n}"),
+        task("template {\n data = \"x\"\n once = false\n}"),
+        task("identity {\n env = true\n name = \"default\"\n change_mode = \"noop\"\n}"),
+    ] {
+        assert_eq!(warnings(&hcl(&text)), Vec::<String>::new(), "{text}");
+    }
+    for (text, said) in [
+        (group("vault {\n cluster = \"other\"\n}"), "cluster"),
+        (group("vault {\n cluser = \"default\"\n}"), "cluser"),
+        (task("consul {\n cluster = \"other\"\n}"), "consul"),
+        (
+            group("prevent_reschedule_on_lost = true"),
+            "prevent_reschedule_on_lost",
+        ),
+        (
+            task("resources {\n numa {\n affinity = \"require\"\n}\n}"),
+            "numa",
+        ),
+    ] {
+        let found = parse_hcl("j.hcl", &text, &ParseOptions::default()).expect_err(&text);
+        assert!(found.to_string().contains(said), "{text}: {found}");
+    }
+    // What a vault block says beside its defaults is kept.
+    let parsed = hcl(&task(
+        "vault {\n cluster = \"default\"\n policies = [\"p\"]\n}",
+    ));
+    assert!(parsed.job.task_groups[0].tasks[0].vault.is_some());
+}
+
+#[test]
+fn an_hcl1_heredoc_that_another_one_ends_is_an_error() {
+    for text in [
+        "job \"x\" {\n  group \"g\" {\n    task \"t\" {\n      template {\n        data = <<EOF\nhello\n      }\n      template {\n        data = <<EOF\nthere\nEOF\n      }\n    }\n  }\n}\n",
+        "job \"x\" {\n  meta {\n    a = <<EOF\nhello\n",
+        "job \"x\" {\n  meta {\n    a = <<-EOF\nhello\n    b = <<-EOF\n there\n    EOF\n  }\n}\n",
+    ] {
+        let found = parse_hcl1("j.nomad", text, &ParseOptions::default()).expect_err(text);
+        assert!(
+            found.to_string().contains("Unterminated heredoc"),
+            "{text}: {found}"
+        );
+    }
+    // A script may have heredocs of other names.
+    let text = "job \"x\" {\n  meta {\n    a = <<EOF\ncat > x <<END\nb = <<END\nEND\nEOF\n  }\n}\n";
+    assert!(parse_hcl1("j.nomad", text, &ParseOptions::default()).is_ok());
+}
+
+#[test]
+fn a_field_that_is_named_in_an_answer_has_its_place() {
+    let text = "job \"x\" {\n  group \"a\" {\n    task \"t\" {\n      driver = \"docker\"\n      config {\n        imgae = \"x\"\n      }\n    }\n  }\n  group \"b\" {\n    update {\n      canary = 1\n    }\n    task \"t\" {\n      driver = \"docker\"\n      artifact {\n        source = \"a\"\n      }\n      artifact {\n        source = \"b\"\n      }\n    }\n  }\n}\n";
+    let parsed = hcl(text);
+    for (field, line, column) in [
+        ("group[\"a\"].task[\"t\"].driver", 4, 17),
+        ("group[\"a\"].task[\"t\"].config.imgae", 6, 18),
+        ("group[\"b\"].update.canary", 12, 16),
+        ("group[\"b\"].task[\"t\"].driver", 15, 17),
+        ("group[\"b\"].task[\"t\"].artifact[1].source", 20, 19),
+        ("group[\"b\"].task[\"t\"].artifact", 16, 7),
+        // What isn't written is where the block around it is.
+        ("group[\"b\"].task[\"t\"].user", 14, 5),
+        ("job", 1, 1),
+        ("priority", 1, 1),
+    ] {
+        let place = parsed
+            .position_of(field)
+            .map(|place| (place.line, place.column));
+        assert_eq!(place, Some((line, column)), "{field}");
+    }
+    for field in [
+        "group[\"c\"].count",
+        "group[\"a",
+        "group[9].count",
+        "",
+        "[",
+        "]]",
+        "group[\"a\"]x",
+    ] {
+        assert_eq!(parsed.position_of(field), None, "{field}");
+    }
+}
