@@ -462,12 +462,14 @@ fn settled(job: &Job) -> Job {
             }
             Json::Array(list) => list.iter_mut().for_each(|value| settle(value, true)),
             Json::Number(number) if number.is_f64() => {
+                // A whole number has no fraction to keep: it is read back as the integer that it is written as.
                 let float = number.as_f64().unwrap_or_default();
-                // A whole number below 2^53 has no fraction to keep.
-                if float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0 {
-                    #[allow(clippy::cast_possible_truncation)]
-                    let whole = float as i64;
-                    *value = whole.into();
+                if float.fract() == 0.0 {
+                    let text = float.to_string();
+                    let whole = text.parse::<i64>().map(Json::from);
+                    if let Ok(whole) = whole.or_else(|_| text.parse::<u64>().map(Json::from)) {
+                        *value = whole;
+                    }
                 }
             }
             _ => {}
