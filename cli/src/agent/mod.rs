@@ -22,6 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use futures::future::OptionFuture;
 use rove_agent::{
     Agent, AgentConfig as NodeAgentConfig, DRIVER_CHECKS, GarbagePolicy, LEASE_TTL, NodeSource,
     Storage,
@@ -375,7 +376,11 @@ async fn serve(
     tasks.spawn(async move { api.await.context("the HTTP API ended") });
     say(&banner::started(program));
 
+    let client_ending = OptionFuture::from(client.as_ref().map(Agent::ending));
     let result = tokio::select! {
+        Some(()) = client_ending => Err(anyhow::anyhow!(
+            "the client failed, as the log says: start the agent again"
+        )),
         name = signals.next() => {
             say(&format!("==> Caught signal: {name}\n==> Gracefully shutting down agent...\n"));
             Ok(())
