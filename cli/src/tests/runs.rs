@@ -807,6 +807,21 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
     ] {
         assert!(ran.err.contains(said), "{said}\n{}", ran.err);
     }
+
+    // A server that names it, too.
+    let error =
+        "1 error occurred:\n\t* type: this version of rove does not support system jobs\n\n";
+    let server = Server::start().await;
+    server.on(
+        "PUT /v1/validate/job",
+        Answer::json(&json!({"Error": error})),
+    );
+    let call = Call::to(&server.address).folder(folder.path());
+    let ran = call.run(&["job", "validate", "x.hcl"]).await;
+    assert_eq!((ran.out.as_str(), ran.code), ("", 1));
+    for said in [error.trim_end(), "field: type\n"] {
+        assert!(ran.err.contains(said), "{said}\n{}", ran.err);
+    }
 }
 
 #[tokio::test]

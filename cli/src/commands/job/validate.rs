@@ -22,7 +22,10 @@ pub async fn run(cx: &mut Context) -> Outcome {
         }) => {
             if !error.is_empty() {
                 cx.ui.error("Job validation errors:");
-                return Err(Failure::new(error));
+                return Err(Failure::new(match source::refusals(cx, &parsed) {
+                    Some(places) => format!("{}\n\n{places}", error.trim_end()),
+                    None => error,
+                }));
             }
             warn(cx, &warnings);
         }
