@@ -87,7 +87,7 @@ const GROUPS: &[(&str, &str)] = &[
 ];
 
 /// What `agent` does stands in the lists too, though it is not dispatched here.
-const AGENT: (&str, &str) = (
+pub const AGENT: (&str, &str) = (
     "agent",
     "Starts an agent: a server, a client, or with -dev both.",
 );
