@@ -235,6 +235,7 @@ impl Agent {
                 keys: keys.clone(),
                 node: identity.node_id,
                 outbox: Arc::clone(&outbox),
+                registered: shared.connection(),
                 out: changes,
                 newest_seen,
                 seed,

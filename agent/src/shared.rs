@@ -4,17 +4,14 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rove_model::{
     ids::{AllocId, NodeId, UnixNanos},
     node::Node,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock::Clock,
@@ -88,7 +85,7 @@ pub(crate) struct Shared {
     meter: HostMeter,
     node: Mutex<Arc<Node>>,
     allocs: Mutex<BTreeMap<AllocId, Arc<AllocView>>>,
-    connected: AtomicBool,
+    connected: watch::Sender<bool>,
 }
 
 impl fmt::Debug for Shared {
@@ -120,7 +117,7 @@ impl Shared {
             meter,
             node: Mutex::new(node),
             allocs: Mutex::default(),
-            connected: AtomicBool::new(false),
+            connected: watch::Sender::new(false),
         };
         (Arc::new(shared), receiver)
     }
@@ -138,11 +135,16 @@ impl Shared {
     }
 
     pub(crate) fn connected(&self) -> bool {
-        self.connected.load(Ordering::Relaxed)
+        *self.connected.borrow()
+    }
+
+    /// Whether the node is registered, followed.
+    pub(crate) fn connection(&self) -> watch::Receiver<bool> {
+        self.connected.subscribe()
     }
 
     pub(crate) fn set_connected(&self, connected: bool) {
-        self.connected.store(connected, Ordering::Relaxed);
+        self.connected.send_replace(connected);
     }
 
     pub(crate) fn alloc_ids(&self) -> Vec<AllocId> {

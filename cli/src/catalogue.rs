@@ -86,6 +86,12 @@ const GROUPS: &[(&str, &str)] = &[
     ("operator", "Tools for those who run the cluster."),
 ];
 
+/// Nouns below a noun.
+const INNER: &[(&str, &str)] = &[(
+    "operator store",
+    "The embedded store of a server that is stopped.",
+)];
+
 /// What `agent` does stands in the lists too, though it is not dispatched here.
 pub const AGENT: (&str, &str) = (
     "agent",
@@ -277,21 +283,45 @@ pub fn described(program: &str) -> clap::Command {
             .about(AGENT.1)
             .long_about(agent::flags::ABOUT),
     );
-    let all = || TABLES.iter().flat_map(|table| table.iter());
     for (group, about) in GROUPS {
-        let of_group = all().filter_map(|c| Some((c, c.name.split_once(' ')?)));
-        let verbs = of_group.filter(|(_, (noun, _))| noun == group);
         root = root.subcommand(
             clap::Command::new(*group)
                 .about(*about)
                 .disable_help_subcommand(true)
-                .subcommands(verbs.map(|(command, (_, verb))| of_command(verb, command))),
+                .subcommands(below(group)),
         );
     }
+    let all = || TABLES.iter().flat_map(|table| table.iter());
     let single = all().filter(|c| !c.name.contains(' '));
     let short = ALIASES.iter().filter(|(alias, _)| !alias.contains(' '));
     root.subcommands(single.map(|command| of_command(command.name, command)))
         .subcommands(short.filter_map(|(alias, name)| Some(of_command(alias, named(name)?))))
+}
+
+/// What comes behind the words of a noun: commands, and nouns that have commands below them in turn.
+fn below(noun: &str) -> Vec<clap::Command> {
+    let mut found: Vec<clap::Command> = Vec::new();
+    for command in TABLES.iter().flat_map(|table| table.iter()) {
+        let rest = command.name.strip_prefix(noun);
+        let Some(rest) = rest.and_then(|rest| rest.strip_prefix(' ')) else {
+            continue;
+        };
+        match rest.split_once(' ') {
+            None => found.push(of_command(rest, command)),
+            Some((inner, _)) if found.iter().all(|known| known.get_name() != inner) => {
+                let words = format!("{noun} {inner}");
+                let about = INNER.iter().find(|(name, _)| *name == words);
+                found.push(
+                    clap::Command::new(inner)
+                        .about(about.map_or("", |(_, about)| about))
+                        .disable_help_subcommand(true)
+                        .subcommands(below(&words)),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    found
 }
 
 fn of_command(name: &'static str, command: &'static Command) -> clap::Command {

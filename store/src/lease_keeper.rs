@@ -1,7 +1,8 @@
 //! Keeps a lease alive, and gets another when it is lost.
 //!
 //! Only the store says that a lease is gone: while it can't be reached nothing is concluded from the time that passed,
-//! since a store that restarts begins every lease anew.
+//! since a store that restarts begins every lease anew. A lease that the store refuses to renew is as good as gone: it
+//! was granted to whom the store has forgotten since, and is asked for anew.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,6 +34,7 @@ pub struct LeaseConfig {
 #[derive(Debug)]
 pub struct LeaseKeeper {
     lease: watch::Receiver<Option<LeaseId>>,
+    refused: watch::Sender<Option<LeaseId>>,
     cancel: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -42,10 +44,12 @@ impl LeaseKeeper {
     #[must_use]
     pub fn start(store: Arc<dyn Store>, config: LeaseConfig, cancel: &CancellationToken) -> Self {
         let (publish, lease) = watch::channel(None);
+        let (refused, refusals) = watch::channel(None);
         let cancel = cancel.child_token();
-        let task = tokio::spawn(keep(store, config, publish, cancel.clone()));
+        let task = tokio::spawn(keep(store, config, publish, refusals, cancel.clone()));
         Self {
             lease,
+            refused,
             cancel,
             task: AbortOnDropHandle::new(task),
         }
@@ -56,6 +60,13 @@ impl LeaseKeeper {
     #[must_use]
     pub fn lease(&self) -> watch::Receiver<Option<LeaseId>> {
         self.lease.clone()
+    }
+
+    /// How those who use the lease say that the store refused it: another is asked for, unless that has been done
+    /// already.
+    #[must_use]
+    pub fn refused(&self) -> watch::Sender<Option<LeaseId>> {
+        self.refused.clone()
     }
 
     /// Stops, and waits until the lease is given up if it is to be.
@@ -69,11 +80,12 @@ impl LeaseKeeper {
     }
 }
 
-/// Keeps a lease until `cancel`, and publishes which one is held.
-pub async fn keep(
+/// Keeps a lease until `cancel`, and publishes which one is held. One that is among the `refusals` is given up.
+async fn keep(
     store: Arc<dyn Store>,
     config: LeaseConfig,
     publish: watch::Sender<Option<LeaseId>>,
+    mut refusals: watch::Receiver<Option<LeaseId>>,
     cancel: CancellationToken,
 ) {
     let ttl = config.ttl.max(1);
@@ -83,8 +95,15 @@ pub async fn keep(
     let mut backoff = Backoff::new(Duration::from_millis(100), third / 2, config.seed);
     let mut held = None;
     let mut resume = config.resume;
+    let mut heard = true;
 
     loop {
+        let refused = *refusals.borrow_and_update();
+        if held.is_some() && held == refused {
+            warn!("the store refuses what is written on the lease, asking for another");
+            held = None;
+            publish.send_replace(None);
+        }
         let step = match (held, resume.take()) {
             (Some(id), _) => renew(&*store, id, call).await,
             (None, Some(id)) => match renew(&*store, id, call).await {
@@ -126,6 +145,7 @@ pub async fn keep(
         tokio::select! {
             biased;
             () = cancel.cancelled() => break,
+            changed = refusals.changed(), if heard => heard = changed.is_ok(),
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -150,6 +170,11 @@ async fn renew(store: &dyn Store, id: LeaseId, call: Duration) -> Step {
     match timeout(call, store.lease_keep_alive(id)).await {
         Ok(Ok(granted)) => Step::Held(id, granted),
         Ok(Err(StoreError::LeaseNotFound(_))) => Step::Gone,
+        // Whoever it was granted to is not known any more. If nobody is let in, the next grant says so.
+        Ok(Err(error @ StoreError::PermissionDenied(_))) => {
+            warn!(lease = id.0, %error, "the store refuses to renew the lease");
+            Step::Gone
+        }
         Ok(Err(error)) => Step::Unknown(error),
         Err(_) => Step::Unknown(no_answer(call)),
     }
@@ -234,6 +259,27 @@ mod tests {
         store.lease_revoke(id).await.unwrap();
         lease.wait_for(|lease| *lease != Some(id)).await.unwrap();
         assert_ne!(held(&keeper).await, id);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_was_refused_is_replaced_once() {
+        let store = Arc::new(MemoryStore::new());
+        let keeper = LeaseKeeper::start(store.clone(), config(), &CancellationToken::new());
+        let id = held(&keeper).await;
+        let mut lease = keeper.lease();
+        let refused = keeper.refused();
+        refused.send_replace(Some(id));
+        lease
+            .wait_for(|lease| lease.is_some_and(|lease| lease != id))
+            .await
+            .unwrap();
+        let second = held(&keeper).await;
+        // An old word about the first, and the end of whoever used it, change nothing.
+        refused.send_replace(Some(id));
+        drop(refused);
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(held(&keeper).await, second);
+        keeper.stop().await;
     }
 
     #[tokio::test(start_paused = true)]

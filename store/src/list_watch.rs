@@ -99,7 +99,8 @@ impl Position {
             | StoreError::Invalid(_)
             | StoreError::PermissionDenied(_)
             | StoreError::Unavailable(_)
-            | StoreError::Disk(_) => Self::Known(known),
+            | StoreError::Disk(_)
+            | StoreError::Corrupt(_) => Self::Known(known),
         })
     }
 

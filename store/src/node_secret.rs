@@ -91,7 +91,7 @@ pub async fn read(
     }
 }
 
-/// Fixes the secret of a node whose agent writes to the store itself, as that of a server does: others log in, which
+/// Fixes the secret of a node whose agent writes to the store itself, as that of a server does: others register, which
 /// fixes theirs.
 ///
 /// # Errors

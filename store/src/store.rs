@@ -419,6 +419,9 @@ pub enum StoreError {
     /// The disk under the store failed.
     #[error("the store's disk failed: {0}")]
     Disk(String),
+    /// The store's file is not what was written.
+    #[error("the store's file is damaged: {0}")]
+    Corrupt(String),
 }
 
 impl StoreError {
@@ -432,7 +435,8 @@ impl StoreError {
             | Self::LeaseNotFound(_)
             | Self::LeaseExists(_)
             | Self::Invalid(_)
-            | Self::PermissionDenied(_) => false,
+            | Self::PermissionDenied(_)
+            | Self::Corrupt(_) => false,
         }
     }
 }

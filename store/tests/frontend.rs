@@ -213,10 +213,12 @@ async fn etcdctl_as_a_node_writes_its_own_keys_only() {
     let (store, served) = world().await;
     let (id, other) = (node(0xab), node(2));
     let user = format!("{id}:{SECRET}");
+    let alloc = rove_model::ids::AllocId::from_random([5; 16]);
+    put(&store, &format!("/rove/allocs/{id}/{alloc}"), "placed").await;
     let own = [
         format!("/rove/nodes/{id}"),
         format!("/rove/node-alive/{id}"),
-        format!("/rove/alloc-status/{id}/a"),
+        format!("/rove/alloc-status/{id}/{alloc}"),
     ];
     for key in &own {
         let got = ctl(&served, &["--user", &user, "put", key, "x"]).await;
@@ -416,6 +418,81 @@ async fn a_node_keeps_its_lease_and_its_rights_at_another_server() {
     ] {
         assert!(matches!(result, Err(StoreError::PermissionDenied(_))));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_nodes_with_the_join_token_register_where_there_is_one() {
+    use rove_store::frontend::{JOIN_SEPARATOR, JoinToken};
+
+    const JOIN: &str = "let-me-in-by-this-token";
+
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let invites = FrontendConfig {
+        join: Some(JoinToken::new(JOIN)),
+        ..FrontendConfig::new(Keys::default())
+    };
+    let open = Served::start(Arc::clone(&store), FrontendConfig::new(Keys::default())).await;
+    let served = Served::start(Arc::clone(&store), invites).await;
+    let register = async |served: &Served, number: u8, password: &str| {
+        let id = node(number);
+        let client = served.store_of(&id.to_string(), password);
+        let txn = Txn {
+            then: vec![Op::put(format!("/rove/nodes/{id}"), "x")],
+            ..Txn::default()
+        };
+        client.txn(txn).await.map(|_| ())
+    };
+    let with = |join: &str| format!("{SECRET}{JOIN_SEPARATOR}{join}");
+    let rows = [
+        ("none", 1, SECRET.to_owned(), false),
+        ("another", 1, with("let-me-in-by-this-tokem"), false),
+        ("an empty one", 1, with(""), false),
+        ("the one", 1, with(JOIN), true),
+        // Who is registered needs none, as long as it is known; its secret it does need.
+        ("registered", 1, SECRET.to_owned(), true),
+        ("registered, another", 1, with("an-older-join-token"), true),
+        (
+            "registered, another secret",
+            1,
+            format!("fedcba9876543210{JOIN_SEPARATOR}{JOIN}"),
+            false,
+        ),
+    ];
+    for (what, number, password, expected) in rows {
+        let result = register(&served, number, &password).await;
+        assert_eq!(result.is_ok(), expected, "{what}: {result:?}");
+        if let Err(error) = result {
+            assert!(matches!(error, StoreError::PermissionDenied(_)), "{error}");
+            assert!(!error.to_string().contains(JOIN), "{error}");
+        }
+    }
+    // A server that asks for none takes in a node that shows one, and one that doesn't.
+    register(&open, 2, &with(JOIN)).await.unwrap();
+    register(&open, 3, SECRET).await.unwrap();
+    register(&open, 2, SECRET).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_whose_node_never_came_is_forgotten_and_one_in_use_is_not() {
+    let store = Arc::new(MemoryStore::new());
+    for number in [1, 2] {
+        put(&store, &format!("/rove/node-secret/{}", node(number)), "{}").await;
+    }
+    put(&store, &format!("/rove/nodes/{}", node(1)), "x").await;
+    let config = FrontendConfig {
+        sweep_every: Duration::from_millis(50),
+        ..FrontendConfig::new(Keys::default())
+    };
+    let _served = Served::start(Arc::clone(&store) as Arc<dyn Store>, config).await;
+    let secrets = async || {
+        let all = RangeRequest::new(KeyRange::prefix("/rove/node-secret/"));
+        store.range(all).await.unwrap().kvs
+    };
+    let left = support::eventually("one is left", async || {
+        Some(secrets().await).filter(|left| left.len() == 1)
+    })
+    .await;
+    assert_eq!(left[0].key, format!("/rove/node-secret/{}", node(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,8 @@
 //!
 //! How it goes on after a failure is [`ListWatch`]'s to know. A key that is absent means "stop" only in a list whose revision is
 //! not below any this agent has seen: so neither a server that is behind nor a store restored from an older copy stops
-//! what runs.
+//! what runs. Nor is anything stopped for its absence while the node is not registered: a node that the servers have
+//! forgotten stops what they don't know once they know it again, by a whole list.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +22,10 @@ use rove_store::{
     list_watch::{ListWatch, Next, Patience, within},
     store::{Event, KeyRange, KeyValue, RangeRequest, RangeResponse, Store, StoreError},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::LONGEST_PAUSE;
@@ -61,6 +65,8 @@ pub(crate) struct Sync {
     pub keys: Keys,
     pub node: NodeId,
     pub outbox: Arc<Outbox>,
+    /// Whether the node is registered.
+    pub registered: watch::Receiver<bool>,
     pub out: mpsc::Sender<Desired>,
     /// The newest revision that was seen, in an earlier life of the agent too.
     pub newest_seen: Revision,
@@ -89,8 +95,19 @@ impl Sync {
             .recovering_with(self.recovery.clone());
         let mut newest_seen = self.newest_seen;
         let mut behind = 0;
+        // All is listed again once the node is registered.
+        let mut unsure = false;
         loop {
-            match follows.next().await {
+            let next = tokio::select! {
+                biased;
+                () = self.until_registered(), if unsure => {
+                    unsure = false;
+                    follows.list_again_at(Some(Instant::now()));
+                    continue;
+                }
+                next = follows.next() => next,
+            };
+            match next {
                 Next::List(_) => match self.list().await {
                     Ok(listed) => {
                         let is_behind = listed.revision < newest_seen;
@@ -106,12 +123,13 @@ impl Sync {
                                 "the store is behind what it was: it seems restored from an older copy; allocs it does not know go on"
                             );
                         }
+                        unsure = !listed.registered;
                         newest_seen = newest_seen.max(listed.revision);
                         follows.listed(listed.revision);
                         follows.list_again_at(is_behind.then(|| Instant::now() + BEHIND_EVERY));
                         let change = Desired::Listed {
                             allocs: listed.allocs,
-                            present: (!is_behind).then_some(listed.present),
+                            present: (!is_behind && listed.registered).then_some(listed.present),
                         };
                         if self.out.send(change).await.is_err() {
                             return;
@@ -121,6 +139,10 @@ impl Sync {
                 },
                 Next::Events { revision, events } => {
                     for change in events.into_iter().filter_map(|event| self.change(event)) {
+                        if matches!(change, Desired::Deleted(_)) && !*self.registered.borrow() {
+                            unsure = true;
+                            continue;
+                        }
                         if self.out.send(change).await.is_err() {
                             return;
                         }
@@ -133,7 +155,10 @@ impl Sync {
     }
 
     async fn list(&self) -> Result<Listed, StoreError> {
-        let mut listed = Listed::default();
+        let mut listed = Listed {
+            registered: *self.registered.borrow(),
+            ..Listed::default()
+        };
         let range = self.keys.allocs_of_node(self.node);
         listed.revision = self
             .pages(range, |kv| match self.alloc_of(&kv.key) {
@@ -188,6 +213,14 @@ impl Sync {
         }
     }
 
+    async fn until_registered(&self) {
+        let mut registered = self.registered.clone();
+        if registered.wait_for(|registered| *registered).await.is_err() {
+            // Whoever registers has ended, and soon this does.
+            std::future::pending().await
+        }
+    }
+
     fn change(&self, event: Event) -> Option<Desired> {
         match event {
             Event::Put(kv) => {
@@ -212,6 +245,8 @@ impl Sync {
 
 #[derive(Default)]
 struct Listed {
+    /// The node was registered before the list began.
+    registered: bool,
     revision: Revision,
     allocs: Vec<(Arc<Alloc>, Revision)>,
     present: BTreeSet<AllocId>,
@@ -257,6 +292,7 @@ mod tests {
             keys: Keys::default(),
             node: NodeId::from_random([1; 16]),
             outbox: Arc::default(),
+            registered: watch::channel(true).1,
             out,
             newest_seen: 0,
             seed: 1,
@@ -286,6 +322,7 @@ mod tests {
             keys: Keys::default(),
             node,
             outbox: Arc::default(),
+            registered: watch::channel(true).1,
             out,
             newest_seen: 0,
             seed: 1,

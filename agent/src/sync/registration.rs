@@ -1,6 +1,7 @@
 //! Keeps the node known and alive: `nodes/<id>`, and `node-alive/<id>` on a lease.
 //!
-//! Whatever is gone is written again: after a lost lease, a restored store, or a collection of the node's key.
+//! Whatever is gone is written again: after a lost lease, a restored store, or a collection of the node's key. A lease
+//! that the store refuses is replaced.
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,13 +67,17 @@ impl Registration {
             recovery: self.recovery.clone(),
         };
         let keeper = LeaseKeeper::start(Arc::clone(&self.store), config, &keep);
-        let lease = keeper.lease();
-        let _ = cancel.run_until_cancelled(self.keep(lease)).await;
+        let (lease, refused) = (keeper.lease(), keeper.refused());
+        let _ = cancel.run_until_cancelled(self.keep(lease, refused)).await;
         self.shared.set_connected(false);
         keeper.stop().await;
     }
 
-    async fn keep(&mut self, mut lease: watch::Receiver<Option<LeaseId>>) {
+    async fn keep(
+        &mut self,
+        mut lease: watch::Receiver<Option<LeaseId>>,
+        refused: watch::Sender<Option<LeaseId>>,
+    ) {
         let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE, self.seed);
         let mut since: Option<(LeaseId, UnixNanos)> = None;
         loop {
@@ -109,9 +114,23 @@ impl Registration {
                     if backoff.failures() == 0 {
                         tracing::warn!(%error, "can't register the node, trying again");
                     }
+                    let is_refused = matches!(
+                        error,
+                        RegistrationError::Store(
+                            StoreError::PermissionDenied(_) | StoreError::LeaseNotFound(_)
+                        )
+                    );
+                    let delay = backoff.next_delay();
+                    if is_refused {
+                        self.shared.set_connected(false);
+                    }
                     tokio::select! {
                         biased;
-                        () = self.recovery.pause(backoff.next_delay()) => {}
+                        () = self.recovery.pause(delay) => {
+                            if is_refused {
+                                refused.send_replace(Some(held));
+                            }
+                        }
                         changed = lease.changed() => if changed.is_err() {
                             return;
                         },

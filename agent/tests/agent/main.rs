@@ -3,6 +3,7 @@
 
 mod faults;
 mod flaky;
+mod forgotten;
 mod life;
 mod processes;
 mod recovery;

@@ -34,6 +34,7 @@ use rove_model::{causes::with_causes, node::NodeReserved};
 use rove_store::{
     Store,
     etcd::{EtcdConfig, EtcdStore},
+    frontend::JOIN_SEPARATOR,
     keys::Keys,
     node_secret,
     wall_clock::unix_now,
@@ -417,7 +418,11 @@ fn client_store(config: &AgentConfig, identity: &Identity) -> Result<Arc<dyn Sto
             None => Ok(format!("http://{server}:4647")),
         })
         .collect::<Result<Vec<_>>>()?;
-    let user = Some((identity.node_id.to_string(), identity.secret.clone()));
+    let password = match &config.client.join_token {
+        Some(join) => format!("{}{JOIN_SEPARATOR}{}", identity.secret, join.0),
+        None => identity.secret.clone(),
+    };
+    let user = Some((identity.node_id.to_string(), password));
     Ok(Arc::new(EtcdStore::new(EtcdConfig {
         user,
         ..EtcdConfig::new(endpoints)

@@ -13,7 +13,7 @@ use rove_store::{
     backoff::Recovery,
     embedded::{self, EmbeddedStore, Options},
     etcd::{EtcdConfig, EtcdStore, Tls},
-    frontend::{self, FrontendConfig},
+    frontend::{self, FrontendConfig, JoinToken},
     keys::Keys,
     lease_keeper::{LeaseConfig, LeaseKeeper},
     state::{FeederConfig, StateFeeder, StateHandle},
@@ -115,7 +115,15 @@ impl ServerPart {
         let front = frontend::serve(
             rpc,
             store.clone(),
-            FrontendConfig::new(keys.clone()),
+            FrontendConfig {
+                join: config
+                    .server
+                    .join_token
+                    .as_ref()
+                    .map(|token| JoinToken::new(&token.0)),
+                quota: config.server.etcd.quota,
+                ..FrontendConfig::new(keys.clone())
+            },
             cancel.clone(),
         );
         tasks.spawn(async move { front.await.context("the store front end ended") });

@@ -1,6 +1,11 @@
 //! Tools for those who run the cluster.
 
+use std::error::Error;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
 use reqwest::Method;
+use rove_store::embedded::tools;
 
 use crate::args::{COMMON, many, switch, text};
 use crate::client::ApiError;
@@ -8,32 +13,143 @@ use crate::command::{Command, Context};
 use crate::failure::{Failure, Outcome};
 
 /// The commands.
-pub const COMMANDS: &[Command] = &[Command {
-    name: "operator api",
-    usage: "operator api [options] <path>",
-    about: "Sends a request to the HTTP API and prints the answer as it comes. With -X PUT, POST or DELETE the body is \
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "operator api",
+        usage: "operator api [options] <path>",
+        about: "Sends a request to the HTTP API and prints the answer as it comes. With -X PUT, POST or DELETE the body is \
             read from standard input unless that is a terminal.",
-    flags: &[
-        &[
-            text("X", "method", "The HTTP method; GET by default."),
-            many("H", "name: value", "Send this header."),
-            text(
-                "filter",
-                "expression",
-                "Only what the expression holds for.",
-            ),
-            switch(
-                "dryrun",
-                "Print the request as a curl command, and do not send it.",
-            ),
-            switch("verbose", "Print the request on standard error.").also(&["v"]),
+        flags: &[
+            &[
+                text("X", "method", "The HTTP method; GET by default."),
+                many("H", "name: value", "Send this header."),
+                text(
+                    "filter",
+                    "expression",
+                    "Only what the expression holds for.",
+                ),
+                switch(
+                    "dryrun",
+                    "Print the request as a curl command, and do not send it.",
+                ),
+                switch("verbose", "Print the request on standard error.").also(&["v"]),
+            ],
+            COMMON,
         ],
-        COMMON,
-    ],
-    verb: false,
-    misuse: 1,
-    run: |cx| Box::pin(api(cx)),
-}];
+        verb: false,
+        misuse: 1,
+        run: |cx| Box::pin(api(cx)),
+    },
+    Command {
+        name: "operator store check",
+        usage: "operator store check <data_dir>",
+        about: "Looks at all of an embedded store, and says what is in it or what is damaged. The server that uses it has to \
+            be stopped.",
+        flags: &[],
+        verb: false,
+        misuse: 1,
+        run: |cx| Box::pin(async { check(cx) }),
+    },
+    Command {
+        name: "operator store repair",
+        usage: "operator store repair <data_dir>",
+        about: "Keeps what can be read of a damaged embedded store. The damaged file is kept beside the new one.\n\n\
+            What was lost is not known by name: a key whose newest value was lost has the one before, if that is still \
+            there. A copy of the folder from before the damage is better, if there is one. One that is whole is left as \
+            it is.",
+        flags: &[],
+        verb: false,
+        misuse: 1,
+        run: |cx| Box::pin(async { repair(cx) }),
+    },
+    Command {
+        name: "operator store export",
+        usage: "operator store export [options] <data_dir>",
+        about: "Writes what is in an embedded store as lines of JSON: a key, the revision it was last written at, and its \
+            value. Values that are no JSON are written in base64. The hashes of the nodes' secrets are among them.",
+        flags: &[&[text(
+            "out",
+            "file",
+            "Write to this file, readable by its owner alone, instead of to standard output.",
+        )]],
+        verb: false,
+        misuse: 1,
+        run: |cx| Box::pin(async { export(cx) }),
+    },
+];
+
+fn store_folder(cx: &Context) -> Result<PathBuf, Failure> {
+    let [path] = cx.arguments("The data_dir of the server is required")?;
+    Ok(tools::folder(&cx.folder.join(Path::new(&path))))
+}
+
+fn chain(error: &dyn Error) -> Failure {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    Failure::new(text)
+}
+
+fn check(cx: &mut Context) -> Outcome {
+    let report = tools::check(&store_folder(cx)?).map_err(|error| chain(&error))?;
+    cx.ui.line(format!(
+        "{} is whole: {} keys at revision {}, {} bytes with their history",
+        report.file.display(),
+        report.keys,
+        report.revision,
+        report.bytes
+    ));
+    Ok(0)
+}
+
+fn repair(cx: &mut Context) -> Outcome {
+    let repaired = tools::repair(&store_folder(cx)?).map_err(|error| chain(&error))?;
+    let file = repaired.file.display();
+    let Some(damaged) = repaired.damaged else {
+        cx.ui.line(format!("{file} is whole, nothing was changed"));
+        return Ok(0);
+    };
+    cx.ui.line(format!(
+        "{file} was made anew at revision {}: {} writes were kept, {} were found damaged, and others may have been lost \
+         with the pages they were on. The damaged file is {}.",
+        repaired.revision,
+        repaired.kept,
+        repaired.lost,
+        damaged.display()
+    ));
+    Ok(0)
+}
+
+fn export(cx: &mut Context) -> Outcome {
+    let folder = store_folder(cx)?;
+    let Some(out) = cx.args.last("out").map(|out| cx.folder.join(out)) else {
+        let mut lines = Vec::new();
+        tools::export(&folder, &mut lines).map_err(|error| chain(&error))?;
+        cx.ui.write(&lines);
+        cx.ui.flush();
+        return Ok(0);
+    };
+    let failed =
+        |error: std::io::Error| Failure::new(format!("can't write {}: {error}", out.display()));
+    let file = {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        std::fs::File::options()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&out)
+            .map_err(failed)?
+    };
+    let mut file = BufWriter::new(file);
+    let count = tools::export(&folder, &mut file).map_err(|error| chain(&error))?;
+    file.flush().map_err(failed)?;
+    cx.ui
+        .line(format!("{count} keys were written to {}", out.display()));
+    Ok(0)
+}
 
 async fn api(cx: &mut Context) -> Outcome {
     let [path] = cx.arguments("A path or URL is required")?;

@@ -388,6 +388,87 @@ async fn a_status_that_fits_several_things_lists_them() {
 }
 
 #[tokio::test]
+async fn operator_store_tells_a_damaged_store_from_a_whole_one_and_keeps_what_is_left() {
+    use rove_store::embedded::{EmbeddedStore, Options};
+    use rove_store::store::{Op, Store as _, Txn};
+
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path().join("server/store");
+    std::fs::create_dir_all(&folder).unwrap();
+    let store = EmbeddedStore::open(&folder, Options::default()).unwrap();
+    for number in 0..50 {
+        let value = format!("{{\"Number\":{number},\"Text\":\"of some length\"}}");
+        let txn = Txn {
+            then: vec![Op::put(format!("/rove/{number}"), value)],
+            ..Txn::default()
+        };
+        store.txn(txn).await.unwrap();
+    }
+    let call = Call::to("http://127.0.0.1:1").folder(data.path());
+    let ran = |verb: &'static str| {
+        let call = &call;
+        async move { call.run(&["operator", "store", verb, "."]).await }
+    };
+    let used = ran("check").await;
+    assert!(
+        used.code == 1 && used.err.contains("in use by process"),
+        "{}",
+        used.err
+    );
+    drop(store);
+    let whole = ran("check").await;
+    assert!(
+        whole.code == 0 && whole.out.contains("50 keys at revision"),
+        "{} {}",
+        whole.out,
+        whole.err
+    );
+    let untouched = ran("repair").await;
+    assert!(
+        untouched.out.contains("nothing was changed"),
+        "{}",
+        untouched.err
+    );
+    let file = folder.join("store.redb");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let text = b"{\"Number\":17,";
+    let places: Vec<_> = (0..bytes.len() - text.len())
+        .filter(|at| bytes[*at..].starts_with(text))
+        .collect();
+    for at in places {
+        bytes[at + 11] = b'9';
+    }
+    std::fs::write(&file, bytes).unwrap();
+    for verb in ["check", "export"] {
+        let damaged = ran(verb).await;
+        assert_eq!(damaged.code, 1);
+        for word in ["store.redb is damaged", "operator store repair"] {
+            assert!(damaged.err.contains(word), "{verb}: {}", damaged.err);
+        }
+    }
+    let repaired = ran("repair").await;
+    assert!(
+        repaired.code == 0
+            && repaired
+                .out
+                .contains("49 writes were kept, 1 were found damaged"),
+        "{} {}",
+        repaired.out,
+        repaired.err
+    );
+    assert!(folder.join("store.redb.damaged-1").exists());
+    let exported = ran("export").await;
+    assert_eq!(exported.out.lines().count(), 49, "{}", exported.err);
+    assert!(exported.out.contains("\"key\":\"/rove/3\"") && exported.out.contains("\"Number\":3"));
+    let missing = call.run(&["operator", "store", "check", "nowhere"]).await;
+    assert!(
+        missing.code == 1 && missing.err.contains("nowhere"),
+        "{}",
+        missing.err
+    );
+}
+
+#[tokio::test]
 async fn operator_api_prints_the_answer_as_it_comes() {
     let server = Server::start().await;
     server

@@ -305,7 +305,10 @@ impl Committer {
     async fn after_failure(&self, about: &[Bytes], error: StoreError, seed: u64) -> Outcome {
         if !matches!(
             error,
-            StoreError::Unavailable(_) | StoreError::NoSpace | StoreError::Disk(_)
+            StoreError::Unavailable(_)
+                | StoreError::NoSpace
+                | StoreError::Disk(_)
+                | StoreError::Corrupt(_)
         ) {
             return Outcome::Refused(CommitError::Store(error));
         }

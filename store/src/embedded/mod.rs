@@ -5,11 +5,14 @@
 //! no further. Values live in the database file and its bounded cache; memory holds the index, some 250 bytes a key
 //! and 40 bytes for each older version not compacted away yet.
 
+mod careful;
 mod disk;
+mod guard;
 mod quota;
 mod read;
 #[cfg(test)]
 mod tests;
+pub mod tools;
 mod watch;
 mod writer;
 
@@ -37,7 +40,7 @@ use crate::store::{
     Event, LeaseId, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
     WatchRequest, WatchStream,
 };
-use disk::Disk;
+use disk::{Disk, Unopened};
 use writer::{Request, Work, Writer};
 
 /// Requests that may wait for the writer at a time; more wait for their turn to wait.
@@ -98,6 +101,18 @@ pub enum OpenError {
         path: PathBuf,
         /// The process, as far as it said so.
         pid: String,
+    },
+    /// Its file is not what was written.
+    #[error(
+        "the store's file {file} is damaged: {why}; put back a copy of {dir}, or see with `rove operator store check {dir}` what is left and keep it with `rove operator store repair {dir}`",
+        file = file.display(),
+        dir = file.parent().unwrap_or(file).display()
+    )]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
     },
     /// Its content can't be read.
     #[error("can't open the store in {path}")]
@@ -207,13 +222,14 @@ impl EmbeddedStore {
             path: dir.to_owned(),
             source,
         };
-        let path = dir.join("store.redb");
-        private_file(&path).map_err(|source| OpenError::Folder {
-            path: path.clone(),
-            source,
+        let path = dir.join(FILE);
+        let disk = Disk::new(path.clone(), &options);
+        begin(&disk, dir)?;
+        let loaded = disk.open(true).map_err(|error| match error {
+            Unopened::Store(source) => content(source),
+            Unopened::Damaged(why) => OpenError::Damaged { file: path, why },
         })?;
-        let disk = Disk::new(path, &options);
-        let loaded = disk.open().map_err(content)?;
+        mark(dir, disk.id())?;
         let shared = Arc::new(Shared {
             durable: tokio::sync::watch::Sender::new(loaded.engine.revision()),
             engine: RwLock::new(loaded.engine),
@@ -310,6 +326,59 @@ fn private_file(path: &Path) -> std::io::Result<File> {
         .open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
+}
+
+/// The database file of a store's folder.
+const FILE: &str = "store.redb";
+
+/// Beside the file: that a store is here, and its id. A file that is empty or gone is then no new store's.
+const MARKER: &str = "store.id";
+
+/// Makes the file, if there is none and never was one. An empty one is never made, so one that is there was emptied.
+fn begin(disk: &Disk, dir: &Path) -> Result<(), OpenError> {
+    let folder = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Folder { path, source }
+    };
+    let damaged = |why: &str| OpenError::Damaged {
+        file: disk.path().to_owned(),
+        why: why.to_owned(),
+    };
+    let marker = dir.join(MARKER);
+    match std::fs::metadata(disk.path()) {
+        Ok(file) if file.len() == 0 => Err(damaged("it is empty")),
+        Ok(_) => private_file(disk.path())
+            .map(drop)
+            .map_err(folder(disk.path())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if marker.try_exists().map_err(folder(&marker))? {
+                return Err(damaged(
+                    "it is gone, though there was a store here (to begin an empty one, remove the whole folder)",
+                ));
+            }
+            disk.create().map_err(|source| OpenError::Content {
+                path: dir.to_owned(),
+                source,
+            })
+        }
+        Err(error) => Err(folder(disk.path())(error)),
+    }
+}
+
+/// Notes beside the file which store is here.
+fn mark(dir: &Path, id: u64) -> Result<(), OpenError> {
+    let path = dir.join(MARKER);
+    let text = format!("{id:016x}\n");
+    if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
+        return Ok(());
+    }
+    let write = || -> std::io::Result<()> {
+        let mut file = private_file(&path)?;
+        file.set_len(0)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|source| OpenError::Folder { path, source })
 }
 
 /// One process per folder: the lock ends with the process, however it ends.

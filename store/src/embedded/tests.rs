@@ -509,6 +509,214 @@ async fn a_full_disk_loses_nothing_and_the_store_goes_on_when_there_is_room() {
     check(&store).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_read_on_and_not_opened_anew_for_each_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let room = Arc::new(Room(AtomicU64::new(3 << 20)));
+    let options = Options {
+        cache_bytes: 1 << 20,
+        room: Some(Arc::clone(&room)),
+        ..Options::default()
+    };
+    let store = EmbeddedStore::open(dir.path(), options).unwrap();
+    let mut written = 0;
+    while put(&store, &format!("{written:04}"), vec![1; 50_000])
+        .await
+        .is_ok()
+    {
+        written += 1;
+    }
+    let before = store.handle.shared.disk.opened();
+    for _ in 0..200 {
+        assert!(put(&store, "more", vec![1; 50_000]).await.is_err());
+    }
+    let opened = store.handle.shared.disk.opened() - before;
+    assert!(opened <= 5, "{opened}");
+    // It is read all the while, once it is open again.
+    while store
+        .range(RangeRequest::new(KeyRange::Key("0000".into())))
+        .await
+        .is_err()
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(get(&store, "0000").await.is_some());
+    room.0.store(u64::MAX, Ordering::Relaxed);
+    while put(&store, "more", vec![1; 50_000]).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Makes of a store's file one as earlier versions wrote it: rows without checksums, and no totals.
+fn without_sums(dir: &Path) {
+    use redb::ReadableTable as _;
+
+    let database = redb::Database::open(dir.join(FILE)).unwrap();
+    let write = database.begin_write().unwrap();
+    {
+        let mut rows = write.open_table(disk::ROWS).unwrap();
+        let all: Vec<_> = rows
+            .iter()
+            .unwrap()
+            .map(|row| {
+                let (place, bytes) = row.unwrap();
+                (place.value(), bytes.value().to_vec())
+            })
+            .collect();
+        for (place, bytes) in all {
+            rows.insert(place, &bytes[..bytes.len() - 8]).unwrap();
+        }
+        let mut meta = write.open_table(disk::META).unwrap();
+        meta.insert("format", 1).unwrap();
+        for mark in ["rows", "digest", "leases", "check"] {
+            meta.remove(mark).unwrap();
+        }
+    }
+    write.commit().unwrap();
+    drop(database);
+    std::fs::remove_file(dir.join(MARKER)).unwrap();
+}
+
+#[tokio::test]
+async fn a_store_of_an_earlier_version_gains_checksums_and_its_damage_is_noticed_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = store.status().await.unwrap().store_id;
+    for number in 0..2_500 {
+        put(&store, &format!("{number:04}"), vec![b'v'; 20])
+            .await
+            .unwrap();
+    }
+    store.lease_grant(600, None).await.unwrap();
+    let all = async |store: &EmbeddedStore| {
+        let all = RangeRequest::new(KeyRange::From(Bytes::new()));
+        store.range(all).await.unwrap()
+    };
+    let before = all(&store).await;
+    drop(store);
+    without_sums(dir.path());
+    let store = open(dir.path());
+    assert_eq!(all(&store).await, before);
+    assert_eq!(store.status().await.unwrap().store_id, id);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(all(&store).await, before);
+    drop(store);
+    let path = dir.path().join(FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes
+        .windows(20)
+        .rposition(|window| window == [b'v'; 20])
+        .unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = EmbeddedStore::open(dir.path(), Options::default())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("store.redb") && error.contains("repair"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_damaged_store_is_kept_and_the_rest_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let count = 2_000;
+    for number in 0..count {
+        put(
+            &store,
+            &format!("/rove/{number:04}"),
+            format!("{{\"n\":{number}}}"),
+        )
+        .await
+        .unwrap();
+    }
+    let revision = store.status().await.unwrap().revision;
+    assert!(matches!(
+        tools::check(dir.path()),
+        Err(OpenError::InUse { .. })
+    ));
+    drop(store);
+    let report = tools::check(dir.path()).unwrap();
+    assert_eq!((report.keys, report.revision), (count, revision));
+    assert_eq!(tools::repair(dir.path()).unwrap().damaged, None);
+    // A page of rows is gone, and one row on another.
+    let path = dir.path().join(FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let find = |bytes: &[u8], text: &str| {
+        let text = text.as_bytes();
+        bytes
+            .windows(text.len())
+            .enumerate()
+            .filter(|(_, window)| *window == text)
+            .map(|(at, _)| at)
+            .collect::<Vec<_>>()
+    };
+    for at in find(&bytes, "{\"n\":1500}") {
+        bytes[at + 5] = b'9';
+    }
+    // Of the pages that hold the other, most are old ones; and one of an inner page leaves nothing to keep.
+    let whole = bytes.clone();
+    let mut pages: Vec<_> = find(&whole, "{\"n\":300}")
+        .into_iter()
+        .map(|at| at / 4_096 * 4_096)
+        .collect();
+    pages.dedup();
+    let repaired = pages.into_iter().find_map(|page| {
+        bytes.clone_from(&whole);
+        bytes[page..page + 4_096].fill(0);
+        std::fs::write(&path, &bytes).unwrap();
+        let checked = tools::check(dir.path());
+        assert!(matches!(checked, Err(OpenError::Damaged { .. })));
+        assert!(EmbeddedStore::open(dir.path(), Options::default()).is_err());
+        let repaired = match tools::repair(dir.path()) {
+            Ok(repaired) => repaired,
+            Err(OpenError::Damaged { .. }) => return None,
+            Err(error) => panic!("{error}"),
+        };
+        (repaired.kept < count - 1).then_some(repaired)
+    });
+    let repaired = repaired.unwrap();
+    assert!(repaired.kept > count / 2, "{repaired:?}");
+    assert!(repaired.lost >= 1, "{repaired:?}");
+    assert_eq!(
+        std::fs::read(repaired.damaged.clone().unwrap()).unwrap(),
+        bytes
+    );
+    let mut lines = Vec::new();
+    let exported = tools::export(dir.path(), &mut lines).unwrap();
+    assert_eq!(exported, repaired.kept);
+    let lines = String::from_utf8(lines).unwrap();
+    assert!(
+        lines.contains("{\"key\":\"/rove/1999\",\"mod_revision\":"),
+        "{lines}"
+    );
+    assert!(
+        !lines.contains("\"n\":300}") && !lines.contains("9500"),
+        "{lines}"
+    );
+    let store = open(dir.path());
+    for number in 0..count {
+        if let Some(kv) = get(&store, &format!("/rove/{number:04}")).await {
+            assert_eq!(kv.value, format!("{{\"n\":{number}}}"));
+        }
+    }
+    assert_eq!(
+        put(&store, "/rove/new", "1").await.unwrap(),
+        repaired.revision + 1
+    );
+    drop(store);
+    // Nothing is kept of an empty one.
+    std::fs::write(&path, b"").unwrap();
+    assert!(matches!(
+        tools::repair(dir.path()),
+        Err(OpenError::Damaged { .. })
+    ));
+}
+
 #[tokio::test]
 async fn a_file_of_a_later_layout_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use redb::WriteTransaction;
 
-use super::disk::{Tables, failed};
+use super::disk::{Tables, Unopened, failed};
+use super::guard::guarded;
 use super::{RING_REVISIONS, Shared, quota};
 use crate::engine::Rows as _;
 use crate::keys::Keys;
@@ -32,6 +33,11 @@ const RELIEVE_EVERY: Duration = Duration::from_secs(1);
 
 /// A failed disk is tried again no sooner than this.
 const REOPEN_AFTER: Duration = Duration::from_millis(200);
+
+/// A full disk is written to again no sooner than this, twice as long after each failure, up to the longest: each costs
+/// opening the file anew.
+const REWRITE_AFTER: Duration = Duration::from_millis(200);
+const REWRITE_AFTER_AT_MOST: Duration = Duration::from_secs(10);
 
 /// A commit that takes longer than this is worth a word: everything waits for it.
 const SLOW: Duration = Duration::from_secs(1);
@@ -71,6 +77,8 @@ pub(super) struct Writer {
     relieve_at: Instant,
     /// When a failed disk is tried again.
     retry_at: Option<Instant>,
+    /// The disk had no room: since how many tries, and when the next is due. Reads go on meanwhile.
+    starved: Option<(u32, Instant)>,
 }
 
 /// What a group did so far.
@@ -115,7 +123,7 @@ fn commit(write: WriteTransaction) -> Result<(), StoreError> {
 
 /// Whether an error is the disk's, after which the index can't be trusted.
 fn is_fatal(error: &StoreError) -> bool {
-    matches!(error, StoreError::Disk(_))
+    matches!(error, StoreError::Disk(_) | StoreError::Corrupt(_))
 }
 
 impl Writer {
@@ -135,6 +143,7 @@ impl Writer {
             full: false,
             relieve_at: Instant::now(),
             retry_at: None,
+            starved: None,
         }
     }
 
@@ -171,7 +180,20 @@ impl Writer {
                 deadline.saturating_duration_since(Instant::now())
             })
         };
+        // A file that is closed is opened for those who read, whatever else has to wait.
+        let wait = if self.retry_at.is_some() {
+            wait
+        } else {
+            wait.max(self.starves_for().unwrap_or_default())
+        };
         self.inbox.recv_timeout(wait)
+    }
+
+    /// How long nothing is written yet because the disk had no room.
+    fn starves_for(&self) -> Option<Duration> {
+        let (_, due) = self.starved?;
+        let left = due.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
     }
 
     /// Opens the disk again after it failed.
@@ -184,7 +206,7 @@ impl Writer {
                 "it failed a moment ago and is not tried again yet".to_owned(),
             ));
         }
-        match self.shared.disk.open() {
+        match self.shared.disk.open(false) {
             Ok(loaded) => {
                 let revision = loaded.engine.revision();
                 tracing::info!(revision, "the store's disk works again");
@@ -199,15 +221,24 @@ impl Writer {
             }
             Err(error) => {
                 self.retry_at = Some(Instant::now() + REOPEN_AFTER);
-                Err(error)
+                Err(match error {
+                    Unopened::Store(error) => error,
+                    Unopened::Damaged(why) => StoreError::Corrupt(why),
+                })
             }
         }
     }
 
     fn fail(&mut self, error: &StoreError) {
-        tracing::error!(%error, "the store's disk failed");
+        let now = Instant::now();
+        tracing::error!(%error, file = %self.shared.disk.path().display(), "the store's disk failed");
         self.shared.disk.close();
-        self.retry_at = Some(Instant::now());
+        self.retry_at = Some(now);
+        if matches!(error, StoreError::NoSpace) {
+            let tries = self.starved.map_or(0, |(tries, _)| tries.saturating_add(1));
+            let pause = REWRITE_AFTER.saturating_mul(1 << tries.min(10));
+            self.starved = Some((tries, now + pause.min(REWRITE_AFTER_AT_MOST)));
+        }
     }
 
     fn group(&mut self, first: Option<Work>) {
@@ -220,12 +251,19 @@ impl Writer {
         if first.is_none() && !expired {
             return;
         }
+        if self.starves_for().is_some() {
+            if let Some(work) = first {
+                refuse(work.request, StoreError::NoSpace);
+            }
+            return;
+        }
         let mut group = Group::default();
         // Permits are given back only when the group is done.
         let mut permits = Vec::new();
-        let result = self.write(first, &mut group, &mut permits);
+        let result = guarded(|| self.write(first, &mut group, &mut permits));
         match &result {
             Ok(()) => {
+                self.starved = None;
                 if let Some((revision, _)) = group.events.last() {
                     let revision = *revision;
                     {
@@ -296,8 +334,7 @@ impl Writer {
         }
         let revision = self.shared.engine().revision();
         tables.mark("revision", revision)?;
-        let (added, removed) = (tables.added, tables.removed);
-        drop(tables);
+        let (added, removed) = tables.finish()?;
         commit(write)?;
         self.account(added, removed);
         Ok(())
@@ -433,7 +470,7 @@ impl Writer {
         let in_use = self.shared.in_use.load(Ordering::Relaxed);
         let now = Instant::now();
         let due = full || (in_use >= self.quota - self.quota / 16 && now >= self.relieve_at);
-        if !due || self.retry_at.is_some() || self.sweeping() {
+        if !due || self.retry_at.is_some() || self.starves_for().is_some() || self.sweeping() {
             return;
         }
         let newest = self.shared.durable();
@@ -446,7 +483,7 @@ impl Writer {
             return;
         }
         self.relieve_at = now + RELIEVE_EVERY;
-        if let Err(error) = self.give_up(upto) {
+        if let Err(error) = guarded(|| self.give_up(upto)) {
             self.fail(&error);
             return;
         }
@@ -462,7 +499,7 @@ impl Writer {
         let write = self.shared.disk.begin()?;
         let mut tables = Tables::open(&write)?;
         tables.mark("compacted", upto)?;
-        drop(tables);
+        tables.finish()?;
         self.shared.engine_mut().mark_compacted(upto);
         commit(write)
     }
@@ -473,10 +510,10 @@ impl Writer {
 
     /// One step of taking away the rows that compaction has given up.
     fn sweep(&mut self) {
-        if self.retry_at.is_some() || !self.sweeping() {
+        if self.retry_at.is_some() || self.starves_for().is_some() || !self.sweeping() {
             return;
         }
-        if let Err(error) = self.sweep_step() {
+        if let Err(error) = guarded(|| self.sweep_step()) {
             self.fail(&error);
         }
     }
@@ -493,8 +530,7 @@ impl Writer {
             }
         }
         tables.mark("swept", next)?;
-        let (added, removed) = (tables.added, tables.removed);
-        drop(tables);
+        let (added, removed) = tables.finish()?;
         commit(write)?;
         self.account(added, removed);
         self.swept = next;

@@ -47,6 +47,17 @@ pub(super) enum Caller {
     Everyone,
 }
 
+/// What a node changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// A lease: that alone fixes nothing.
+    Lease,
+    /// Its keys.
+    Keys,
+    /// Its keys, and among them those that it is known by.
+    Registers,
+}
+
 pub(super) struct Access {
     pub(super) keys: Keys,
     /// What may be read, in order; `None` where everything is open.
@@ -169,6 +180,20 @@ impl Access {
                 let mut own = self.keys.written_by_node(node.id);
                 own.any(|own| is_within(keys, &own))
             }
+        }
+    }
+
+    /// What a transaction of a node that writes is to its secret.
+    pub(super) fn writes_of(&self, txn: &Txn) -> Writes {
+        let tables = [Table::Nodes, Table::NodesAlive].map(|table| self.keys.table(table));
+        let registers = txn.then.iter().chain(&txn.otherwise).any(|op| match op {
+            Op::Put { key, .. } => tables.iter().any(|table| table.contains(key)),
+            Op::Range(_) | Op::Delete(_) => false,
+        });
+        if registers {
+            Writes::Registers
+        } else {
+            Writes::Keys
         }
     }
 

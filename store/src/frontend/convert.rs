@@ -49,6 +49,9 @@ pub(super) fn status(error: &StoreError) -> Status {
         StoreError::PermissionDenied(_) => super::access::denied(),
         StoreError::Unavailable(why) => Status::unavailable(format!("etcdserver: {why}")),
         StoreError::Disk(why) => Status::unavailable(format!("etcdserver: disk: {why}")),
+        StoreError::Corrupt(why) => {
+            Status::unavailable(format!("etcdserver: the store's file is damaged: {why}"))
+        }
     }
 }
 

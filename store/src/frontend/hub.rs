@@ -72,20 +72,44 @@ pub(super) type Lost = Arc<Mutex<BTreeMap<i64, Loss>>>;
 /// The most bytes of events that wait for the readers of one connection: as many as the ring holds.
 const CONNECTION_BYTES: usize = 16 << 20;
 
-/// Bytes that wait for the readers of one connection.
+/// The most that wait for the readers of all connections. What is new for a reader that was told all before gets
+/// through beyond it, up to the second bound.
+const ALL_BYTES: usize = 48 << 20;
+const ALL_BYTES_AT_MOST: usize = 80 << 20;
+
+/// Bytes that wait for the readers of one connection, and of all.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Budget(pub(super) Arc<AtomicUsize>);
+pub(super) struct Budget(pub(super) Arc<AtomicUsize>, pub(super) Arc<AtomicUsize>);
 
 impl Budget {
-    /// Takes some, if they are left.
-    fn take(&self, bytes: usize) -> Option<Held> {
-        let before = self.0.fetch_add(bytes, Ordering::Relaxed);
+    fn add(&self, bytes: usize) -> (usize, usize, Held) {
+        let own = self.0.fetch_add(bytes, Ordering::Relaxed);
+        let all = self.1.fetch_add(bytes, Ordering::Relaxed);
         let held = Held {
             bytes,
             budget: self.clone(),
         };
+        (own, all + bytes, held)
+    }
+
+    /// Takes some, if they are left.
+    fn take(&self, bytes: usize) -> Option<Held> {
+        let (before, all, held) = self.add(bytes);
         // Whatever their size, events of one delivery get through when nothing else waits.
-        (before == 0 || before + bytes <= CONNECTION_BYTES).then_some(held)
+        let is_first = before == 0;
+        let fits = is_first || before + bytes <= CONNECTION_BYTES;
+        let most = if is_first {
+            ALL_BYTES_AT_MOST
+        } else {
+            ALL_BYTES
+        };
+        (fits && all <= most).then_some(held)
+    }
+
+    /// Takes some for events that were taken in before and are on their way out now.
+    pub(super) fn carry(&self, bytes: usize) -> Option<Held> {
+        let (_, all, held) = self.add(bytes);
+        (all <= ALL_BYTES_AT_MOST).then_some(held)
     }
 }
 
@@ -99,6 +123,7 @@ pub(super) struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.1.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

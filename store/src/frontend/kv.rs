@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use etcd_client::proto::{
     PbCompactionRequest, PbCompactionResponse, PbDeleteRequest, PbDeleteResponse, PbKeyValue,
     PbKvService, PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse,
@@ -9,27 +10,84 @@ use etcd_client::proto::{
     PbTxnRequestOp, PbTxnResponse,
 };
 use futures::stream::Empty;
-use tonic::{Request, Response, Status, async_trait};
+use rove_model::ids::NodeId;
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::metadata::MetadataMap;
+use tonic::{Extensions, Request, Response, Status, async_trait};
 
+use super::limits::Limits;
+use super::sending::Answer;
 use super::{Shared, convert};
 use crate::frontend::access::{Caller, denied};
+use crate::keys::{Key, Table};
 use crate::store::{
-    KeyRange, KeyValue, MAX_TXN_OPS, Op, OpResponse, RangeRequest, RangeResponse, StoreError, Txn,
-    TxnResponse,
+    CompareOp, CompareTarget, KeyRange, KeyValue, MAX_TXN_OPS, Op, OpResponse, RangeRequest,
+    RangeResponse, StoreError, Txn, TxnResponse,
 };
 
 /// The most bytes of keys and values in an answer; documented in `docs/agent-configuration.md`.
-const MAX_ANSWER: usize = 64 << 20;
+const MAX_ANSWER: usize = 32 << 20;
 
-/// Pairs read from the store at a time, and keys alone.
+/// Pairs read from the store at a time, and keys alone. The first page of pairs is small, for nothing is known of their
+/// values yet; the others hold about so many bytes.
+const FIRST_PAGE: usize = 32;
 const PAGE: usize = 500;
+const PAGE_BYTES: usize = 4 << 20;
 const KEYS_PAGE: usize = 10_000;
+
+/// Values that a transaction may read, and keys without.
+const TXN_VALUES: usize = 32;
+const TXN_KEYS: usize = 10_000;
 
 /// A read that compaction overtakes is begun anew so often.
 const READ_TRIES: u32 = 4;
 
-/// Reads of more than a page that go on at a time.
-pub(super) const LONG_READS: usize = 4;
+/// Reads of more than a page that go on at a time: each may hold the largest answer, and once more as it is encoded.
+pub(super) const LONG_READS: usize = 1;
+
+/// The turn of a long read.
+type Turn = Option<OwnedSemaphorePermit>;
+
+/// What keeps a transaction's reads small: a span of keys has a limit or no values.
+fn reads_little(txn: &Txn) -> bool {
+    let little = |ops: &[Op]| {
+        let (mut values, mut keys) = (0_usize, 0_usize);
+        for op in ops {
+            let Op::Range(request) = op else {
+                continue;
+            };
+            if request.count_only {
+                continue;
+            }
+            let most = match request.keys {
+                KeyRange::Key(_) => 1,
+                KeyRange::Span(..) | KeyRange::From(_) => request.limit.unwrap_or(usize::MAX),
+            };
+            let of = if request.keys_only {
+                &mut keys
+            } else {
+                &mut values
+            };
+            *of = of.saturating_add(most);
+        }
+        values <= TXN_VALUES && keys <= TXN_KEYS
+    };
+    little(&txn.then) && little(&txn.otherwise)
+}
+
+/// An answer, with its place in the budget of what waits to be sent until it is.
+fn answered<T>(
+    shared: &Shared,
+    extensions: &Extensions,
+    answer: T,
+    bytes: usize,
+    turn: Turn,
+) -> Result<Response<T>, Status> {
+    let charge = shared.waiting.charge(extensions, bytes)?;
+    let mut response = Response::new(answer);
+    response.extensions_mut().insert(Answer::new(charge, turn));
+    Ok(response)
+}
 
 /// Why a read gave nothing.
 enum Unread {
@@ -46,6 +104,14 @@ fn too_large() -> Status {
 
 fn bytes_of(kv: &KeyValue) -> usize {
     kv.key.len() + kv.value.len()
+}
+
+fn bytes_answered(response: &OpResponse) -> usize {
+    match response {
+        OpResponse::Range(answer) => answer.kvs.iter().map(bytes_of).sum(),
+        OpResponse::Put { previous } => previous.iter().map(bytes_of).sum(),
+        OpResponse::Delete { previous } => previous.iter().map(bytes_of).sum(),
+    }
 }
 
 /// Whether a transaction looks at no span of keys: it does so where nothing else can be written meanwhile.
@@ -101,16 +167,18 @@ impl Order {
 }
 
 impl KvService {
-    /// Reads what may be seen of `request`, all of it at one revision.
-    async fn read(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
+    /// Reads what may be seen of `request`, all of it at one revision; and gives the turn that a long read has until it
+    /// is encoded.
+    async fn read(&self, request: RangeRequest) -> Result<(RangeResponse, Turn), Status> {
         let pieces = self.0.access.readable(&request.keys)?;
+        let mut turn = None;
         for _ in 0..READ_TRIES {
-            match self.pages(&request, &pieces).await {
+            match self.pages(&request, &pieces, &mut turn).await {
                 // Compaction overtook the pages.
                 Err(Unread::Store(StoreError::Compacted { .. })) if request.revision.is_none() => {}
                 Err(Unread::Store(error)) => return Err(refused(error)),
                 Err(Unread::TooLarge) => return Err(too_large()),
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok((answer, turn)),
             }
         }
         Err(Status::unavailable(
@@ -124,12 +192,16 @@ impl KvService {
         &self,
         request: &RangeRequest,
         pieces: &[KeyRange],
+        turn: &mut Turn,
     ) -> Result<RangeResponse, Unread> {
-        let page = if request.keys_only { KEYS_PAGE } else { PAGE };
+        let mut page = if request.keys_only {
+            KEYS_PAGE
+        } else {
+            FIRST_PAGE
+        };
         let mut whole = RangeResponse::default();
         let mut revision = request.revision;
         let mut bytes = 0;
-        let mut turn = None;
         for piece in pieces {
             let mut keys = piece.clone();
             let mut counted = false;
@@ -159,6 +231,10 @@ impl KvService {
                 }
                 let next = part.kvs.last().and_then(|kv| keys.after(&kv.key));
                 whole.kvs.extend(part.kvs);
+                if !request.keys_only && !whole.kvs.is_empty() {
+                    let each = (bytes / whole.kvs.len()).max(1);
+                    page = (PAGE_BYTES / each).clamp(1, PAGE);
+                }
                 if is_counted {
                     whole.more |= !request.count_only && part.count > 0;
                     break;
@@ -173,34 +249,127 @@ impl KvService {
                 keys = next;
                 if turn.is_none() {
                     // Long reads take turns: each may hold the largest answer.
-                    turn = self.0.long_reads.acquire().await.ok();
+                    *turn = Arc::clone(&self.0.long_reads).acquire_owned().await.ok();
                 }
             }
         }
         Ok(whole)
     }
 
-    async fn write(&self, caller: &Caller, txn: Txn) -> Result<TxnResponse, Status> {
+    async fn write(&self, metadata: &MetadataMap, txn: Txn) -> Result<TxnResponse, Status> {
+        let caller = &self.0.caller(metadata)?;
         self.0.access.check(caller, &txn)?;
         if *caller != Caller::Everyone && !txn.is_read() && !is_of_single_keys(&txn) {
             return Err(Status::invalid_argument(
                 "rove: a transaction that writes compares and reads single keys only",
             ));
         }
+        if *caller != Caller::Everyone && !reads_little(&txn) {
+            return Err(Status::invalid_argument(format!(
+                "rove: a transaction reads at most {TXN_VALUES} values: read with a range, or with a limit, or keys only"
+            )));
+        }
+        if let Caller::Node(node) = caller
+            && !txn.is_read()
+        {
+            let shared = &*self.0;
+            let is_stranger = shared.is_stranger(metadata);
+            Limits::sizes(&shared.access.keys, &txn)?;
+            self.require_allocs(node.id, &txn, is_stranger).await?;
+            shared
+                .limits
+                .room(&*shared.store, &shared.access.keys, &txn, is_stranger)
+                .await?;
+            shared.limits.takes(node.id, &txn, is_stranger)?;
+            shared
+                .writer(metadata, shared.access.writes_of(&txn))
+                .await?;
+        }
         let answer = self.0.store.txn(txn).await.map_err(refused)?;
-        let bytes: usize = answer
-            .responses
-            .iter()
-            .map(|response| match response {
-                OpResponse::Range(answer) => answer.kvs.iter().map(bytes_of).sum(),
-                OpResponse::Put { .. } | OpResponse::Delete { .. } => 0,
-            })
-            .sum();
+        let bytes: usize = answer.responses.iter().map(bytes_answered).sum();
         if bytes > MAX_ANSWER {
             return Err(too_large());
         }
         Ok(answer)
     }
+}
+
+impl KvService {
+    /// Whether each status that a node writes is of an alloc that it has. Where the transaction itself makes sure of
+    /// that, it needn't be looked up, unless that would let in a stranger.
+    async fn require_allocs(
+        &self,
+        node: NodeId,
+        txn: &Txn,
+        is_stranger: bool,
+    ) -> Result<(), Status> {
+        let keys = &self.0.access.keys;
+        let sure = |alloc: &Bytes| {
+            !is_stranger
+                && txn.compares.iter().any(|compare| {
+                    compare.keys == KeyRange::Key(alloc.clone())
+                        && matches!(
+                            (&compare.target, compare.op),
+                            (
+                                CompareTarget::CreateRevision(_)
+                                    | CompareTarget::ModRevision(_)
+                                    | CompareTarget::Version(_),
+                                CompareOp::Greater
+                            )
+                        )
+                })
+        };
+        let mut wanted = Vec::new();
+        for (is_then, op) in txn
+            .then
+            .iter()
+            .map(|op| (true, op))
+            .chain(txn.otherwise.iter().map(|op| (false, op)))
+        {
+            let Op::Put { key, .. } = op else {
+                continue;
+            };
+            if !keys.table(Table::AllocStatuses).contains(key) {
+                continue;
+            }
+            let Ok(Key::AllocStatus(of, alloc)) = keys.parse(key) else {
+                return Err(no_alloc(key));
+            };
+            let alloc = keys.encode(&Key::Alloc(of, alloc));
+            if of != node || (is_then && sure(&alloc)) {
+                continue;
+            }
+            wanted.push((key, alloc));
+        }
+        for part in wanted.chunks(MAX_TXN_OPS) {
+            let look = Txn {
+                then: part
+                    .iter()
+                    .map(|(_, alloc)| {
+                        Op::Range(RangeRequest {
+                            keys_only: true,
+                            ..RangeRequest::new(KeyRange::Key(alloc.clone()))
+                        })
+                    })
+                    .collect(),
+                ..Txn::default()
+            };
+            let found = self.0.store.txn(look).await.map_err(refused)?.responses;
+            for ((status, _), found) in part.iter().zip(found) {
+                if !matches!(found, OpResponse::Range(range) if !range.kvs.is_empty()) {
+                    return Err(no_alloc(status));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_alloc(status: &Bytes) -> Status {
+    Status::invalid_argument(format!(
+        "rove: {} is the status of no alloc that the node has",
+        String::from_utf8_lossy(status)
+    ))
 }
 
 fn range_response(answer: RangeResponse) -> PbRangeResponse {
@@ -274,28 +443,31 @@ impl PbKvService for KvService {
         request: Request<PbRangeRequest>,
     ) -> Result<Response<PbRangeResponse>, Status> {
         self.0.caller(request.metadata())?;
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
         let order = Order::of(&request)?;
         let mut request = convert::range(request)?;
-        let Some(order) = order else {
-            return Ok(Response::new(range_response(self.read(request).await?)));
-        };
-        let limit = request.limit.take();
-        let keys_only = std::mem::take(&mut request.keys_only);
-        let mut answer = self.read(request).await?;
-        order.sort(&mut answer.kvs);
-        if let Some(limit) = limit
-            && answer.kvs.len() > limit
-        {
-            answer.kvs.truncate(limit);
-            answer.more = true;
-        }
-        if keys_only {
-            for kv in &mut answer.kvs {
-                kv.value.clear();
+        let cut = order.map(|order| {
+            let limit = request.limit.take();
+            let keys_only = std::mem::take(&mut request.keys_only);
+            (order, limit, keys_only)
+        });
+        let (mut answer, turn) = self.read(request).await?;
+        if let Some((order, limit, keys_only)) = cut {
+            order.sort(&mut answer.kvs);
+            if let Some(limit) = limit
+                && answer.kvs.len() > limit
+            {
+                answer.kvs.truncate(limit);
+                answer.more = true;
+            }
+            if keys_only {
+                for kv in &mut answer.kvs {
+                    kv.value.clear();
+                }
             }
         }
-        Ok(Response::new(range_response(answer)))
+        let bytes = answer.kvs.iter().map(bytes_of).sum();
+        answered(&self.0, &extensions, range_response(answer), bytes, turn)
     }
 
     type RangeStreamStream = Empty<Result<PbRangeStreamResponse, Status>>;
@@ -308,14 +480,13 @@ impl PbKvService for KvService {
     }
 
     async fn put(&self, request: Request<PbPutRequest>) -> Result<Response<PbPutResponse>, Status> {
-        let caller = self.0.caller(request.metadata())?;
-        let request = request.into_inner();
+        let (metadata, _, request) = request.into_parts();
         let previous = request.prev_kv;
         let txn = Txn {
             then: vec![convert::put(request)?],
             ..Txn::default()
         };
-        let answer = self.write(&caller, txn).await?;
+        let answer = self.write(&metadata, txn).await?;
         let prev_kv = match answer.responses.into_iter().next() {
             Some(OpResponse::Put { previous: kv }) if previous => kv.map(convert::key_value),
             _ => None,
@@ -330,14 +501,13 @@ impl PbKvService for KvService {
         &self,
         request: Request<PbDeleteRequest>,
     ) -> Result<Response<PbDeleteResponse>, Status> {
-        let caller = self.0.caller(request.metadata())?;
-        let request = request.into_inner();
+        let (metadata, _, request) = request.into_parts();
         let previous = request.prev_kv;
         let txn = Txn {
             then: vec![convert::delete(request)?],
             ..Txn::default()
         };
-        let answer = self.write(&caller, txn).await?;
+        let answer = self.write(&metadata, txn).await?;
         let kvs = match answer.responses.into_iter().next() {
             Some(OpResponse::Delete { previous }) => previous,
             _ => Vec::new(),
@@ -346,8 +516,7 @@ impl PbKvService for KvService {
     }
 
     async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
-        let caller = self.0.caller(request.metadata())?;
-        let request = request.into_inner();
+        let (metadata, extensions, request) = request.into_parts();
         // Before anything is made of them.
         if request.compare.len() > MAX_TXN_OPS
             || request.success.len() > MAX_TXN_OPS
@@ -373,14 +542,15 @@ impl PbKvService for KvService {
             then,
             otherwise,
         };
-        let answer = self.write(&caller, txn).await?;
+        let answer = self.write(&metadata, txn).await?;
         let previous = if answer.succeeded {
             then_previous
         } else {
             otherwise_previous
         };
         let revision = answer.revision;
-        Ok(Response::new(PbTxnResponse {
+        let bytes = answer.responses.iter().map(bytes_answered).sum();
+        let answer = PbTxnResponse {
             header: Some(convert::header(revision, 0)),
             succeeded: answer.succeeded,
             responses: answer
@@ -389,7 +559,8 @@ impl PbKvService for KvService {
                 .zip(previous)
                 .map(|(response, previous)| response_op(response, previous, revision))
                 .collect(),
-        }))
+        };
+        answered(&self.0, &extensions, answer, bytes, None)
     }
 
     async fn compact(

@@ -15,7 +15,7 @@ use futures::Stream;
 use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::access::{Caller, ProvenNode, denied};
+use super::access::{Caller, ProvenNode, Writes, denied};
 use super::auth::require_lease;
 use super::{Shared, convert};
 use crate::store::{LeaseId, StoreError};
@@ -84,18 +84,25 @@ impl PbLeaseService for LeaseService {
         &self,
         request: Request<PbLeaseGrantRequest>,
     ) -> Result<Response<PbLeaseGrantResponse>, Status> {
-        let caller = self.0.caller(request.metadata())?;
-        let request = request.into_inner();
+        let caller = self.0.writer(request.metadata(), Writes::Lease).await?;
+        let is_stranger = self.0.is_stranger(request.metadata());
+        let mut request = request.into_inner();
         if caller == Caller::Anonymous {
             return Err(denied());
         }
         if request.id != 0 {
             require_lease(&caller, request.id)?;
         }
+        if let Caller::Node(node) = &caller {
+            request.ttl = self.0.limits.may_lease(node.id, request.ttl, is_stranger)?;
+        }
         let (id, ttl) = self
             .grant(&caller, request.ttl, request.id)
             .await
             .map_err(|error| convert::status(&error))?;
+        if let Caller::Node(node) = &caller {
+            self.0.limits.leased(node.id, id, ttl);
+        }
         Ok(Response::new(PbLeaseGrantResponse {
             header: Some(convert::header(self.0.hub.head(), 0)),
             id,
@@ -116,6 +123,9 @@ impl PbLeaseService for LeaseService {
             .lease_revoke(LeaseId(id))
             .await
             .map_err(|error| convert::status(&error))?;
+        if let Caller::Node(node) = &caller {
+            self.0.limits.unleased(node.id, id);
+        }
         Ok(Response::new(PbLeaseRevokeResponse {
             header: Some(convert::header(self.0.hub.head(), 0)),
         }))
@@ -142,7 +152,12 @@ impl PbLeaseService for LeaseService {
             };
             require_lease(&caller, request.id)?;
             let ttl = match shared.store.lease_keep_alive(LeaseId(request.id)).await {
-                Ok(ttl) => ttl,
+                Ok(ttl) => {
+                    if let Caller::Node(node) = &caller {
+                        shared.limits.leased(node.id, request.id, ttl);
+                    }
+                    ttl
+                }
                 // As etcd: a lease that has gone has no time left.
                 Err(StoreError::LeaseNotFound(_)) => 0,
                 Err(error) => return Err(convert::status(&error)),

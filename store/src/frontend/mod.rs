@@ -10,7 +10,10 @@ mod convert;
 mod hub;
 mod kv;
 mod lease;
+mod limits;
 mod maintenance;
+mod sending;
+mod sweep;
 mod watch;
 
 use std::sync::Arc;
@@ -26,10 +29,14 @@ use crate::keys::Keys;
 use crate::store::{MAX_TXN_BYTES, Store};
 use access::Access;
 use auth::{AuthService, Tokens};
+pub use auth::{JOIN_SEPARATOR, JoinToken};
 use hub::Hub;
 
 /// The most a request may hold: a transaction of the largest size, and room for its keys and framing.
 const MAX_REQUEST: usize = MAX_TXN_BYTES + (512 << 10);
+
+/// The most that a request may hold which carries no values.
+const MAX_SMALL_REQUEST: usize = 64 << 10;
 
 /// Streams that one connection may have open: an agent needs a handful.
 const MAX_STREAMS: u32 = 64;
@@ -49,6 +56,12 @@ pub struct FrontendConfig {
     pub ring_bytes: usize,
     /// How many events are kept at most.
     pub ring_events: usize,
+    /// What a node has to show before it registers; without one, any node may.
+    pub join: Option<JoinToken>,
+    /// The quota of a store that doesn't say its own, in bytes: what nodes write leaves its last part to others.
+    pub quota: Option<u64>,
+    /// How often secrets are looked for whose nodes are not there. One that is found twice is forgotten.
+    pub sweep_every: Duration,
     /// Everything is open to everyone, outside the prefix too. For tests of the protocol only.
     #[cfg(any(test, feature = "conformance"))]
     pub open: bool,
@@ -62,6 +75,9 @@ impl FrontendConfig {
             keys,
             ring_bytes: 16 << 20,
             ring_events: 50_000,
+            join: None,
+            quota: None,
+            sweep_every: sweep::EVERY,
             #[cfg(any(test, feature = "conformance"))]
             open: false,
         }
@@ -81,9 +97,12 @@ struct Shared {
     store: Arc<dyn Store>,
     access: Access,
     tokens: Tokens,
+    join: Option<JoinToken>,
     hub: Hub,
     budgets: watch::Budgets,
-    long_reads: tokio::sync::Semaphore,
+    limits: limits::Limits,
+    waiting: Arc<sending::Waiting>,
+    long_reads: Arc<tokio::sync::Semaphore>,
     cancel: CancellationToken,
 }
 
@@ -101,33 +120,38 @@ pub async fn serve(
     let hub = Hub::new(Arc::clone(&store), &access, &config);
     let shared = Arc::new(Shared {
         tokens: Tokens::default(),
+        join: config.join.clone(),
         hub,
         budgets: watch::Budgets::default(),
-        long_reads: tokio::sync::Semaphore::new(kv::LONG_READS),
+        limits: limits::Limits::new(config.quota),
+        waiting: Arc::default(),
+        long_reads: Arc::new(tokio::sync::Semaphore::new(kv::LONG_READS)),
         access,
         store,
         cancel: cancel.clone(),
     });
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = sending::incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .max_concurrent_streams(MAX_STREAMS)
+        .layer(sending::SendingLayer(Arc::clone(&shared.waiting)))
         .add_service(
             PbKvServer::new(kv::KvService(Arc::clone(&shared)))
                 .max_decoding_message_size(MAX_REQUEST),
         )
         .add_service(
             PbWatchServer::new(watch::WatchService(Arc::clone(&shared)))
-                .max_decoding_message_size(MAX_REQUEST),
+                .max_decoding_message_size(MAX_SMALL_REQUEST),
         )
         .add_service(
             PbLeaseServer::new(lease::LeaseService(Arc::clone(&shared)))
-                .max_decoding_message_size(MAX_REQUEST),
+                .max_decoding_message_size(MAX_SMALL_REQUEST),
         )
-        .add_service(PbMaintenanceServer::new(maintenance::MaintenanceService(
-            Arc::clone(&shared),
-        )))
+        .add_service(
+            PbMaintenanceServer::new(maintenance::MaintenanceService(Arc::clone(&shared)))
+                .max_decoding_message_size(MAX_SMALL_REQUEST),
+        )
         .add_service(AuthService(Arc::clone(&shared)))
         .serve_with_incoming_shutdown(incoming, cancel.clone().cancelled_owned());
     let late = async {
@@ -138,5 +162,6 @@ pub async fn serve(
         served = server => served.map_err(ServeError::Transport),
         // Ends when it is cancelled; the server then ends in its own time.
         () = async { tokio::join!(shared.hub.run(&cancel), late); } => Ok(()),
+        () = sweep::run(&shared, config.sweep_every) => Ok(()),
     }
 }

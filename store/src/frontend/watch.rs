@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use super::hub::{
     Backlog, Budget, Delivery, Held, Loss, Outlet, Refusal, Registration, event_bytes, unavailable,
 };
+use super::sending::Peer;
 use super::{Shared, convert};
 use crate::store::{Event, KeyRange, KeyValue, RangeRequest};
 
@@ -29,29 +30,39 @@ const MAX_WATCHES: usize = 256;
 
 /// A response holds no more events and bytes than this, unless a single revision does.
 const BATCH_EVENTS: usize = 1_000;
-const BATCH_BYTES: usize = 1 << 20;
+const BATCH_BYTES: usize = 128 << 10;
 
-/// What waits for the readers of each connection.
+/// What waits for the readers of each connection, and of all.
 #[derive(Default)]
-pub(super) struct Budgets(Mutex<HashMap<SocketAddr, Weak<AtomicUsize>>>);
+pub(super) struct Budgets {
+    all: Arc<AtomicUsize>,
+    connections: Mutex<HashMap<SocketAddr, Weak<AtomicUsize>>>,
+}
 
 impl Budgets {
     /// The one of the connection from there; one of its own where that isn't known.
     fn of(&self, peer: Option<SocketAddr>) -> Budget {
         const KEPT: usize = 1_024;
         let Some(peer) = peer else {
-            return Budget::default();
+            return self.budget(Arc::default());
         };
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(budget) = known.get(&peer).and_then(Weak::upgrade) {
-            return Budget(budget);
+            return self.budget(budget);
         }
         if known.len() >= KEPT && known.len() == known.capacity() {
             known.retain(|_, budget| budget.strong_count() > 0);
         }
-        let budget = Budget::default();
-        known.insert(peer, Arc::downgrade(&budget.0));
-        budget
+        let own = Arc::default();
+        known.insert(peer, Arc::downgrade(&own));
+        self.budget(own)
+    }
+
+    fn budget(&self, own: Arc<AtomicUsize>) -> Budget {
+        Budget(own, Arc::clone(&self.all))
     }
 }
 
@@ -78,6 +89,8 @@ struct Session {
     out: VecDeque<PbWatchResponse>,
     /// What comes behind `out`: events that are not made into responses before there is room for them.
     pending: Option<Pending>,
+    /// What was handed over last and isn't encoded or taken yet.
+    sent: Option<Held>,
     asking: bool,
 }
 
@@ -116,7 +129,8 @@ impl PbWatchService for WatchService {
         request: Request<Streaming<PbWatchRequest>>,
     ) -> Result<Response<Responses>, Status> {
         self.0.caller(request.metadata())?;
-        let budget = self.0.budgets.of(request.remote_addr());
+        let peer = request.extensions().get::<Peer>();
+        let budget = self.0.budgets.of(peer.and_then(|peer| peer.addr));
         let (sender, queue) = mpsc::channel(QUEUE);
         let session = Session {
             shared: Arc::clone(&self.0),
@@ -132,6 +146,7 @@ impl PbWatchService for WatchService {
             next_id: 0,
             out: VecDeque::new(),
             pending: None,
+            sent: None,
             asking: true,
         };
         let responses = futures::stream::try_unfold(session, |mut session| async {
@@ -143,12 +158,25 @@ impl PbWatchService for WatchService {
 
 impl Session {
     async fn next(&mut self) -> Result<Option<PbWatchResponse>, Status> {
+        self.sent = None;
         loop {
             if let Some(response) = self.out.pop_front() {
                 return Ok(Some(response));
             }
-            if let Some(response) = self.respond().await {
-                return Ok(Some(response));
+            if let Some(watch) = self.pending.as_ref().map(|pending| pending.watch)
+                && let Some((response, bytes)) = self.respond().await
+            {
+                self.sent = self.outlet.budget.carry(bytes);
+                if self.sent.is_some() {
+                    return Ok(Some(response));
+                }
+                // There is no room for what its reader doesn't take: it must list again.
+                self.pending = None;
+                if self.watches.remove(&watch).is_some() {
+                    let response = self.compacted(watch, self.shared.hub.head());
+                    self.out.push_back(response);
+                }
+                continue;
             }
             self.take_lost()?;
             if !self.out.is_empty() {
@@ -362,8 +390,8 @@ impl Session {
         Ok(())
     }
 
-    /// The next response of what is pending, of whole revisions.
-    async fn respond(&mut self) -> Option<PbWatchResponse> {
+    /// The next response of what is pending, of whole revisions; and its bytes.
+    async fn respond(&mut self) -> Option<(PbWatchResponse, usize)> {
         let mut pending = self.pending.take()?;
         let wants = self.watches.get(&pending.watch)?;
         let (previous, no_put, no_delete) = (wants.previous, wants.no_put, wants.no_delete);
@@ -403,7 +431,7 @@ impl Session {
         if pending.front().is_some() {
             self.pending = Some(pending);
         }
-        (!response.events.is_empty()).then_some(response)
+        (!response.events.is_empty()).then_some((response, bytes))
     }
 
     /// What stood there before; nothing if it can't be read any more, as with etcd.

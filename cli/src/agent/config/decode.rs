@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    AgentConfig, ConfigError, Position,
+    AgentConfig, ConfigError, Hidden, Position,
     tree::{Item, Value},
 };
 
@@ -30,6 +30,9 @@ const TOP: &[&str] = &[
     "leave_on_interrupt",
     "leave_on_terminate",
 ];
+/// What is shorter is guessed.
+const JOIN_TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
+
 const ADDRESSES: &[&str] = &["http", "rpc", "serf"];
 const SERVER: &[&str] = &[
     "enabled",
@@ -43,6 +46,7 @@ const SERVER: &[&str] = &[
     "deployment_gc_threshold",
     "node_gc_threshold",
     "compaction_retention",
+    "join_token",
 ];
 const ETCD: &[&str] = &[
     "endpoints",
@@ -51,11 +55,13 @@ const ETCD: &[&str] = &[
     "ca_file",
     "cert_file",
     "key_file",
+    "quota",
 ];
 const EMBEDDED: &[&str] = &["quota"];
 const CLIENT: &[&str] = &[
     "enabled",
     "servers",
+    "join_token",
     "node_class",
     "node_pool",
     "meta",
@@ -311,6 +317,7 @@ impl Decoder<'_> {
                 "compaction_retention" => {
                     self.duration(&path, item, &mut server.compaction_retention)
                 }
+                "join_token" => self.join_token(&path, item, &mut server.join_token),
                 "etcd" => {
                     for item in self.block(&path, item) {
                         let path = format!("server.etcd.{}", item.key);
@@ -325,6 +332,11 @@ impl Decoder<'_> {
                             "ca_file" => self.path(&path, item, &mut server.etcd.ca_file),
                             "cert_file" => self.path(&path, item, &mut server.etcd.cert_file),
                             "key_file" => self.path(&path, item, &mut server.etcd.key_file),
+                            "quota" => {
+                                let mut quota = 0;
+                                self.size(&path, item, &mut quota);
+                                server.etcd.quota = (quota > 0).then_some(quota);
+                            }
                             _ => self.unknown(&path, item, ETCD, &[]),
                         }
                     }
@@ -351,6 +363,7 @@ impl Decoder<'_> {
             match item.key.as_str() {
                 "enabled" => self.boolean(&path, item, &mut client.enabled),
                 "servers" => self.strings(&path, item, &mut client.servers),
+                "join_token" => self.join_token(&path, item, &mut client.join_token),
                 "node_class" => self.string(&path, item, &mut client.node_class),
                 "node_pool" => self.string(&path, item, &mut client.node_pool),
                 "network_interface" => {
@@ -568,6 +581,24 @@ impl Decoder<'_> {
         let mut text = String::new();
         self.string(field, item, &mut text);
         *target = (!text.is_empty()).then_some(text);
+    }
+
+    /// A token by which new nodes are let in. It is not repeated in what is said of it.
+    fn join_token(&mut self, field: &str, item: &Item, target: &mut Option<Hidden>) {
+        let mut text = None;
+        self.optional_string(field, item, &mut text);
+        let Some(text) = text else {
+            return;
+        };
+        if JOIN_TOKEN_LENGTHS.contains(&text.len()) && !text.chars().any(char::is_control) {
+            *target = Some(Hidden(text));
+        } else {
+            self.refuse(
+                item.at,
+                field,
+                "expected 16 to 256 characters, none of them a control character".to_owned(),
+            );
+        }
     }
 
     fn path(&mut self, field: &str, item: &Item, target: &mut Option<PathBuf>) {

@@ -127,6 +127,18 @@ pub struct ServerConfig {
     pub node_gc_threshold: Duration,
     /// How much of the store's history is kept when it is compacted.
     pub compaction_retention: Duration,
+    /// What new nodes have to show; without one any node may register.
+    pub join_token: Option<Hidden>,
+}
+
+/// What is told to nobody: it is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<hidden>")
+    }
 }
 
 /// An etcd to use.
@@ -144,6 +156,8 @@ pub struct EtcdConfig {
     pub cert_file: Option<PathBuf>,
     /// PEM file of its key.
     pub key_file: Option<PathBuf>,
+    /// Its `--quota-backend-bytes`, for an etcd that doesn't tell it.
+    pub quota: Option<u64>,
 }
 
 impl std::fmt::Debug for EtcdConfig {
@@ -155,6 +169,7 @@ impl std::fmt::Debug for EtcdConfig {
             .field("ca_file", &self.ca_file)
             .field("cert_file", &self.cert_file)
             .field("key_file", &self.key_file)
+            .field("quota", &self.quota)
             .finish()
     }
 }
@@ -166,6 +181,8 @@ pub struct ClientConfig {
     pub enabled: bool,
     /// `host:port` of servers' store front ends.
     pub servers: Vec<String>,
+    /// What this node shows to servers that let only invited ones in.
+    pub join_token: Option<Hidden>,
     /// A class the operator gives the node.
     pub node_class: String,
     /// The pool it belongs to.
@@ -240,10 +257,12 @@ impl Default for AgentConfig {
                 deployment_gc_threshold: HOUR,
                 node_gc_threshold: 24 * HOUR,
                 compaction_retention: Duration::from_secs(300),
+                join_token: None,
             },
             client: ClientConfig {
                 enabled: false,
                 servers: Vec::new(),
+                join_token: None,
                 node_class: String::new(),
                 node_pool: "default".to_owned(),
                 meta: BTreeMap::new(),
@@ -718,6 +737,29 @@ mod tests {
         let error = load(&[("a.hcl", "x = 1\ny = 2"), ("b.hcl", "z = 3")]).unwrap_err();
         let told = error.lines().filter(|line| line.starts_with("==> "));
         assert_eq!(told.count(), 3, "{error}");
+    }
+
+    #[test]
+    fn a_join_token_is_taken_on_both_sides_and_never_printed() {
+        let config = load(&[(
+            "a.hcl",
+            "server {\n join_token = \"let-them-all-in-by-this\"\n}\nclient {\n join_token = \"let-me-in-by-this-token\"\n}",
+        )])
+        .unwrap();
+        assert_eq!(
+            config.server.join_token,
+            Some(Hidden("let-them-all-in-by-this".to_owned()))
+        );
+        assert_eq!(
+            config.client.join_token,
+            Some(Hidden("let-me-in-by-this-token".to_owned()))
+        );
+        assert!(!format!("{config:?}").contains("let-"));
+        let error = load(&[("a.hcl", "server {\n join_token = \"too-short\"\n}")]).unwrap_err();
+        assert!(
+            error.contains("server.join_token: expected 16") && !error.contains("too-short"),
+            "{error}"
+        );
     }
 
     #[test]

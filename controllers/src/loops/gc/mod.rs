@@ -160,7 +160,14 @@ impl GcLoop {
         let writes: Vec<Write> = [Key::AllocStatus(node, id), Key::AllocControl(node, id)]
             .into_iter()
             .filter_map(|key| {
-                let (_, modify) = state.revisions(&key)?;
+                let modify = match state.revisions(&key) {
+                    Some((_, modify)) => modify,
+                    // What is said of nothing goes, whether it can be read or not.
+                    None => state
+                        .unreadable()
+                        .find(|(unreadable, _)| **unreadable == key)
+                        .map(|(_, modify)| modify)?,
+                };
                 Some(Write::Delete(key, modify))
             })
             .collect();
@@ -278,6 +285,13 @@ impl GcLoop {
                 wake(GcKey::Status(node, id), now, 0);
             }
         }
+        for (key, _) in state.unreadable() {
+            if let Key::AllocStatus(node, id) | Key::AllocControl(node, id) = key
+                && state.alloc(*id).is_none()
+            {
+                wake(GcKey::Status(*node, *id), now, 0);
+            }
+        }
     }
 
     fn sample(&self, memory: &mut GcMemory, state: &State, now: UnixNanos) -> bool {
@@ -351,8 +365,9 @@ impl Loop for GcLoop {
     fn unreadable<'s>(&self, state: &'s State, key: &GcKey) -> Option<&'s Key> {
         match key {
             GcKey::Job(job) => state.unreadable_of_job(job),
+            GcKey::Node(id) => state.unreadable_use_of_node(*id),
             // What it says of an alloc that can't be read is not said of nothing.
-            GcKey::Node(id) | GcKey::Status(id, _) => state.unreadable_use_of_node(*id),
+            GcKey::Status(node, id) => state.unreadable_key(&Key::Alloc(*node, *id)),
             GcKey::History => None,
         }
     }

@@ -266,6 +266,62 @@ fn the_store_forgets_in_small_steps_and_keeps_five_minutes() {
 }
 
 #[test]
+fn what_a_node_said_of_no_alloc_goes_though_it_can_not_be_read() {
+    let mut world = World::new();
+    let key = world.placed("web", 1);
+    let alloc = world.allocs(&key)[0];
+    let node = world.state.alloc(alloc).unwrap().node_id;
+    let gone = AllocId(Uuid::from_u128(77));
+    for id in [alloc, gone] {
+        let said = Key::AllocStatus(node, id);
+        world.state.put(&said, &"no status").unwrap();
+        assert!(world.state.is_unreadable(&said));
+    }
+    let looper = GcLoop::default();
+    let mut woken = Vec::new();
+    looper.notice(
+        &mut GcMemory::default(),
+        &world.state,
+        News::Everything,
+        world.now,
+        &mut |key, _, _| woken.push(key),
+    );
+    let about = GcKey::Status(node, gone);
+    assert!(woken.contains(&about) && !woken.contains(&GcKey::Status(node, alloc)));
+    assert_eq!(looper.unreadable(&world.state, &about), None);
+    assert_eq!(
+        look(&world, GcKey::Status(node, alloc)).branch,
+        STATUS_IN_USE
+    );
+    let decision = look(&world, about);
+    assert_eq!(decision.branch, STATUS_REMOVED);
+    let revision = world
+        .state
+        .unreadable()
+        .find(|(key, _)| **key == Key::AllocStatus(node, gone))
+        .map(|(_, revision)| revision);
+    let writes: Vec<_> = decision.commit.writes().collect();
+    assert!(
+        matches!(
+            writes[..],
+            [Write::Delete(Key::AllocStatus(of, id), at)]
+                if (*of, *id, Some(*at)) == (node, gone, revision)
+        ),
+        "{writes:?}"
+    );
+    // An alloc that can't be read may be the one.
+    world
+        .state
+        .put(&Key::Alloc(node, gone), &"no alloc")
+        .unwrap();
+    assert!(
+        looper
+            .unreadable(&world.state, &GcKey::Status(node, gone))
+            .is_some()
+    );
+}
+
+#[test]
 fn a_clock_that_is_set_back_stops_no_compaction() {
     let looper = GcLoop::default();
     let mut world = World::new();
