@@ -337,7 +337,7 @@ struct Events {
 
 /// Where events come from.
 enum Source {
-    Open(Stream),
+    Open(Box<Stream>),
     /// It broke, or the agent was not reached: it is opened at that time.
     Broken(Instant),
     /// The agent has no stream: its lists alone say what changes.
@@ -360,7 +360,7 @@ impl Events {
     async fn open(&mut self) {
         self.held.clear();
         self.source = match open(&self.client, self.kind).await {
-            Ok(stream) => Source::Open(stream),
+            Ok(stream) => Source::Open(Box::new(stream)),
             Err(error) if matches!(error.status(), Some(404 | 405 | 501)) => Source::Missing,
             Err(_) => self.broken(),
         };

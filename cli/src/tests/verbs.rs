@@ -706,7 +706,7 @@ async fn diff_shows_every_job_of_the_files_that_differs_and_goes_on_after_one_th
     let job = |name: &str| HCL.replace("\"web\"", &format!("{name:?}"));
     std::fs::write(folder.path().join("a.hcl"), job("a")).unwrap();
     std::fs::write(folder.path().join("b.hcl"), job("b")).unwrap();
-    let manifest = "apiVersion: rove/v1\nkind: Job\nmetadata:\n  name: c\nspec:\n  groups:\n  - name: g\n    tasks:\n    - name: t\n      driver: raw_exec\n";
+    let manifest = "apiVersion: rove/v1\nkind: Job\nmetadata:\n  name: c\nspec:\n  groups:\n  - name: g\n    tasks:\n    - name: t\n      driver: raw_exec\n      config:\n        command: /bin/true\n";
     let manifests = format!("{manifest}---\n{}", manifest.replace("name: c", "name: d"));
     std::fs::write(folder.path().join("c.yaml"), manifests).unwrap();
     let server = Server::start().await;
