@@ -18,7 +18,10 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::AbortOnDropHandle,
+};
 
 pub use crate::manager::GarbagePolicy;
 use crate::{
@@ -269,11 +272,21 @@ impl Agent {
         };
         let cancel = cancel.child_token();
         let run = parts.run(manager, desired, commands, cancel.clone(), disk.lock);
+        let ended = cancel.clone().drop_guard();
+        let run = async move {
+            let _ended = ended;
+            run.await;
+        };
         Ok(Self {
             handle: AgentHandle { shared },
             cancel,
             done: AbortOnDropHandle::new(tokio::spawn(run)),
         })
+    }
+
+    /// Waits until it begins to end: it was told to, or a part of it failed.
+    pub fn ending(&self) -> WaitForCancellationFutureOwned {
+        self.cancel.clone().cancelled_owned()
     }
 
     /// How others in the process ask it.
@@ -400,28 +413,36 @@ struct DriverChecks {
 impl DriverChecks {
     async fn run(self) {
         if !self.all_answered {
-            self.look().await;
+            self.look(Subject::All).await;
         }
         let Some(every) = self.every else {
             return std::future::pending().await;
         };
+        let mut asked = Instant::now();
         loop {
-            // One that is ill may be well again any moment, as a full disk may have room, and jobs wait for it.
             let node = self.context.shared.node();
             let ill = node
                 .drivers
                 .values()
-                .any(|driver| driver.detected && !driver.healthy)
-                || (self.watched_disk.is_some() && node.resources.disk_mb < LITTLE_DISK_MB);
-            tokio::time::sleep(if ill { every / 6 } else { every }).await;
-            self.look().await;
+                .any(|driver| driver.detected && !driver.healthy);
+            let full = self.watched_disk.is_some() && node.resources.disk_mb < LITTLE_DISK_MB;
+            let (pause, subject) = next_look(every, ill, full, asked.elapsed());
+            tokio::time::sleep(pause).await;
+            self.look(subject).await;
+            match subject {
+                Subject::All => asked = Instant::now(),
+                Subject::Disk => {}
+            }
         }
     }
 
-    async fn look(&self) {
+    async fn look(&self, subject: Subject) {
         let now = self.context.clock.wall();
         let before = self.context.shared.node();
-        let mut node = fingerprint::with_drivers(&before, &self.context.drivers, now).await;
+        let mut node = match subject {
+            Subject::All => fingerprint::with_drivers(&before, &self.context.drivers, now).await,
+            Subject::Disk => Node::clone(&before),
+        };
         if let Some(path) = self.watched_disk.clone() {
             let looked_at = node.clone();
             let grown = tokio::task::spawn_blocking(move || {
@@ -440,6 +461,28 @@ impl DriverChecks {
             self.context.shared.set_node(Arc::clone(&node));
             self.publish.send_replace(node);
         }
+    }
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// The drivers, and the disk.
+    All,
+    /// The disk alone, which costs nothing.
+    Disk,
+}
+
+/// How long until the next look, and at what. A driver that is ill may be well again any moment, as a full disk may have
+/// room, and jobs wait for it. `asked` is how long ago the drivers were.
+fn next_look(every: Duration, ill: bool, full: bool, asked: Duration) -> (Duration, Subject) {
+    let (often, due) = (every / 6, every.saturating_sub(asked));
+    if ill {
+        (often, Subject::All)
+    } else if full && often < due {
+        (often, Subject::Disk)
+    } else {
+        (due, Subject::All)
     }
 }
 
@@ -481,7 +524,8 @@ impl Parts {
         registration.spawn(part("the node's registration", {
             Box::pin(self.registration.run(lease.clone()))
         }));
-        manager.run(desired, commands, cancel).await;
+        let manager = manager.run(desired, commands, cancel.clone());
+        part("the manager of its allocs", Box::pin(manager)).await;
         join(first_parts).await;
         last.cancel();
         join(writer).await;
@@ -516,6 +560,30 @@ async fn join(mut parts: JoinSet<()>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_looked_at_often_and_the_drivers_only_while_one_is_ill() {
+        let seconds = Duration::from_secs;
+        for (what, ill, full, asked, expected) in [
+            ("all is well", false, false, 0, (30, Subject::All)),
+            ("an ill driver", true, false, 0, (5, Subject::All)),
+            ("both", true, true, 0, (5, Subject::All)),
+            ("a full disk", false, true, 0, (5, Subject::Disk)),
+            ("a full disk for long", false, true, 24, (5, Subject::Disk)),
+            ("drivers are due", false, true, 25, (5, Subject::All)),
+            (
+                "a disk with room again",
+                false,
+                false,
+                10,
+                (20, Subject::All),
+            ),
+            ("drivers are overdue", false, true, 40, (0, Subject::All)),
+        ] {
+            let (pause, subject) = next_look(seconds(30), ill, full, seconds(asked));
+            assert_eq!((pause.as_secs(), subject), expected, "{what}");
+        }
+    }
 
     #[tokio::test]
     async fn a_part_that_panics_ends_the_agent_and_one_that_ends_does_not() {

@@ -152,6 +152,9 @@ impl AllocDir {
             root.give_to(Uid::effective(), group)
                 .map_err(|source| failed("chown", &self.0, source))?;
         }
+        // Each time: an earlier version may have made it, or one that knew less of the engine.
+        root.set_mode(passage.mode())
+            .map_err(|source| failed("chmod", &self.0, source))?;
         let made = |inside: &str| {
             let path = self.0.join(inside);
             move |source| failed("create", &path, source)
@@ -376,6 +379,26 @@ mod tests {
             assert_eq!(found("web"), own, "{what}");
             assert_eq!(found("web/secrets"), secrets, "{what}");
             assert_eq!(found("web/local").0, 0o777, "{what}");
+        }
+    }
+
+    #[test]
+    fn who_passes_is_set_right_in_a_directory_that_was_made_otherwise() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = AllocDir::new(base.path().join("1"));
+        let engine = |privileged| Access::OwnRoot { privileged };
+        for (what, made, access, mode) in [
+            ("by an earlier version", 0o755, AGENT, 0o700),
+            ("before the engine was seen", 0o711, engine(true), 0o700),
+            ("by its own task", 0o777, AGENT, 0o700),
+            ("too narrow", 0o700, engine(false), 0o711),
+        ] {
+            make(dir.root(), 0o700).unwrap();
+            fs::set_permissions(dir.root(), fs::Permissions::from_mode(made)).unwrap();
+            let all = [access.clone()];
+            dir.build("web", &access, &all).unwrap();
+            let found = fs::metadata(dir.root()).unwrap();
+            assert_eq!(found.permissions().mode() & 0o7777, mode, "{what}");
         }
     }
 

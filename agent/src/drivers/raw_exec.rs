@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -45,8 +45,10 @@ const DEFAULT_SIGNAL: Signal = Signal::INT;
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is looked at meanwhile.
 const SETTLE_TICK: Duration = Duration::from_millis(2);
-/// How often it is looked whether a supervisor that is waited for was stopped by a signal.
+/// How often it is looked whether a supervisor that has to do something was stopped by a signal.
 const STUCK_TICK: Duration = Duration::from_secs(1);
+/// How often it is looked whether a task has ended unseen, as its supervisor was stopped by a signal.
+const UNSEEN_TICK: Duration = Duration::from_secs(10);
 /// A time that no task waits for.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// How often orphans are looked for, against those that make others.
@@ -70,6 +72,59 @@ pub struct RawExecDriver {
     options: RawExecOptions,
     launcher: Launcher,
     samplers: Mutex<HashMap<PathBuf, Sampler>>,
+    takeovers: Takeovers,
+}
+
+/// The tasks that the agent ends itself at this moment, by state directory, with how many do so. Their supervisors are
+/// stopped on purpose and stay so.
+#[derive(Clone, Debug, Default)]
+struct Takeovers(Arc<Mutex<HashMap<PathBuf, usize>>>);
+
+impl Takeovers {
+    /// Until what is returned is dropped.
+    fn begin(&self, dir: &Path) -> Takeover {
+        *self.lock().entry(dir.to_owned()).or_default() += 1;
+        Takeover {
+            all: self.clone(),
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// Lets a supervisor go on that was stopped by a signal, but not by the agent. True when it was.
+    fn resume(&self, dir: &Path, supervisor: &ProcessId) -> bool {
+        // Held meanwhile: a takeover that begins now stops it afterwards.
+        let all = self.lock();
+        !all.contains_key(dir) && takeover::resume(supervisor)
+    }
+
+    /// Lets one go on that its task stopped before it could say that it runs.
+    fn resume_holder(&self, state: &StateDir) {
+        if let Some(holder) = state.holder() {
+            self.resume(state.path(), &holder);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct Takeover {
+    all: Takeovers,
+    dir: PathBuf,
+}
+
+impl Drop for Takeover {
+    fn drop(&mut self) {
+        let mut all = self.all.lock();
+        if let Some(running) = all.get_mut(&self.dir) {
+            *running -= 1;
+            if *running == 0 {
+                all.remove(&self.dir);
+            }
+        }
+    }
 }
 
 impl RawExecDriver {
@@ -80,6 +135,7 @@ impl RawExecDriver {
             launcher: Launcher::new(options.program.clone()),
             options,
             samplers: Mutex::default(),
+            takeovers: Takeovers::default(),
         }
     }
 
@@ -104,7 +160,8 @@ impl RawExecDriver {
         })
     }
 
-    /// Sends a line to the task's supervisor.
+    /// Sends a line to the task's supervisor. None when nobody was reached, which a task can bring about that runs as the
+    /// agent's user.
     async fn order(
         &self,
         handle: &TaskHandle,
@@ -117,7 +174,7 @@ impl RawExecDriver {
         let Own {
             supervisor: process,
         } = handle.own(NAME)?;
-        takeover::resume(&process);
+        self.takeovers.resume(state.path(), &process);
         let Some(mut connection) = connect(task, &state).await? else {
             return Ok(None);
         };
@@ -203,33 +260,40 @@ impl RawExecDriver {
         let Own { supervisor } = handle.own(NAME)?;
         if !takeover::is_stopped(&supervisor) {
             match self.order(handle, line).await {
-                Ok(None) => return Ok(()),
+                Ok(None) => {}
                 Ok(Some((mut connection, _))) => {
                     let closed = async {
                         let mut closed = std::pin::pin!(connection.closed());
                         loop {
                             tokio::select! {
-                                () = &mut closed => return true,
+                                () = &mut closed => return,
                                 () = tokio::time::sleep(STUCK_TICK) => {}
                             }
                             if takeover::is_stopped(&supervisor) {
-                                return false;
+                                return;
                             }
                         }
                     };
                     let limit = timeout.saturating_add(STOP_SLACK);
-                    if tokio::time::timeout(limit, closed).await.unwrap_or(false) {
-                        return Ok(());
-                    }
+                    let _ = tokio::time::timeout(limit, closed).await;
                 }
                 Err(DriverError::Supervisor { .. }) if is_held(task, &state)? => {}
                 Err(other) => return Err(other),
             }
         }
+        // What was heard at the socket proves nothing: the lock and the records say whether it has ended.
         let Some(started) = self.started(task, &state, handle)? else {
             return Ok(());
         };
         if to_handle(task, &started) != *handle || !is_held(task, &state)? {
+            return Ok(());
+        }
+        // About to end by itself.
+        let is_recorded = state.exit().is_ok_and(|exit| exit.is_some());
+        if is_recorded
+            && !takeover::is_stopped(&supervisor)
+            && self.settle(task, &state).await.is_ok()
+        {
             return Ok(());
         }
         tracing::warn!(
@@ -240,17 +304,18 @@ impl RawExecDriver {
         );
         let signal = signal.and_then(|signal| signal.number().try_into().ok());
         let deadline = deadline.unwrap_or_else(|| Instant::now() + FOREVER);
-        tokio::task::spawn_blocking(move || takeover::end_task(&state, &started, signal, deadline))
-            .await
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(|source| {
-                supervisor_of(task, "does not answer, and it could not be ended", source)
-            })
+        let running = self.takeovers.begin(state.path());
+        tokio::task::spawn_blocking(move || {
+            let _running = running;
+            takeover::end_task(&state, &started, signal, deadline)
+        })
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(|source| supervisor_of(task, "does not answer, and it could not be ended", source))
     }
 
-    /// Waits until the supervisor closes the connection. A supervisor that is stopped by a signal while its task has
-    /// ended is let go on, so that it can say how.
+    /// Waits until the supervisor closes the connection.
     async fn closed_or_stuck(
         &self,
         task: &TaskRef,
@@ -263,18 +328,24 @@ impl RawExecDriver {
         loop {
             tokio::select! {
                 () = &mut closed => return Ok(()),
-                () = tokio::time::sleep(STUCK_TICK) => {}
+                () = tokio::time::sleep(UNSEEN_TICK) => {}
             }
-            if let Some(started) = &started
-                && !tree::is_living(started.task_pid)
-                && takeover::resume(&started.supervisor)
-            {
-                tracing::warn!(
-                    alloc = %task.alloc_id,
-                    task = task.task,
-                    "the supervisor of the task was stopped by a signal, and goes on"
-                );
+            if let Some(started) = &started {
+                self.resume_if_ended(task, state, started);
             }
+        }
+    }
+
+    /// Lets a supervisor that is stopped by a signal while its task has ended go on, so that it can say how.
+    fn resume_if_ended(&self, task: &TaskRef, state: &StateDir, started: &Started) {
+        if !tree::is_living(started.task_pid)
+            && self.takeovers.resume(state.path(), &started.supervisor)
+        {
+            tracing::warn!(
+                alloc = %task.alloc_id,
+                task = task.task,
+                "the supervisor of the task was stopped by a signal, and goes on"
+            );
         }
     }
 
@@ -377,7 +448,7 @@ impl Driver for RawExecDriver {
             loop {
                 tokio::select! {
                     outcome = &mut launch => break outcome,
-                    () = tokio::time::sleep(STUCK_TICK) => resume_holder(&state),
+                    () = tokio::time::sleep(STUCK_TICK) => self.takeovers.resume_holder(&state),
                 }
             }
         };
@@ -438,13 +509,14 @@ impl Driver for RawExecDriver {
             if Instant::now() > deadline {
                 return Err(supervisor(task, "does not start", None));
             }
-            resume_holder(&state);
+            self.takeovers.resume_holder(&state);
             tokio::time::sleep(SETTLE_TICK).await;
         }
     }
 
     async fn wait(&self, handle: &TaskHandle) -> Result<ExitResult, DriverError> {
         let (task, state) = self.open(handle)?;
+        let mut pause = SETTLE_TICK;
         loop {
             if !self.is_current(task, &state, handle)? {
                 return Ok(ExitResult {
@@ -464,8 +536,16 @@ impl Driver for RawExecDriver {
                         ..ExitResult::default()
                     });
                 }
-                // Its connections are all taken, or it is about to end.
-                Recovered::Running => tokio::time::sleep(SETTLE_TICK).await,
+                // It is about to end, or its task has taken the way to it away.
+                Recovered::Running => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(STUCK_TICK);
+                    if pause == STUCK_TICK
+                        && let Some(started) = self.started(task, &state, handle)?
+                    {
+                        self.resume_if_ended(task, &state, &started);
+                    }
+                }
             }
         }
     }
@@ -604,13 +684,6 @@ fn unless_damaged<T>(
     }
 }
 
-/// Lets a supervisor go on that its task stopped before it could say that it runs.
-fn resume_holder(state: &StateDir) {
-    if let Some(holder) = state.holder() {
-        takeover::resume(&holder);
-    }
-}
-
 /// Whether a supervisor lives.
 fn is_held(task: &TaskRef, state: &StateDir) -> Result<bool, DriverError> {
     state
@@ -721,6 +794,33 @@ mod tests {
             assert_eq!(error.full_message(), message);
             assert!(!error.is_recoverable());
         }
+    }
+
+    #[test]
+    fn a_supervisor_that_the_agent_stopped_stays_so_until_the_last_takeover_has_ended() {
+        use nix::sys::signal::Signal;
+
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let process = ProcessId::of(pid).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+        while !takeover::is_stopped(&process) {
+            std::thread::yield_now();
+        }
+        let (all, dir) = (Takeovers::default(), Path::new("/state"));
+        let (one, other) = (all.begin(dir), all.begin(dir));
+        assert!(!all.resume(dir, &process));
+        drop(one);
+        assert!(!all.resume(dir, &process));
+        assert!(takeover::is_stopped(&process));
+        drop(other);
+        assert!(all.resume(dir, &process));
+        assert!(all.lock().is_empty());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

@@ -197,9 +197,24 @@ impl Rotator {
             let _ = self.dir.unlink(&temporary);
             return Err(error);
         }
+        self.hand_over(&copy, &temporary, &name)
+    }
+
+    /// Cuts the line that is being written off this file, and gives its `copy` the name of the next. When that fails
+    /// the line is written back.
+    fn hand_over(&mut self, copy: &File, temporary: &str, name: &str) -> io::Result<()> {
+        // Opened while nothing is cut yet.
+        let mut copied = File::open(own_fd_path(copy.as_fd()))?;
         self.file.set_len(self.line_start)?;
         self.size = self.line_start;
-        self.dir.rename(&temporary, &name)
+        let renamed = self.dir.rename(temporary, name);
+        if renamed.is_err() {
+            let restored = io::copy(&mut copied, &mut self.file);
+            self.size = self.file.metadata()?.len();
+            restored?;
+            let _ = self.dir.unlink(temporary);
+        }
+        renamed
     }
 
     /// Opens everything anew when somebody removed the file or the directory, or put another in its place.
@@ -424,6 +439,23 @@ mod tests {
             assert_eq!(all(dir.path()), expected, "{what}");
             assert!(!dir.path().join(".say.stdout.1.new").exists(), "{what}");
         }
+    }
+
+    #[test]
+    fn a_line_whose_copy_can_not_get_its_name_stays_where_it_began() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open_in(dir.path(), 9);
+        log.write(b"one\ntw").unwrap();
+        let mut copy = log.dir.append(".copy").unwrap();
+        copy.write_all(b"tw").unwrap();
+        // As the task may do.
+        fs::remove_file(dir.path().join(".copy")).unwrap();
+        let name = file_name("say", LogKind::Stdout, 1);
+        assert!(log.hand_over(&copy, ".copy", &name).is_err());
+        assert_eq!(all(dir.path()), [b"one\ntw"]);
+        log.write(b"o\n").unwrap();
+        assert_eq!(all(dir.path()), [b"one\ntwo\n"]);
+        assert_eq!((log.size, log.line_start), (8, 8));
     }
 
     #[test]

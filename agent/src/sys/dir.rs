@@ -104,6 +104,14 @@ impl Dir {
         Err(Errno::ENOTDIR.into())
     }
 
+    /// Sets its mode.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(fchmod(&self.0, Mode::from_bits_truncate(mode))?)
+    }
+
     /// Gives it to a user.
     ///
     /// # Errors

@@ -1,12 +1,19 @@
 //! What becomes of allocs when the store fails.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use rove_agent::registry::DriverRegistry;
-use rove_model::alloc::ClientStatus;
+use rove_agent::{
+    AgentConfig,
+    clock::{Clock, TokioClock},
+    registry::DriverRegistry,
+};
+use rove_model::{alloc::ClientStatus, ids::UnixNanos};
 use rove_store::{
     faults::{Faults, FaultyStore},
     keys::Key,
@@ -450,4 +457,48 @@ async fn a_driver_that_does_not_answer_holds_up_neither_the_start_nor_the_regist
     assert_eq!(then.attributes["driver.mock_driver"], "1");
     assert_ne!(then.computed_class, first.computed_class);
     agent.stop().await;
+}
+
+/// A clock that breaks when the test wants it.
+#[derive(Debug)]
+struct Breaking {
+    clock: TokioClock,
+    broken: AtomicBool,
+}
+
+impl Clock for Breaking {
+    fn wall(&self) -> UnixNanos {
+        assert!(
+            !self.broken.load(Ordering::SeqCst),
+            "broken, as the test wants it"
+        );
+        self.clock.wall()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_of_which_a_part_breaks_says_that_it_ends() {
+    let world = World::new();
+    let clock = Arc::new(Breaking {
+        clock: TokioClock::starting_at(EPOCH),
+        broken: AtomicBool::new(false),
+    });
+    let agent = start(AgentConfig {
+        clock: clock.clone(),
+        driver_checks: Some(Duration::from_secs(30)),
+        ..world.config()
+    })
+    .await;
+    let handle = agent.handle();
+    eventually("the node to be registered", || handle.connected()).await;
+    let mut ending = std::pin::pin!(agent.ending());
+    let early = tokio::time::timeout(Duration::from_secs(300), &mut ending).await;
+    assert!(early.is_err(), "nothing is broken yet");
+    clock.broken.store(true, Ordering::SeqCst);
+    tokio::time::timeout(Duration::from_secs(300), ending)
+        .await
+        .expect("it ends");
+    tokio::time::timeout(Duration::from_secs(300), agent.wait())
+        .await
+        .expect("it has ended");
 }

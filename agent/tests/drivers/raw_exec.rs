@@ -727,6 +727,48 @@ async fn the_agent_ends_a_task_whose_supervisor_does_not_answer() {
 }
 
 #[tokio::test]
+async fn a_task_that_removes_the_way_to_its_supervisor_is_stopped_all_the_same() {
+    for what in [
+        "removed",
+        "a file in its place",
+        "a socket that ends every connection",
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let driver = driver();
+        let script = "trap '' INT TERM; echo $$; echo ready; while :; do sleep 1000; done";
+        let config = shell(root.path(), script);
+        let handle = start(&driver, &config).await;
+        ready(&config).await;
+        // As a task can that runs as the agent's user.
+        let control = config.task.dir().join("control");
+        fs::remove_file(&control).unwrap();
+        let mut closing = None;
+        if what.starts_with("a file") {
+            fs::write(&control, b"").unwrap();
+        } else if what.starts_with("a socket") {
+            let listener = tokio::net::UnixListener::bind(&control).unwrap();
+            closing = Some(tokio::spawn(async move {
+                while listener.accept().await.is_ok() {}
+            }));
+        }
+        driver
+            .stop(&handle, None, Duration::from_millis(100))
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {}", error.full_message()));
+        for pid in printed(&config) {
+            assert!(is_gone(pid), "{what}: {pid} lives");
+        }
+        let exit = driver.wait(&handle).await.unwrap();
+        assert_eq!((exit.exit_code, exit.signal), (137, 9), "{what}");
+        driver.destroy(&handle).await.unwrap();
+        assert_eq!(driver.find(&config.task).await.unwrap(), None, "{what}");
+        if let Some(closing) = closing {
+            closing.abort();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_task_with_a_stopped_supervisor_is_removed_and_its_end_is_seen() {
     let root = tempfile::tempdir().unwrap();
     let driver = driver();

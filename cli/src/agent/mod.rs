@@ -22,6 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use futures::future::OptionFuture;
 use rove_agent::{
     Agent, AgentConfig as NodeAgentConfig, DRIVER_CHECKS, GarbagePolicy, LEASE_TTL, NodeSource,
     Storage,
@@ -74,11 +75,7 @@ pub fn run(program: &str, words: &[String]) -> ExitCode {
     match start(program, config, &files) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!(
-                "==> {}
-",
-                with_causes(error.as_ref())
-            ));
+            complain(&format!("==> {}\n", with_causes(error.as_ref())));
             ExitCode::FAILURE
         }
     }
@@ -375,7 +372,11 @@ async fn serve(
     tasks.spawn(async move { api.await.context("the HTTP API ended") });
     say(&banner::started(program));
 
+    let client_ending = OptionFuture::from(client.as_ref().map(Agent::ending));
     let result = tokio::select! {
+        Some(()) = client_ending => Err(anyhow::anyhow!(
+            "the client failed, as the log says: start the agent again"
+        )),
         name = signals.next() => {
             say(&format!("==> Caught signal: {name}\n==> Gracefully shutting down agent...\n"));
             Ok(())
@@ -535,14 +536,13 @@ fn shown_config(
     })
 }
 
-/// Prints for the operator; a closed pipe is no reason to end.
-/// On standard error; a reader that has gone is no reason to end.
+/// Prints on standard error; a reader that has gone is no reason to end.
 fn complain(text: &str) {
     let mut out = std::io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// On standard output; a reader that has gone is no reason to end.
+/// Prints on standard output; a reader that has gone is no reason to end.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

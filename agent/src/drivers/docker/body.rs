@@ -396,6 +396,25 @@ mod tests {
             );
             assert_eq!(open(bad, true).unwrap().binds(), [bad]);
         }
+        // What would be read by the engine as another source than the one that was looked at.
+        std::fs::create_dir_all(base.path().join("1/alloc/data/p:/m")).unwrap();
+        symlink("/", base.path().join("1/alloc/data/p")).unwrap();
+        symlink("../../alloc/data/p:/m", dir.join("local/colon")).unwrap();
+        symlink("../../alloc/data/p:", dir.join("local/above-colon")).unwrap();
+        for bad in [
+            "local/colon:/d:rw",
+            "local/above-colon/m:/d",
+            "local/data:",
+            "local/data:d",
+            "local/data::/d",
+            "local/data:../d:ro",
+        ] {
+            let error = open(bad, false).unwrap_err();
+            assert!(
+                !error.is_recoverable() && error.to_string().contains(bad),
+                "{error}"
+            );
+        }
         // Exchanged between the look and the start.
         for put in [
             (|at| std::fs::create_dir(at).unwrap()) as fn(&std::path::Path),

@@ -2,7 +2,8 @@
 //!
 //! What counts is where a source really is, not how it is spelt: `..` and links that lead to something within the
 //! alloc's directory are right, and what leads out of it is refused. The engine is given the path without links, which
-//! is opened name by name, and looked at again just before the start: it must still be the same.
+//! is opened name by name, and looked at again just before the start: it must still be the same. It takes the path out of
+//! a text whose parts are separated by colons, so a path that holds one is refused.
 
 use std::{
     fs::File,
@@ -23,6 +24,9 @@ use crate::{
 
 const HINT: &str = "its source leads out of the alloc's directory; the operator has to set volumes.enabled in the \
                     docker plugin's config";
+const COLON: &str =
+    "the real path of its source holds a colon, behind which the engine would read something else";
+const TARGET: &str = "what follows its source has to be an absolute path in the container";
 const CHANGED: &str = "its source was exchanged while the container was made";
 
 /// The mode of a source that is missing, as the engine would make it.
@@ -77,10 +81,16 @@ impl Sources {
                     .zip(task.task_dir.file_name())
                     .ok_or_else(|| outside(&what))?;
                 let (source, rest) = bind.split_once(':').ok_or_else(|| outside(&what))?;
+                if !rest.starts_with('/') {
+                    return Err(DriverError::Forbidden { what, hint: TARGET });
+                }
                 let names = resolve(&what, base, &Path::new(name).join(source))?;
                 let mut path = base.to_owned();
                 path.extend(&names);
-                *bind = format!("{}:{rest}", path.display());
+                match path.to_str() {
+                    Some(path) if !path.contains(':') => *bind = format!("{path}:{rest}"),
+                    Some(_) | None => return Err(DriverError::Forbidden { what, hint: COLON }),
+                }
                 wanted.push((what, base.to_owned(), names));
             }
         }
