@@ -93,7 +93,7 @@ const INNER: &[(&str, &str)] = &[(
 )];
 
 /// What `agent` does stands in the lists too, though it is not dispatched here.
-const AGENT: (&str, &str) = (
+pub const AGENT: (&str, &str) = (
     "agent",
     "Starts an agent: a server, a client, or with -dev both.",
 );

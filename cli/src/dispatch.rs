@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::args::{self, ParseError};
+use crate::args::{self, Asked, ParseError};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::command::{Command, Context};
@@ -28,26 +28,37 @@ pub struct World {
 
 /// Runs the command that `words` name, and gives its exit code.
 pub async fn run(words: &[String], mut world: World) -> (u8, Ui) {
-    let first = words.first().map(String::as_str).unwrap_or("");
-    if matches!(first, "-v" | "-version" | "--version") {
-        let (code, ui) = Box::pin(run_named("version", &[], world)).await;
-        return (code, ui);
-    }
-    if matches!(first, "-h" | "-help" | "--help" | "help") {
-        world.ui.line(catalogue::overview(&world.program));
-        return (0, world.ui);
-    }
-    let words = match command_first(words) {
-        Ok(words) => words,
+    let (front, rest) = match args::flags_in_front(words, catalogue::IN_FRONT) {
+        Ok(count) => words.split_at(count),
         Err(error) => {
             world.ui.error(error.see(&world.program));
             return (UNKNOWN, world.ui);
         }
     };
-    if words.is_empty() {
+    let Some(first) = rest.first() else {
         world.ui.line(catalogue::overview(&world.program));
         return (UNKNOWN, world.ui);
+    };
+    match args::asks_for(first) {
+        Some(Asked::Version) => return Box::pin(run_named("version", &[], world)).await,
+        Some(Asked::Help) => {
+            world.ui.line(catalogue::overview(&world.program));
+            return (0, world.ui);
+        }
+        None => {}
     }
+    if first == "help" {
+        world.ui.line(catalogue::overview(&world.program));
+        return (0, world.ui);
+    }
+    if first == catalogue::AGENT.0 {
+        world.ui.error(format!(
+            "The flags of \"agent\" stand behind it, and none in front of it. See \"{} agent -help\".",
+            world.program
+        ));
+        return (1, world.ui);
+    }
+    let words = command_first(front, rest);
     let Some((command, used)) = catalogue::find(&words) else {
         return no_such_command(&words, world);
     };
@@ -55,12 +66,11 @@ pub async fn run(words: &[String], mut world: World) -> (u8, Ui) {
 }
 
 /// Puts flags that stand before the command behind its name: `-n default get jobs`.
-fn command_first(words: &[String]) -> Result<Vec<String>, ParseError> {
-    let (front, rest) = words.split_at(args::flags_in_front(words, catalogue::IN_FRONT)?);
-    Ok(match catalogue::find(rest) {
+fn command_first(front: &[String], rest: &[String]) -> Vec<String> {
+    match catalogue::find(rest) {
         Some((_, used)) => [&rest[..used], front, &rest[used..]].concat(),
         None => rest.to_vec(),
-    })
+    }
 }
 
 async fn run_named(name: &str, words: &[String], mut world: World) -> (u8, Ui) {

@@ -45,7 +45,7 @@ pub enum WriteError {
     /// The store refused it or can't be reached; nothing was written.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The answer was lost each time that the write was sent.
+    /// An answer was lost, and sending the write again told nothing of what became of it.
     #[error("{0}; the write may have been done: look before you repeat it")]
     Unanswered(StoreError),
     /// Others wrote first, again and again; nothing was written.
@@ -196,22 +196,24 @@ impl Writer<'_> {
     }
 
     /// Sends a transaction, and sends it again while its answer is lost. It can't be done twice, because it changes a
-    /// key that it compares.
+    /// key that it compares. Once an answer was lost, no error says any more that nothing was written.
     async fn send(&self, txn: Txn) -> Result<TxnResponse, WriteError> {
         let mut pause = RESEND_PAUSE;
-        for _ in 0..MAX_RESENDS {
+        let mut resends = 0;
+        loop {
             match self.store.txn(txn.clone()).await {
-                Err(StoreError::Unavailable(reason)) => {
+                Err(StoreError::Unavailable(reason)) if resends < MAX_RESENDS => {
                     warn!(reason, "the answer of a write was lost, it is sent again");
                     // Half to one and a half of it, so that not all come back at once.
                     let jitter = 0.5 + f64::from((self.random)()[0]) / 256.0;
                     tokio::time::sleep(pause.mul_f64(jitter)).await;
                     pause *= 2;
+                    resends += 1;
                 }
+                Err(error) if resends > 0 => return Err(WriteError::Unanswered(error)),
                 answer => return answer.map_err(WriteError::Store),
             }
         }
-        self.store.txn(txn).await.map_err(WriteError::Unanswered)
     }
 
     /// The state, if possible of at least that revision.
@@ -367,6 +369,52 @@ mod tests {
             Ok::<_, Failed>(Some(change))
         });
         done.await.unwrap().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_is_not_called_undone_once_an_answer_to_it_was_lost() {
+        let lost = Faults {
+            lost_answer: 1.0,
+            ..Faults::default()
+        };
+        let full = Faults {
+            no_space: 1.0,
+            ..Faults::default()
+        };
+        for (first, may_be_done) in [(lost, true), (full.clone(), false)] {
+            let memory = Arc::new(MemoryStore::new());
+            let faulty = FaultyStore::new(memory.clone(), 1, first);
+            let keys = Keys::default();
+            let (feeder, state) =
+                StateFeeder::new(memory.clone(), keys.clone(), FeederConfig::default());
+            let cancel = CancellationToken::new();
+            let fed = tokio::spawn(feeder.run(cancel.clone()));
+            let writer = Writer {
+                store: &faulty,
+                keys: &keys,
+                state: &state,
+                random: &|| rand::random(),
+            };
+            ready(&state).await.unwrap();
+            let key = Key::Registration(web(1).key());
+            let write = writer.update(&key, |_| Ok::<_, WriteError>(1));
+            let fills = async {
+                tokio::time::sleep(RESEND_PAUSE / 4).await;
+                faulty.set_faults(full.clone());
+            };
+            let (written, ()) = tokio::join!(write, fills);
+            let error = written.unwrap_err();
+            assert_eq!(
+                matches!(error, WriteError::Unanswered(StoreError::NoSpace)),
+                may_be_done,
+                "{error:?}"
+            );
+            let read = RangeRequest::new(KeyRange::Key(keys.encode(&key)));
+            let found = memory.range(read).await.unwrap();
+            assert_eq!(found.kvs.len(), usize::from(may_be_done));
+            cancel.cancel();
+            fed.await.unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,6 @@ pub mod hcl;
 mod hcl1;
 mod json;
 mod later;
-mod named;
 mod node;
 mod number;
 mod rules;
@@ -34,7 +33,7 @@ pub use hcl::{
     format,
     functions::{Files, NoFiles},
 };
-use source::{Position, Source};
+use source::Source;
 pub use yaml::to_yaml;
 
 /// What a job file is read with.
@@ -100,14 +99,6 @@ impl Parsed {
         };
         located.redact(self.spans.secrets());
         located
-    }
-
-    /// Where a field is written that an answer names, as `group["web"].task["t"].driver`; of
-    /// the block around it where it isn't written. `None` for what is no path into this job.
-    #[must_use]
-    pub fn position_of(&self, field: &str) -> Option<Position> {
-        let span = self.spans.first(&named::keys(&self.job, field)?)?;
-        Some(self.warnings.source.position(span.start))
     }
 
     /// A text about this job without the values of sensitive variables.

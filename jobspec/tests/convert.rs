@@ -518,7 +518,7 @@ fn with_what_scaling_needs(mut job: Job) -> Job {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: rove_testkit::cases(32), max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn any_job_goes_through_every_language(job in any_job().prop_map(with_what_scaling_needs)) {

@@ -184,37 +184,3 @@ fn an_hcl1_heredoc_that_another_one_ends_is_an_error() {
     let text = "job \"x\" {\n  meta {\n    a = <<EOF\ncat > x <<END\nb = <<END\nEND\nEOF\n  }\n}\n";
     assert!(parse_hcl1("j.nomad", text, &ParseOptions::default()).is_ok());
 }
-
-#[test]
-fn a_field_that_is_named_in_an_answer_has_its_place() {
-    let text = "job \"x\" {\n  group \"a\" {\n    task \"t\" {\n      driver = \"docker\"\n      config {\n        imgae = \"x\"\n      }\n    }\n  }\n  group \"b\" {\n    update {\n      canary = 1\n    }\n    task \"t\" {\n      driver = \"docker\"\n      artifact {\n        source = \"a\"\n      }\n      artifact {\n        source = \"b\"\n      }\n    }\n  }\n}\n";
-    let parsed = hcl(text);
-    for (field, line, column) in [
-        ("group[\"a\"].task[\"t\"].driver", 4, 17),
-        ("group[\"a\"].task[\"t\"].config.imgae", 6, 18),
-        ("group[\"b\"].update.canary", 12, 16),
-        ("group[\"b\"].task[\"t\"].driver", 15, 17),
-        ("group[\"b\"].task[\"t\"].artifact[1].source", 20, 19),
-        ("group[\"b\"].task[\"t\"].artifact", 16, 7),
-        // What isn't written is where the block around it is.
-        ("group[\"b\"].task[\"t\"].user", 14, 5),
-        ("job", 1, 1),
-        ("priority", 1, 1),
-    ] {
-        let place = parsed
-            .position_of(field)
-            .map(|place| (place.line, place.column));
-        assert_eq!(place, Some((line, column)), "{field}");
-    }
-    for field in [
-        "group[\"c\"].count",
-        "group[\"a",
-        "group[9].count",
-        "",
-        "[",
-        "]]",
-        "group[\"a\"]x",
-    ] {
-        assert_eq!(parsed.position_of(field), None, "{field}");
-    }
-}

@@ -340,7 +340,7 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(rove_testkit::cases(400)))]
 
     #[test]
     fn any_text_survives_yaml(texts in proptest::collection::vec(any_text(), 6), count in 0_i64..9) {

@@ -225,10 +225,18 @@ impl Checker {
                 found.push(format!("{key} is gone"));
             }
             let open = |eval: &&Arc<Stored<Eval>>| !eval.status.is_terminal();
+            let is_named = |id| {
+                state
+                    .evals_of_job(key)
+                    .any(|eval| eval.deployment_id == Some(id))
+            };
             let rest = state.evals_of_job(key).filter(open).count()
                 + state.allocs_of_job(key).count()
                 + state.job_versions(key).count()
-                + state.deployments_of_job(key).count()
+                + state
+                    .deployments_of_job(key)
+                    .filter(|deployment| !is_named(deployment.id))
+                    .count()
                 + usize::from(state.evaluated(key).is_some())
                 + usize::from(state.stable(key).is_some())
                 + usize::from(state.collected(key).is_some());

@@ -27,6 +27,8 @@ pub struct Faults {
     pub lost_answer: f64,
     /// A call fails before anything is done.
     pub unavailable: f64,
+    /// A transaction is refused because the store is full.
+    pub no_space: f64,
     /// A call or a delivery waits.
     pub delay: f64,
     /// The longest wait.
@@ -50,6 +52,7 @@ impl Default for Faults {
             conflict: 0.0,
             lost_answer: 0.0,
             unavailable: 0.0,
+            no_space: 0.0,
             delay: 0.0,
             max_delay: Duration::from_millis(500),
             broken_watch: 0.0,
@@ -62,13 +65,14 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Every fault, with the same likelihood.
+    /// Every fault that passes by itself, with the same likelihood; a full store stays full.
     #[must_use]
     pub fn all(likelihood: f64) -> Self {
         Self {
             conflict: likelihood,
             lost_answer: likelihood,
             unavailable: likelihood,
+            no_space: 0.0,
             delay: likelihood,
             broken_watch: likelihood,
             compacted_watch: likelihood,
@@ -86,6 +90,7 @@ pub struct FaultCounts {
     pub conflict: u64,
     pub lost_answer: u64,
     pub unavailable: u64,
+    pub no_space: u64,
     pub delay: u64,
     pub broken_watch: u64,
     pub compacted_watch: u64,
@@ -96,11 +101,12 @@ pub struct FaultCounts {
 impl FaultCounts {
     /// Each fault's name and count, for a report.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 9] {
         [
             ("conflict", self.conflict),
             ("lost_answer", self.lost_answer),
             ("unavailable", self.unavailable),
+            ("no_space", self.no_space),
             ("delay", self.delay),
             ("broken_watch", self.broken_watch),
             ("compacted_watch", self.compacted_watch),
@@ -115,6 +121,7 @@ struct Counters {
     conflict: AtomicU64,
     lost_answer: AtomicU64,
     unavailable: AtomicU64,
+    no_space: AtomicU64,
     delay: AtomicU64,
     broken_watch: AtomicU64,
     compacted_watch: AtomicU64,
@@ -236,6 +243,7 @@ impl<S: Store + ?Sized> FaultyStore<S> {
             conflict: read(&counters.conflict),
             lost_answer: read(&counters.lost_answer),
             unavailable: read(&counters.unavailable),
+            no_space: read(&counters.no_space),
             delay: read(&counters.delay),
             broken_watch: read(&counters.broken_watch),
             compacted_watch: read(&counters.compacted_watch),
@@ -287,6 +295,12 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
 
     async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
         let faults = self.dice.before().await?;
+        if self
+            .dice
+            .strikes(faults.no_space, &self.dice.counters.no_space)
+        {
+            return Err(StoreError::NoSpace);
+        }
         if !txn.compares.is_empty()
             && self
                 .dice

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 pub use rove_model::drivers::ConfigProblem;
-use rove_model::drivers::{ConfigSchema, scalar};
+use rove_model::drivers::{ConfigSchema, scalar, signed_number};
 use serde_json::{Map, Value};
 
 /// A `config` block being read.
@@ -107,6 +107,21 @@ impl<'a> Reader<'a> {
                 .ok_or_else(|| ConfigProblem::WrongType {
                     key: key.to_owned(),
                     expected: "a number",
+                })
+            })
+            .transpose()
+    }
+
+    /// A whole number, also below zero; also its spelling.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn signed_number(&self, key: &str) -> Result<Option<i64>, ConfigProblem> {
+        self.value(key)
+            .map(|value| {
+                signed_number(value).ok_or_else(|| ConfigProblem::WrongType {
+                    key: key.to_owned(),
+                    expected: "a whole number",
                 })
             })
             .transpose()

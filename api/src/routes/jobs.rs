@@ -2,10 +2,10 @@
 
 use rove_controllers::{
     facts::{self, ShownJob},
-    registration::canonical,
+    registration::{canonical, complaints},
 };
 use rove_jobspec::{Diagnostics, ParseOptions, Parsed};
-use rove_model::{as_parsed::AsParsed, validate};
+use rove_model::{as_parsed::AsParsed, supported, validate};
 use rove_store::state::{State, Table};
 use rove_wire::{JobStub, ParseRequest, PlanRequest, Validation};
 
@@ -108,19 +108,29 @@ fn as_answered(read: Result<Parsed, Diagnostics>) -> Result<Parsed, ApiError> {
     })
 }
 
-/// Says what is wrong with a job; with 200, whatever it is. What this version does not run yet is not wrong: a plan names
-/// it, and a registration is refused for it.
-pub(super) fn validate(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {
+/// Says why a job would not be registered; with 200, whatever it is. A job with mistakes gets the list of them that
+/// clients know, a job without any what this version does not run yet.
+pub(super) fn validate(
+    context: &ApiContext,
+    server: &ServerSide,
+    call: &Call,
+) -> Result<Answer, ApiError> {
     let body: PlanRequest = call.json()?;
     let job = body
         .job
         .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
     let job = canonical(job, call.namespace(), &context.info.region);
-    let found = validate::validate(&job);
-    let (error, errors) = if found.errors.is_empty() {
-        (String::new(), Vec::new())
-    } else {
+    // A job is checked also where the cluster can't be seen.
+    let drivers = facts::drivers(&server.state.latest());
+    let found = validate::validate_for(&job, drivers.as_ref());
+    let unsupported = supported::check(&job);
+    let (error, errors) = if !found.errors.is_empty() {
         (found.errors.to_string(), found.errors.messages())
+    } else if !unsupported.is_empty() {
+        let messages: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
+        (complaints(&messages), messages)
+    } else {
+        (String::new(), Vec::new())
     };
     let answer = Validation {
         driver_config_validated: true,

@@ -49,7 +49,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::new(Write, "/v1/jobs/parse", ParseJob, "Reads a job file and gives the job as JSON.",
         server!(|r| off_the_workers(|| jobs::parse(r.call)))),
     Route::new(Write, "/v1/validate/job", ReadJob, "Says what is wrong with a job.",
-        server!(|r| off_the_workers(|| jobs::validate(r.context, r.call)))),
+        server!(|r| off_the_workers(|| jobs::validate(r.context, r.server, r.call)))),
     Route::new(Read, "/v1/job/{job*}/actions", ReadJob, "Lists the actions of a job.",
         NotBuilt("the actions of a job")),
     Route::new(Read, "/v1/job/{job*}/allocations", ReadJob, "Lists the allocs of a job.",

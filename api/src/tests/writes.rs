@@ -13,7 +13,7 @@ use rove_store::{Store, faults::Faults, keys::Key, state::State, store::StoreSta
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::world::{World, deployment, small_job, uuid};
+use super::world::{World, deployment, node, small_job, uuid};
 use crate::quota::Quota;
 
 fn web() -> JobKey {
@@ -339,10 +339,15 @@ async fn what_can_not_run_is_refused_by_name() {
         .await;
     assert_eq!(checked.status, 200);
     let checked = checked.json();
+    let why = "type: this version of rove does not support system jobs; use a service job";
     assert_eq!(
         (&checked["Error"], &checked["ValidationErrors"]),
-        (&json!(""), &Value::Null)
+        (
+            &json!(format!("1 error occurred:\n\t* {why}\n\n")),
+            &json!([why])
+        )
     );
+    assert_eq!(checked["Error"], reply.text, "as a registration says");
     for path in [
         "/v1/job/web/dispatch",
         "/v1/job/web/stable",
@@ -353,6 +358,32 @@ async fn what_can_not_run_is_refused_by_name() {
         assert_eq!(reply.status, 501, "{path}");
         assert!(reply.text.contains("not supported by rove yet"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_job_is_validated_against_the_drivers_that_the_cluster_has() {
+    let world = World::new().await;
+    let warnings = async |driver: &str| {
+        let mut job = small_job("web");
+        job["TaskGroups"][0]["Tasks"][0]["Driver"] = json!(driver);
+        let body = json!({"Job": job});
+        let checked = world.call("PUT", "/v1/validate/job", &body).await.json();
+        assert_eq!(checked["Error"], "", "{driver}");
+        checked["Warnings"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(warnings("raw_exec").await, "");
+    let unknown = warnings("theirs").await;
+    assert!(unknown.contains("is not built in"), "{unknown}");
+
+    // One that others wrote, and raw_exec is off.
+    let mut node = node(1);
+    let raw_exec = node.drivers.remove("raw_exec").unwrap();
+    node.drivers.insert("theirs".to_owned(), raw_exec);
+    let revision = world.put(&Key::Node(node.id), &node).await;
+    world.at(revision).await;
+    assert_eq!(warnings("theirs").await, "");
+    let off = warnings("raw_exec").await;
+    assert!(off.contains("no node has the driver \"raw_exec\""), "{off}");
 }
 
 #[tokio::test]

@@ -101,16 +101,16 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
         use fmt::Write;
-        // Writing to a String can't fail. A line of the log stays one line whatever a value holds.
         if field.name() == "message" {
-            let _ = write!(self.message, "{value:?}");
+            self.message.push_str(&one_line(&format!("{value:?}")));
         } else {
             // An error speaks to people already.
             let text = match field.name() {
                 "error" => format!("{value:?}"),
                 _ => plain(&format!("{value:?}")),
             };
-            let text = text.replace('\n', "\\n");
+            let text = one_line(&text);
+            // Writing to a String can't fail.
             let _ = if text.contains(' ') && !text.starts_with('"') {
                 write!(self.others, " {}={text:?}", field.name())
             } else {
@@ -118,6 +118,11 @@ impl Visit for Fields {
             };
         }
     }
+}
+
+/// A line of the log stays one line whatever a text holds.
+fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n").replace('\r', "\\r")
 }
 
 /// A value as people write it, from what Rust prints for debugging: the names of types and variants around values go,
@@ -194,6 +199,37 @@ mod tests {
         ] {
             assert_eq!(plain(debug), expected, "{debug}");
         }
+    }
+
+    #[test]
+    fn a_line_of_the_log_stays_one_line() {
+        #[derive(Clone)]
+        struct Kept(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl Write for Kept {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                if let Ok(mut all) = self.0.lock() {
+                    all.extend_from_slice(bytes);
+                }
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let writer = Kept(lines.clone());
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(Lines)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let error = "no\nway";
+            tracing::info!(%error, "it\nfailed: {}", "a\r\nb");
+        });
+        let text = lines.lock().map(|text| text.clone()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("it\\nfailed: a\\r\\nb: error=no"), "{text}");
     }
 
     #[test]

@@ -75,11 +75,7 @@ pub fn run(program: &str, words: &[String]) -> ExitCode {
     match start(program, config, &files) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!(
-                "==> {}
-",
-                with_causes(error.as_ref())
-            ));
+            complain(&format!("==> {}\n", with_causes(error.as_ref())));
             ExitCode::FAILURE
         }
     }
@@ -540,14 +536,13 @@ fn shown_config(
     })
 }
 
-/// Prints for the operator; a closed pipe is no reason to end.
-/// On standard error; a reader that has gone is no reason to end.
+/// Prints on standard error; a reader that has gone is no reason to end.
 fn complain(text: &str) {
     let mut out = std::io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// On standard output; a reader that has gone is no reason to end.
+/// Prints on standard output; a reader that has gone is no reason to end.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

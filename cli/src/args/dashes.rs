@@ -73,6 +73,7 @@ pub(super) fn normalised<'a>(
 }
 
 /// How many words at the beginning of `words` are flags of `tables` and their values: `-n default get jobs` has two.
+/// What asks for the help or the version ends them, unless a table has a flag of that name.
 pub fn flags_in_front(words: &[String], tables: &[&[Flag]]) -> Result<usize, ParseError> {
     let mut count = 0;
     while let Some(word) = words.get(count) {
@@ -80,11 +81,32 @@ pub fn flags_in_front(words: &[String], tables: &[&[Flag]]) -> Result<usize, Par
             break;
         };
         let Some(flag) = find(tables, written.name) else {
+            if asks_for(word).is_some() {
+                break;
+            }
             return Err(ParseError::unknown(written.name, tables));
         };
         count += 1 + usize::from(flag.takes_a_word() && written.value.is_none());
     }
     Ok(count.min(words.len()))
+}
+
+/// What a word asks for that stands in place of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// The help of the program.
+    Help,
+    /// Its version.
+    Version,
+}
+
+/// What `word` asks for, if it is a flag that stands in place of a command.
+pub fn asks_for(word: &str) -> Option<Asked> {
+    match word {
+        "-h" | "-help" | "--help" => Some(Asked::Help),
+        "-v" | "-version" | "--version" => Some(Asked::Version),
+        _ => None,
+    }
 }
 
 /// A word that begins with a dash.

@@ -10,7 +10,7 @@ pub mod help;
 mod parsed;
 mod parser;
 
-pub use dashes::flags_in_front;
+pub use dashes::{Asked, asks_for, flags_in_front};
 pub use parsed::{ParseError, Parsed};
 pub use parser::parse;
 

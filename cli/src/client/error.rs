@@ -65,8 +65,8 @@ impl ApiError {
     pub fn full(&self) -> String {
         match (self, self.source()) {
             (Self::Transport { refused: true, .. }, _) => format!(
-                "{self}\nNo agent answers there. Start an agent with \"rove agent -dev\", or name another with -address \
-                 or NOMAD_ADDR."
+                "{self}\nNo agent answers there. Start one with the command \"agent -dev\", or name another with -address or \
+                 NOMAD_ADDR."
             ),
             (_, Some(cause)) => format!("{self}: {cause}"),
             (_, None) => self.to_string(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::client::{ApiError, Client};
 use crate::command::{Context, failed};
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
@@ -61,16 +61,14 @@ pub async fn evaluation(cx: &mut Context, client: &Client, id: &str, verbose: bo
             cx,
             &format!("Monitoring deployment {}", quoted(&short(&within, length))),
         );
-        let status = deployment_status(cx, client, &within, verbose, "    ").await?;
-        // What had no room at first was placed later.
-        if status == DeploymentStatus::Successful {
-            return Ok(0);
-        }
-        // Who stops a job wants its roll-out cancelled.
-        if status != DeploymentStatus::Successful
-            && !(stopped && status == DeploymentStatus::Cancelled)
-        {
-            return Ok(1);
+        match followed(cx, client, &within, verbose, "    ").await? {
+            // It went with its job, or was never made: what the evaluation did is all there is to tell.
+            End::Missing(_) => detail(cx, "The deployment is no more"),
+            // What had no room at first was placed later.
+            End::Status(status) if status == DeploymentStatus::Successful => return Ok(0),
+            // Who stops a job wants its roll-out cancelled.
+            End::Status(status) if stopped && status == DeploymentStatus::Cancelled => {}
+            End::Status(_) => return Ok(1),
         }
     }
     Ok(if placed { 0 } else { NOT_PLACED })
@@ -91,7 +89,7 @@ fn detail(cx: &mut Context, text: &str) {
 #[derive(Default)]
 struct Seen {
     job: bool,
-    deployment: bool,
+    deployment: String,
     status: String,
     allocs: BTreeMap<String, String>,
 }
@@ -158,7 +156,7 @@ fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], 
         );
         seen.job = true;
     }
-    if !seen.deployment && !eval.deployment.is_empty() {
+    if seen.deployment != eval.deployment && !eval.deployment.is_empty() {
         detail(
             cx,
             &format!(
@@ -166,7 +164,7 @@ fn update(cx: &mut Context, seen: &mut Seen, eval: &Eval, placed: &[AllocStub], 
                 quoted(&short(&eval.deployment, length))
             ),
         );
-        seen.deployment = true;
+        seen.deployment.clone_from(&eval.deployment);
     }
     for alloc in placed {
         let name = quoted(&short(&alloc.id, length));
@@ -247,6 +245,13 @@ fn finished(cx: &mut Context, eval: &Eval, length: usize) {
     }
 }
 
+/// How the watch of a deployment ended.
+enum End {
+    Status(Word<DeploymentStatus>),
+    /// The agent has no such deployment, or not any more.
+    Missing(ApiError),
+}
+
 /// Prints a deployment each time it changes, until it ends; gives its last status. The first line of each print stands
 /// behind `prefix`.
 pub async fn deployment_status(
@@ -256,10 +261,26 @@ pub async fn deployment_status(
     verbose: bool,
     prefix: &str,
 ) -> Result<Word<DeploymentStatus>, Failure> {
+    match followed(cx, client, id, verbose, prefix).await? {
+        End::Status(status) => Ok(status),
+        End::Missing(error) => Err(failed("Error fetching deployment")(error)),
+    }
+}
+
+async fn followed(
+    cx: &mut Context,
+    client: &Client,
+    id: &str,
+    verbose: bool,
+    prefix: &str,
+) -> Result<End, Failure> {
     let path = format!("/v1/deployment/{id}");
-    let (mut current, mut index): (Deployment, u64) = patiently(|| client.get_at(&path, &[]))
-        .await
-        .map_err(failed("Error fetching deployment"))?;
+    let first = patiently(|| client.get_at(&path, &[])).await;
+    let (mut current, mut index): (Deployment, u64) = match first {
+        Ok(found) => found,
+        Err(error) if error.not_found() => return Ok(End::Missing(error)),
+        Err(error) => return Err(failed("Error fetching deployment")(error)),
+    };
     let mut drawn = 0;
     let mut last = String::new();
     let mut told = BTreeSet::new();
@@ -277,15 +298,17 @@ pub async fn deployment_status(
             current.status.as_str(),
             "running" | "paused" | "blocked" | "pending" | "unblocking" | "initializing"
         ) {
-            return Ok(current.status);
+            return Ok(End::Status(current.status));
         }
         if cx.ui.closed() {
             return Err(Failure::silent());
         }
         let before = index;
-        (current, index) = patiently(|| client.wait(&path, &[], index))
-            .await
-            .map_err(failed("Error fetching deployment"))?;
+        (current, index) = match patiently(|| client.wait(&path, &[], index)).await {
+            Ok(found) => found,
+            Err(error) if error.not_found() => return Ok(End::Missing(error)),
+            Err(error) => return Err(failed("Error fetching deployment")(error)),
+        };
         if index <= before {
             // The agent answers without waiting: it must not be asked in a hot loop.
             tokio::time::sleep(LONGEST_PAUSE).await;
@@ -304,10 +327,7 @@ async fn failed_tasks(
     if current.groups.values().all(|group| group.unhealthy == 0) {
         return Ok(false);
     }
-    let path = format!("/v1/deployment/allocations/{}", current.id);
-    let placed: Vec<AllocStub> = patiently(|| client.get(&path, &[]))
-        .await
-        .map_err(failed("Error fetching allocations"))?;
+    let placed = placed_within(client, &current.id).await?;
     let mut any = false;
     for alloc in &placed {
         for (task, state) in &alloc.states {
@@ -330,6 +350,15 @@ async fn failed_tasks(
     Ok(any)
 }
 
+/// The allocs of a deployment; none when it went meanwhile.
+async fn placed_within(client: &Client, deployment: &str) -> Result<Vec<AllocStub>, Failure> {
+    let path = format!("/v1/deployment/allocations/{deployment}");
+    match patiently(|| client.get(&path, &[])).await {
+        Err(error) if error.not_found() => Ok(Vec::new()),
+        answer => answer.map_err(failed("Error fetching allocations")),
+    }
+}
+
 async fn describe(
     cx: &Context,
     client: &Client,
@@ -339,10 +368,7 @@ async fn describe(
     let bold = |text: &str| cx.ui.bold(text);
     let mut body = deployment::whole(current, allocs::length(verbose), &bold);
     if verbose {
-        let mut placed: Vec<AllocStub> = client
-            .get(&format!("/v1/deployment/allocations/{}", current.id), &[])
-            .await
-            .map_err(failed("Error fetching allocations"))?;
+        let mut placed = placed_within(client, &current.id).await?;
         allocs::newest_first(&mut placed);
         body.push_str(&format!(
             "\n\n{}\n{}",
@@ -366,9 +392,9 @@ fn draw(cx: &mut Context, body: &str, prefix: &str, drawn: usize) -> usize {
 }
 
 /// Asks again for a while when the agent is away; what it answers is final.
-async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, crate::client::ApiError>
+async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, ApiError>
 where
-    F: Future<Output = Result<T, crate::client::ApiError>>,
+    F: Future<Output = Result<T, ApiError>>,
 {
     let mut pause = FIRST_PAUSE * 4;
     for _ in 0..RETRIES {

@@ -12,7 +12,8 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "system gc",
         usage: "system gc [options]",
-        about: "Runs garbage collection now: deletes whatever nothing refers to any more.",
+        about: "Asks for garbage collection now, which this version refuses: it collects by itself whatever nothing refers to \
+                any more.",
         flags: &[COMMON],
         verb: false,
         misuse: 1,

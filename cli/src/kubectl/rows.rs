@@ -56,6 +56,14 @@ pub fn headings(kind: Kind, wide: bool) -> Vec<&'static str> {
     all
 }
 
+/// The version of an alloc's job, empty where it is not told: an event has neither it nor the job.
+fn version(alloc: &AllocStub, raw: &Value) -> String {
+    match raw.get("JobVersion").is_some() || raw.get("Job").is_some_and(Value::is_object) {
+        true => alloc.version().to_string(),
+        false => String::new(),
+    }
+}
+
 /// The row of a thing as a list of the API has it.
 pub fn item(kind: Kind, raw: Value, wide: bool, now: i64) -> Result<Item, Failure> {
     let bad = |error: serde_json::Error| {
@@ -132,7 +140,7 @@ pub fn item(kind: Kind, raw: Value, wide: bool, now: i64) -> Result<Item, Failur
             let more = vec![
                 alloc.node_name.clone(),
                 short(&alloc.node, SHORT),
-                alloc.version().to_string(),
+                version(&alloc, &raw),
                 alloc.desired.to_string(),
             ];
             (alloc.id, alloc.namespace, alloc.job, cells, more)

@@ -64,24 +64,28 @@ async fn one(cx: &mut Context, client: &Client, name: &str, count: i64) -> Resul
             wanted.unwrap_or_default()
         )));
     };
-    if let Some(current) = cx
-        .args
-        .number("current-replicas")
-        .filter(|current| u64::try_from(*current) != Ok(group.count()))
-    {
-        return Err(Failure::new(format!(
-            "error: Expected replicas to be {current}, was {}",
-            group.count()
-        )));
-    }
+    let current = cx.args.number("current-replicas");
+    expect(current, i64::try_from(group.count()).unwrap_or(i64::MAX))?;
     match send(client, &path, &group.name, count, &cx.program).await {
         Ok(_) => {}
         // A new version takes the place of one that is being rolled out, as with apply.
-        Err(error) if rolls_out(&error) => register(client, &path, &group.name, count).await?,
+        Err(error) if rolls_out(&error) => {
+            register(client, &path, &group.name, count, current).await?;
+        }
         Err(error) => return Err(server(error)),
     }
     cx.ui.line(format!("job/{name} scaled"));
     Ok(())
+}
+
+/// Whether a group has as many instances as it is thought to have.
+fn expect(current: Option<i64>, count: i64) -> Result<(), Failure> {
+    match current {
+        Some(current) if current != count => Err(Failure::new(format!(
+            "error: Expected replicas to be {current}, was {count}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The agent scales no job while a deployment of it is under way.
@@ -91,8 +95,14 @@ fn rolls_out(error: &ApiError) -> bool {
         .is_some_and(|body| body.contains("blocked due to active deployment"))
 }
 
-/// Registers the job as it is with another count.
-async fn register(client: &Client, path: &str, group: &str, count: i64) -> Result<(), Failure> {
+/// Registers the job as it is with another count, if it has the `current` one still.
+async fn register(
+    client: &Client,
+    path: &str,
+    group: &str,
+    count: i64,
+    current: Option<i64>,
+) -> Result<(), Failure> {
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -100,6 +110,9 @@ async fn register(client: &Client, path: &str, group: &str, count: i64) -> Resul
         let index = job["JobModifyIndex"].clone();
         let groups = job["TaskGroups"].as_array_mut().into_iter().flatten();
         for found in groups.filter(|found| found["Name"] == group) {
+            let before = found["Count"].as_i64();
+            // A job that was written without a count runs one.
+            expect(current, before.unwrap_or(1))?;
             found["Count"] = Value::from(count);
         }
         let body = json!({"Job": job, "EnforceIndex": true, "JobModifyIndex": index});

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rove_jobspec::yaml::API_VERSION;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::get::{
     Output, cells, choose, client, columns, fetch, list, print, selected, server, whole,
@@ -24,6 +25,8 @@ use crate::render::{json as text, yaml};
 const PAUSE: Duration = Duration::from_secs(1);
 /// So often in a row the agent may fail to answer a watch.
 const RETRIES: u32 = 10;
+/// The longest pause before the event stream is opened again; until then the lists tell what changes.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What stands for the status of something that is no more.
 const GONE: &str = "gone";
 /// The most of an event that is kept until its line is whole.
@@ -76,14 +79,19 @@ async fn watch(
     }
     let mut failures = 0;
     let mut rest = Duration::ZERO;
+    // What the events told since the list was read last.
+    let mut told = Vec::new();
     loop {
         let changed = async {
             tokio::time::sleep(rest).await;
             list(client, target, Some(index)).await
         };
-        let (told, answer) = tokio::select! {
-            told = events.next() => (told, list(client, target, None).await),
-            answer = changed => (Vec::new(), answer),
+        let answer = tokio::select! {
+            next = events.next(index) => {
+                told.extend(next);
+                list(client, target, None).await
+            }
+            answer = changed => answer,
         };
         rest = Duration::ZERO;
         let (raw, now) = match answer {
@@ -103,7 +111,7 @@ async fn watch(
         }
         // A store that was restored begins again at an older index.
         index = now;
-        let mut passing = choose(cx, target, told, output)?;
+        let mut passing = choose(cx, target, std::mem::take(&mut told), output)?;
         let mut items = choose(cx, target, raw, output)?;
         if !selector.is_empty() {
             items = selected(client, items, target.kind, selector).await?;
@@ -111,8 +119,9 @@ async fn watch(
         }
         let known = |item: &Item, all: &[Item]| all.iter().any(|other| key(other) == key(item));
         for item in passing {
-            // A job's event lacks what its row counts: its row is the list's, unless it has gone already.
-            if target.kind != Kind::Job || !known(&item, &items) {
+            // An event has not all that a row shows, and may be older than the list: only what came and went between
+            // two lists has its row from it.
+            if !known(&item, &items) && !shown.seen.contains_key(&key(&item)) {
                 shown.show(cx, client, item).await?;
             }
         }
@@ -320,38 +329,72 @@ fn padded(cells: &[String], widths: &[usize]) -> String {
 struct Events {
     client: Client,
     kind: Kind,
-    stream: Option<Stream>,
+    source: Source,
+    /// The pause before the stream is opened the next time.
+    pause: Duration,
     held: Vec<u8>,
 }
 
+/// Where events come from.
+enum Source {
+    Open(Box<Stream>),
+    /// It broke, or the agent was not reached: it is opened at that time.
+    Broken(Instant),
+    /// The agent has no stream: its lists alone say what changes.
+    Missing,
+}
+
 impl Events {
-    /// An agent that has no stream is watched by its lists alone.
     async fn subscribe(client: &Client, kind: Kind) -> Self {
-        let stream = open(client, kind).await.ok();
-        Self {
+        let mut events = Self {
             client: client.clone(),
             kind,
-            stream,
+            source: Source::Missing,
+            pause: PAUSE,
             held: Vec::new(),
-        }
+        };
+        events.open().await;
+        events
     }
 
-    /// The things of the next events; it waits for ever if there is no stream.
-    async fn next(&mut self) -> Vec<Value> {
+    async fn open(&mut self) {
+        self.held.clear();
+        self.source = match open(&self.client, self.kind).await {
+            Ok(stream) => Source::Open(Box::new(stream)),
+            Err(error) if matches!(error.status(), Some(404 | 405 | 501)) => Source::Missing,
+            Err(_) => self.broken(),
+        };
+    }
+
+    /// The stream is to be opened again after a pause, which doubles until an event is heard.
+    fn broken(&mut self) -> Source {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        Source::Broken(Instant::now() + pause)
+    }
+
+    /// The things of the next events that are newer than `index`; none when something else happened for which the list
+    /// is to be looked at. It waits for ever if there is no stream, and may be dropped while it waits.
+    async fn next(&mut self, index: u64) -> Vec<Value> {
         loop {
-            let Some(stream) = &mut self.stream else {
-                return std::future::pending().await;
-            };
-            match stream.next().await {
-                Ok(Some(piece)) => self.held.extend(piece),
-                Ok(None) | Err(_) => {
-                    self.held.clear();
-                    tokio::time::sleep(PAUSE).await;
-                    self.stream = open(&self.client, self.kind).await.ok();
-                    // What was missed is in the list.
-                    return Vec::new();
+            let piece = match &mut self.source {
+                Source::Missing => return std::future::pending().await,
+                Source::Broken(until) => {
+                    tokio::time::sleep_until(*until).await;
+                    self.open().await;
+                    if matches!(self.source, Source::Open(_)) {
+                        // What was missed is in the list.
+                        return Vec::new();
+                    }
+                    continue;
                 }
-            }
+                Source::Open(stream) => stream.next().await,
+            };
+            let Ok(Some(piece)) = piece else {
+                self.source = self.broken();
+                continue;
+            };
+            self.held.extend(piece);
             if self.held.len() > LONGEST_LINE {
                 self.held.clear();
                 return Vec::new();
@@ -364,6 +407,8 @@ impl Events {
             let lines = whole.split(|byte| *byte == b'\n');
             let events: Vec<Value> = lines
                 .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+                // The list that was shown has what is as old as it.
+                .filter(|batch| batch["Index"].as_u64().is_none_or(|at| at > index))
                 .filter_map(|mut batch| match batch["Events"].take() {
                     Value::Array(events) => Some(events),
                     _ => None,
@@ -373,6 +418,7 @@ impl Events {
             if events.is_empty() {
                 continue;
             }
+            self.pause = PAUSE;
             let topic = topic(self.kind);
             return events
                 .into_iter()

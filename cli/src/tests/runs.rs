@@ -664,6 +664,46 @@ async fn a_roll_out_that_is_cancelled_is_a_failure_but_for_who_stops_the_job() {
 }
 
 #[tokio::test]
+async fn a_deployment_that_went_with_its_job_is_over_and_one_that_takes_anothers_place_is_told() {
+    for (last, code) in [("complete", 0), ("never", 1)] {
+        let server = Server::start().await;
+        let eval = |status: &str, deployment: &str| {
+            json!({"ID": "e", "JobID": "web", "TriggeredBy": "job-register", "Status": status,
+                "DeploymentID": deployment})
+        };
+        server
+            .get(
+                "/v1/jobs?prefix=web",
+                json!([{"ID": "web", "Namespace": "default"}]),
+            )
+            .on(
+                "PUT /v1/job/web/evaluate?namespace=default",
+                Answer::json(&json!({"EvalID": "e"})),
+            )
+            .get(
+                "/v1/evaluation/e?namespace=default",
+                eval("pending", "first"),
+            )
+            .get("/v1/evaluation/e?namespace=default", eval("complete", last))
+            .get("/v1/evaluation/e/allocations?namespace=default", json!([]));
+        if code != 0 {
+            server.on(
+                "GET /v1/deployment/never?namespace=default",
+                Answer::text(403, "Permission denied"),
+            );
+        }
+        let ran = Call::to(&server.address).run(&["job", "eval", "web"]).await;
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert_eq!(ran.err.is_empty(), code == 0, "{ran:?}");
+        for named in ["first", last] {
+            let line = format!("Evaluation within deployment: \"{named}\"\n");
+            assert!(ran.out.contains(&line), "{ran:?}");
+        }
+        assert_eq!(ran.out.contains("The deployment is no more"), code == 0);
+    }
+}
+
+#[tokio::test]
 async fn the_monitor_says_what_could_not_be_placed_and_exits_with_2() {
     let id = "e2503e95-0000-0000-0000-000000000000";
     let server = Server::start().await;
@@ -784,7 +824,7 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
     assert_eq!((ran.err.as_str(), ran.code), ("", 0));
     assert_eq!(
         ran.out,
-        "Driver configuration not validated since connection to an agent couldn't be established.\n\n\
+        "The cluster's drivers were not looked at since connection to an agent couldn't be established.\n\n\
          Job validation successful\n"
     );
 
@@ -805,6 +845,21 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
         "This version of rove does not support system jobs.",
         "The job would not be registered.\n",
     ] {
+        assert!(ran.err.contains(said), "{said}\n{}", ran.err);
+    }
+
+    // A server that names it, too.
+    let error =
+        "1 error occurred:\n\t* type: this version of rove does not support system jobs\n\n";
+    let server = Server::start().await;
+    server.on(
+        "PUT /v1/validate/job",
+        Answer::json(&json!({"Error": error})),
+    );
+    let call = Call::to(&server.address).folder(folder.path());
+    let ran = call.run(&["job", "validate", "x.hcl"]).await;
+    assert_eq!((ran.out.as_str(), ran.code), ("", 1));
+    for said in [error.trim_end(), "field: type\n"] {
         assert!(ran.err.contains(said), "{said}\n{}", ran.err);
     }
 }

@@ -1,3 +1,7 @@
+use rove_model::job::Job;
+use rove_wire::Event;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::recorded::api;
@@ -324,16 +328,12 @@ async fn a_watch_in_json_is_a_stream_of_bare_objects() {
 #[tokio::test]
 async fn a_watch_that_starts_empty_is_aligned_and_sees_what_lives_for_a_moment() {
     let server = watched(json!([]), json!([])).await;
-    let event = json!({"Index": 11, "Events": [
-        {"Topic": "Allocation", "Payload": {"Allocation": {"ID": "a"}}},
-        {"Topic": "Job", "Payload": {"Job": row("brief", "running")}}]});
     server.on(
-        "GET /v1/event/stream?*",
-        Answer {
-            status: 200,
-            index: 0,
-            body: format!("{{}}\n{event}\n").into_bytes(),
-        },
+        STREAM,
+        told(&[
+            event::<rove_wire::Alloc>("Allocation", 11, json!({"ID": "a", "Namespace": "w"})),
+            event::<Job>("Job", 11, row("brief", "running")),
+        ]),
     );
     let call = Call::to(&server.address).at(NOW);
     let out = call
@@ -356,6 +356,202 @@ async fn a_watch_that_starts_empty_is_aligned_and_sees_what_lives_for_a_moment()
         .into_iter()
         .find(|r| r.target.contains("event/stream"));
     assert!(topics.unwrap().target.contains("topic=Job"));
+}
+
+const STREAM: &str = "GET /v1/event/stream?*";
+
+/// An event with all that the thing it tells of has in full.
+fn event<T: Serialize + DeserializeOwned>(topic: &str, index: u64, thing: Value) -> Event {
+    let whole: T = serde_json::from_value(thing).unwrap();
+    Event {
+        topic: topic.to_owned(),
+        kind: String::new(),
+        key: String::new(),
+        filter_keys: Vec::new(),
+        namespace: "w".to_owned(),
+        index,
+        payload: json!({topic: whole}),
+    }
+}
+
+/// A stream that tells these and ends.
+fn told(events: &[Event]) -> Answer {
+    let lines: Vec<String> = events
+        .iter()
+        .map(|event| format!("{}\n", json!({"Index": event.index, "Events": [event]})))
+        .collect();
+    Answer {
+        status: 200,
+        index: 0,
+        body: format!("{{}}\n{}", lines.concat()).into_bytes(),
+    }
+}
+
+/// A list that changes between the first look and the next; who waits for a change of it is not answered better.
+async fn changing(
+    path: &str,
+    before: (u64, Value),
+    after: (u64, Value),
+    tells: &[Event],
+) -> Server {
+    let server = Server::start().await;
+    let at = |(index, value): &(u64, Value)| Answer {
+        index: *index,
+        ..Answer::json(value)
+    };
+    let waiting = |index: u64| format!("GET {path}?index={index}&namespace=w&wait=60s");
+    server
+        .on(&format!("GET {path}?namespace=w"), at(&before))
+        .on(&format!("GET {path}?namespace=w"), at(&after))
+        .on(&waiting(before.0), at(&before))
+        .on(&waiting(after.0), at(&after))
+        .on(STREAM, told(tells));
+    server
+}
+
+/// The rows of a watch, in words, until it says the last time that something is gone.
+async fn rows(server: &Server, words: &[&str], goings: usize) -> Vec<Vec<String>> {
+    let out = Call::to(&server.address)
+        .at(NOW)
+        .run_until(words, |out| out.matches("gone").count() >= goings)
+        .await;
+    out.lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().map(str::to_owned).collect())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_watched_row_is_the_lists_and_never_an_events() {
+    let node = |id: &str, status: &str| {
+        json!({"ID": id, "Name": id, "Datacenter": "dc1", "NodePool": "default", "Status": status,
+            "SchedulingEligibility": "eligible"})
+    };
+    let listed = |status: &str| {
+        let mut node = node("one", status);
+        node["Version"] = json!("0.1.0");
+        node["Address"] = json!("10.0.0.1");
+        json!([node])
+    };
+    let server = changing(
+        "/v1/nodes",
+        (10, listed("ready")),
+        (12, listed("down")),
+        &[
+            event::<rove_wire::Node>("Node", 11, node("one", "down")),
+            event::<rove_wire::Node>("Node", 12, node("brief", "ready")),
+        ],
+    )
+    .await;
+    let words = ["get", "nodes", "-w", "-n", "w"];
+    assert_eq!(
+        rows(&server, &words, 1).await,
+        [
+            ["one", "one", "ready", "dc1", "0.1.0"],
+            ["brief", "brief", "ready", "dc1", "<none>"],
+            ["one", "one", "down", "dc1", "0.1.0"],
+            ["brief", "brief", "gone", "dc1", "<none>"],
+        ]
+    );
+
+    let alloc = |id: &str, status: &str| {
+        json!({"ID": id, "Name": "web.g[0]", "JobID": "web", "Namespace": "w", "NodeID": "n1", "NodeName": "client-one",
+            "ClientStatus": status, "DesiredStatus": "run", "CreateTime": NOW, "CreateIndex": 7})
+    };
+    let listed = |status: &str| {
+        let mut alloc = alloc("one", status);
+        alloc["JobVersion"] = json!(3);
+        json!([alloc])
+    };
+    let server = changing(
+        "/v1/allocations",
+        (10, listed("pending")),
+        (12, listed("running")),
+        &[
+            event::<rove_wire::Alloc>("Allocation", 11, alloc("one", "running")),
+            event::<rove_wire::Alloc>("Allocation", 12, alloc("brief", "running")),
+        ],
+    )
+    .await;
+    let words = ["get", "allocs", "-w", "-n", "w", "-o", "wide"];
+    let rows = rows(&server, &words, 1).await;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| [0, 3, 8].map(|at| row[at].as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ["one", "pending", "3"],
+            ["brief", "running", "<none>"],
+            ["one", "running", "3"],
+            ["brief", "gone", "<none>"],
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_event_as_old_as_the_list_is_not_told_after_it() {
+    // The job was purged before the watch began; another has gone since.
+    let server = changing(
+        "/v1/jobs",
+        (20, json!([])),
+        (21, json!([])),
+        &[
+            event::<Job>("Job", 15, row("purged", "running")),
+            event::<Job>("Job", 20, row("purged", "dead")),
+            event::<Job>("Job", 21, row("brief", "running")),
+        ],
+    )
+    .await;
+    let rows = rows(&server, &["get", "jobs", "-w", "-n", "w"], 1).await;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| [0, 2].map(|at| row[at].as_str()))
+        .collect();
+    assert_eq!(told, [["brief", "running"], ["brief", "gone"]]);
+}
+
+#[tokio::test]
+async fn a_watch_opens_its_stream_again_and_keeps_what_was_told_while_the_list_fails() {
+    let server = Server::start().await;
+    let at = |index: u64| Answer {
+        index,
+        ..Answer::json(&json!([]))
+    };
+    let list = "GET /v1/jobs?namespace=w";
+    server
+        .on(STREAM, Answer::text(500, "not now"))
+        .on(STREAM, Answer::text(502, "not yet"))
+        .on(
+            STREAM,
+            told(&[event::<Job>("Job", 11, row("first", "running"))]),
+        )
+        .on(
+            STREAM,
+            told(&[event::<Job>("Job", 12, row("second", "running"))]),
+        )
+        .on("GET /v1/jobs?index=10&namespace=w&wait=60s", at(10))
+        .on("GET /v1/jobs?index=11&namespace=w&wait=60s", at(11))
+        // When the watch begins, when the stream is open again, and then for the event.
+        .on(list, at(10))
+        .on(list, at(10))
+        .on(list, Answer::text(500, "no leader"))
+        .on(list, at(11));
+    let rows = rows(&server, &["get", "jobs", "-w", "-n", "w"], 2).await;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| [0, 2].map(|at| row[at].as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ["first", "running"],
+            ["first", "gone"],
+            ["second", "running"],
+            ["second", "gone"]
+        ]
+    );
 }
 
 const HCL: &str = "job \"web\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"raw_exec\"\n      config {\n        command = \"/bin/true\"\n      }\n    }\n  }\n}\n";
@@ -510,7 +706,7 @@ async fn diff_shows_every_job_of_the_files_that_differs_and_goes_on_after_one_th
     let job = |name: &str| HCL.replace("\"web\"", &format!("{name:?}"));
     std::fs::write(folder.path().join("a.hcl"), job("a")).unwrap();
     std::fs::write(folder.path().join("b.hcl"), job("b")).unwrap();
-    let manifest = "apiVersion: rove/v1\nkind: Job\nmetadata:\n  name: c\nspec:\n  groups:\n  - name: g\n    tasks:\n    - name: t\n      driver: raw_exec\n";
+    let manifest = "apiVersion: rove/v1\nkind: Job\nmetadata:\n  name: c\nspec:\n  groups:\n  - name: g\n    tasks:\n    - name: t\n      driver: raw_exec\n      config:\n        command: /bin/true\n";
     let manifests = format!("{manifest}---\n{}", manifest.replace("name: c", "name: d"));
     std::fs::write(folder.path().join("c.yaml"), manifests).unwrap();
     let server = Server::start().await;
@@ -684,6 +880,28 @@ async fn scaling_names_the_group_or_asks_for_it() {
         call.run(&["scale", "job/web", "--replicas=-1"]).await.code,
         1
     );
+}
+
+#[tokio::test]
+async fn what_was_thought_to_run_is_looked_at_again_when_a_roll_out_is_replaced() {
+    for (later, said) in [(1, ""), (4, "error: Expected replicas to be 1, was 4\n")] {
+        let server = Server::start().await;
+        let job = |count: i64| json!({"ID": "web", "JobModifyIndex": 7, "TaskGroups": [{"Name": "g", "Count": count}]});
+        server
+            .get("/v1/job/web", job(1))
+            .get("/v1/job/web", job(later))
+            .on(
+                "PUT /v1/job/web/scale",
+                Answer::text(400, "job scaling blocked due to active deployment"),
+            )
+            .on("PUT /v1/jobs", Answer::json(&json!({"EvalID": "e"})));
+        let ran = Call::to(&server.address)
+            .run(&["scale", "job/web", "--replicas=3", "--current-replicas=1"])
+            .await;
+        assert_eq!(ran.err, said);
+        let written = server.requests().iter().any(|r| r.target == "/v1/jobs");
+        assert_eq!(written, said.is_empty());
+    }
 }
 
 #[tokio::test]

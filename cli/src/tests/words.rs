@@ -55,6 +55,25 @@ async fn an_unknown_command_is_told_of_in_one_line_with_the_nearest_name() {
 }
 
 #[tokio::test]
+async fn flags_in_front_change_nothing_about_help_version_and_agent() {
+    let call = Call::to(NOBODY);
+    for (words, same) in [
+        (&["-n", "x", "-help"][..], "-help"),
+        (&["-no-color", "--help"], "-help"),
+        (&["-namespace=x", "help"], "-help"),
+        (&["-no-color", "-version"], "-version"),
+        (&["-n", "x", "-v"], "-version"),
+    ] {
+        let ran = call.run(words).await;
+        assert_eq!(ran, call.run(&[same]).await, "{words:?}");
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{words:?}");
+    }
+    let agent = call.run(&["-n", "team", "agent", "-dev"]).await;
+    let said = "The flags of \"agent\" stand behind it, and none in front of it. See \"nomad agent -help\".\n";
+    assert_eq!((agent.err.as_str(), agent.code), (said, 1));
+}
+
+#[tokio::test]
 async fn a_slip_in_a_flag_is_told_of_in_one_line_with_the_nearest_name() {
     let call = Call::to(NOBODY);
     for (words, said) in [
@@ -192,7 +211,8 @@ async fn where_no_agent_is_the_way_to_one_is_said() {
         let ran = Call::to(&address).run(words).await;
         assert!(ran.err.contains("connection refused"), "{ran:?}");
         assert!(
-            ran.err.contains("Start an agent with \"rove agent -dev\""),
+            ran.err
+                .contains("Start one with the command \"agent -dev\""),
             "{words:?}: {ran:?}"
         );
         assert_eq!(ran.code, 1);

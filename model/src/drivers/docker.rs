@@ -52,7 +52,7 @@ pub static DOCKER: ConfigSchema = ConfigSchema {
                 "a limit such as \"1024:2048\"",
             )),
         ),
-        Key::new("pids_limit", Holds::Number(SIGNED)),
+        Key::new("pids_limit", Holds::Signed),
         Key::new("cpu_hard_limit", Holds::Bool),
         Key::new("memory_hard_limit", Holds::Number(u64::MAX)),
         Key::new("pid_mode", Holds::Text),
@@ -82,6 +82,7 @@ pub static DOCKER: ConfigSchema = ConfigSchema {
         "runtime",
         "storage_opt",
         "volume_driver",
+        "windows_allow_insecure_container_admin",
     ],
     exclusive: &[("ports", "port_map")],
 };

@@ -15,7 +15,7 @@ pub use docker::{DOCKER, ulimit};
 pub use mock::MOCK;
 pub use problem::ConfigProblem;
 pub use raw_exec::RAW_EXEC;
-pub use schema::{ConfigSchema, Holds, Key, has_interpolation, scalar};
+pub use schema::{ConfigSchema, Holds, Key, has_interpolation, scalar, signed_number};
 pub(crate) use use_of::{config_problems, unknown_ports};
 pub use use_of::{missing_drivers, port_labels};
 

@@ -9,6 +9,12 @@ pub static RAW_EXEC: ConfigSchema = ConfigSchema {
         Key::required("command", Holds::Text),
         Key::new("args", Holds::Texts),
     ],
-    unsupported: &["cgroup_v1_override", "cgroup_v2_override"],
+    unsupported: &[
+        "cgroup_v1_override",
+        "cgroup_v2_override",
+        "denied_envvars",
+        "oom_score_adj",
+        "work_dir",
+    ],
     exclusive: &[],
 };

@@ -20,6 +20,8 @@ pub enum Holds {
     Bool,
     /// A whole number from 0 to this one.
     Number(u64),
+    /// A whole number of 64 bits, also below zero.
+    Signed,
     /// A duration such as `"30s"`, above zero where the flag says so.
     Duration {
         /// Zero is refused.
@@ -80,7 +82,7 @@ pub struct ConfigSchema {
     pub driver: &'static str,
     /// The keys that it knows.
     pub keys: &'static [Key],
-    /// What Nomad's driver of this name knows beside those. They are refused in other words, so that their reader does
+    /// What Nomad's driver of this name, also of later versions, knows beside those. They are refused in other words, so that their reader does
     /// not look for a spelling mistake.
     pub unsupported: &'static [&'static str],
     /// Keys that exclude each other.
@@ -177,6 +179,7 @@ impl Holds {
             Self::TextOrTexts => "a string or a list of strings",
             Self::Bool => "true or false",
             Self::Number(_) => "a number",
+            Self::Signed => "a whole number",
             Self::Duration { positive: true } => "a duration such as \"5m\"",
             Self::Duration { positive: false } => "a duration such as \"30s\"",
             Self::Map(_) | Self::MapOf(_) => "a map of strings",
@@ -220,6 +223,7 @@ impl Holds {
                 }
                 (number, _) => number.is_some(),
             },
+            (Self::Signed, value) => signed_number(value).is_some(),
             (Self::Duration { positive }, value) => {
                 let Some(text) = scalar(value) else {
                     found.push(wrong());
@@ -257,6 +261,16 @@ impl Holds {
 fn whole_number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A whole number of 64 bits, also below zero; also its spelling.
+#[must_use]
+pub fn signed_number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
         Value::String(text) => text.parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }

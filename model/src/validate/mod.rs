@@ -23,10 +23,7 @@ pub use warnings::{Warning, Warnings};
 
 use std::collections::BTreeSet;
 
-use crate::{
-    job::{Job, JobType},
-    supported,
-};
+use crate::job::{Job, JobType};
 
 /// The lowest priority.
 pub const MIN_PRIORITY: i64 = 1;
@@ -90,17 +87,6 @@ pub fn validate_for(job: &Job, drivers: Option<&BTreeSet<String>>) -> Validation
         errors,
         warnings: warnings::warnings(job, drivers),
     }
-}
-
-/// Looks at the whole of a canonical job as registration does: what is wrong with it and what this version can't run
-/// yet, all at once.
-///
-/// # Errors
-/// When there is anything to refuse.
-pub fn admit(job: &Job, drivers: Option<&BTreeSet<String>>) -> Result<Warnings, Report> {
-    let mut found = validate_for(job, drivers);
-    found.errors.add_unsupported(supported::check(job));
-    found.into_result()
 }
 
 /// There is no Vault yet.

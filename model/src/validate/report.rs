@@ -2,8 +2,6 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::supported::Unsupported;
-
 /// Which field of a job is meant, as `group["cache"].task["redis"].driver`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldPath {
@@ -140,20 +138,6 @@ impl Report {
             path,
             message: message.into(),
         }));
-    }
-
-    /// Adds what this version can't run yet, but for fields that are complained of already.
-    pub fn add_unsupported(&mut self, unsupported: Vec<Unsupported>) {
-        for found in unsupported {
-            let is_said = self
-                .problems()
-                .iter()
-                .any(|problem| problem.path == found.path);
-            if !is_said {
-                let message = found.to_string();
-                self.add(found.path, message);
-            }
-        }
     }
 
     /// Adds a list as one entry, if it holds anything.

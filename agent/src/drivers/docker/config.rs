@@ -75,6 +75,7 @@ pub(super) struct DockerConfig {
     pub(super) shm_size: Option<i64>,
     pub(super) sysctl: BTreeMap<String, String>,
     pub(super) ulimit: Vec<(String, i64, i64)>,
+    /// Above zero; without one there is no limit.
     pub(super) pids_limit: Option<i64>,
     pub(super) cpu_hard_limit: bool,
     pub(super) memory_hard_limit_mb: Option<u64>,
@@ -132,7 +133,9 @@ impl DockerConfig {
             shm_size: signed(&config, "shm_size")?,
             sysctl: config.map("sysctl")?,
             ulimit: ulimits(&config)?,
-            pids_limit: signed(&config, "pids_limit")?,
+            pids_limit: config
+                .signed_number("pids_limit")?
+                .filter(|limit| *limit > 0),
             cpu_hard_limit: flag("cpu_hard_limit")?,
             memory_hard_limit_mb: config.number("memory_hard_limit")?.filter(|mb| *mb > 0),
             pid_mode: config.text("pid_mode")?,
@@ -307,6 +310,25 @@ mod tests {
             full.ulimit,
             [("core".to_owned(), 0, 0), ("nofile".to_owned(), 1, 2)]
         );
+    }
+
+    #[test]
+    fn a_limit_of_processes_that_is_not_above_zero_is_none() {
+        for (given, limit) in [
+            (json!(100), Some(100)),
+            (json!("100"), Some(100)),
+            (json!(0), None),
+            (json!(-1), None),
+            (json!("-1"), None),
+        ] {
+            let config = read(
+                json!({"image": "x", "pids_limit": given}),
+                Allowed::default(),
+            );
+            assert_eq!(config.unwrap().pids_limit, limit, "{given}");
+        }
+        let error = read(json!({"image": "x", "pids_limit": 1.5}), Allowed::default());
+        assert!(error.unwrap_err().contains("must be a whole number"));
     }
 
     #[test]

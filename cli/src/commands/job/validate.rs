@@ -22,7 +22,10 @@ pub async fn run(cx: &mut Context) -> Outcome {
         }) => {
             if !error.is_empty() {
                 cx.ui.error("Job validation errors:");
-                return Err(Failure::new(error));
+                return Err(Failure::new(match source::refusals(cx, &parsed) {
+                    Some(places) => format!("{}\n\n{places}", error.trim_end()),
+                    None => error,
+                }));
             }
             warn(cx, &warnings);
         }
@@ -43,7 +46,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
 fn alone(cx: &mut Context, parsed: &Parsed) {
     let text = cx.ui.paint(
         Style::Yellow,
-        "Driver configuration not validated since connection to an agent couldn't be established.\n",
+        "The cluster's drivers were not looked at since connection to an agent couldn't be established.\n",
     );
     cx.ui.line(text);
     let mut job = parsed.job.clone();

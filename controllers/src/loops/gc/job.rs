@@ -8,7 +8,7 @@ use std::{
 use rove_model::{
     alloc::{Alloc, ClientStatus, DesiredStatus},
     eval::Eval,
-    ids::{EvalId, JobKey, UnixNanos, VersionKey},
+    ids::{DeploymentId, EvalId, JobKey, UnixNanos, VersionKey},
     job::JobType,
     node::NodeState,
     registration::{JobCollected, Registration},
@@ -139,7 +139,21 @@ impl GcLoop {
         Some(after(newest, self.settings.job))
     }
 
-    /// Removes all of a job, its registration last, but for evaluations that ended a short while ago.
+    /// Until when evaluations that are over name deployments: who follows an evaluation looks up the deployment too.
+    fn followed(&self, state: &State, job: &JobKey) -> BTreeMap<DeploymentId, UnixNanos> {
+        let mut followed = BTreeMap::new();
+        for eval in state.evals_of_job(job) {
+            if let Some(id) = eval.deployment_id.filter(|_| eval.status.is_terminal()) {
+                let until = after(eval.modify_time, self.settings.eval);
+                let latest = followed.entry(id).or_insert(until);
+                *latest = until.max(*latest);
+            }
+        }
+        followed
+    }
+
+    /// Removes all of a job, its registration last, but for evaluations that ended a short while ago and the deployments
+    /// that they name.
     fn remove(
         &self,
         view: &View<'_, Self>,
@@ -167,6 +181,7 @@ impl GcLoop {
         // Whoever asked for an evaluation follows it, whatever has become of its job: it stays as long as any other.
         let over_at = |eval: &Eval| after(eval.modify_time, self.settings.eval);
         let stays = |eval: &Eval| eval.status.is_terminal() && over_at(eval) > view.now;
+        let followed = self.followed(state, job);
         let next = state
             .evals_of_job(job)
             .filter(|eval| stays(eval))
@@ -179,7 +194,9 @@ impl GcLoop {
             .chain(
                 state
                     .deployments_of_job(job)
-                    .map(|deployment| Key::Deployment(deployment.id)),
+                    .map(|deployment| deployment.id)
+                    .filter(|id| followed.get(id).is_none_or(|until| *until <= view.now))
+                    .map(Key::Deployment),
             )
             .chain(
                 state
@@ -263,6 +280,7 @@ impl GcLoop {
             .filter(|eval| state.allocs_of_eval(eval.id).next().is_none())
             .map(|eval| Key::Eval(eval.id))
             .collect();
+        let followed = self.followed(state, job);
         let deployments: Vec<Key> = state
             .deployments_of_job(job)
             .filter(|deployment| !deployment.status.is_active())
@@ -271,7 +289,14 @@ impl GcLoop {
                     .allocs_of_deployment(deployment.id)
                     .any(|alloc| state.is_live(alloc))
             })
-            .filter(|deployment| is_due(after(deployment.modify_time, self.settings.deployment)))
+            .filter(|deployment| {
+                let old = after(deployment.modify_time, self.settings.deployment);
+                is_due(
+                    followed
+                        .get(&deployment.id)
+                        .map_or(old, |until| old.max(*until)),
+                )
+            })
             .map(|deployment| Key::Deployment(deployment.id))
             .collect();
         let versions = superfluous_versions(state, job, registration);

@@ -3,6 +3,7 @@
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
     deployment::DeploymentStatus,
+    ids::DeploymentId,
 };
 use uuid::Uuid;
 
@@ -71,6 +72,55 @@ fn a_purged_job_goes_as_soon_as_nothing_of_it_runs_and_leaves_nothing_behind() {
         Decision::wait(JOB_IN_USE),
         "and nothing is left to do"
     );
+}
+
+/// The evaluations of a job name this deployment, which has ended.
+fn names(world: &mut World, key: &JobKey, id: DeploymentId) {
+    let mut deployment = world.state.deployment(id).unwrap().value.clone();
+    deployment.status = DeploymentStatus::Successful;
+    world.state.put(&Key::Deployment(id), &deployment).unwrap();
+    let evals: Vec<_> = world.state.evals_of_job(key).cloned().collect();
+    for eval in evals {
+        let mut eval = eval.value.clone();
+        eval.deployment_id = Some(id);
+        world.state.put(&Key::Eval(eval.id), &eval).unwrap();
+    }
+}
+
+#[test]
+fn a_deployment_stays_as_long_as_an_evaluation_that_names_it() {
+    for purge in [true, false] {
+        let mut world = World::new();
+        let key = world.placed("web", 1);
+        let id = world.deployment(&key, 1, 600);
+        // The roll-out ended long ago.
+        world.now += 3 * HOUR;
+        world.stop(&key, purge);
+        let stop = world.ask(&key);
+        let alloc = world.allocs(&key)[0];
+        world.desire(alloc, DesiredStatus::Stop);
+        world.status(alloc, ClientStatus::Complete);
+        world.complete_evals(&key);
+        names(&mut world, &key, id);
+        let ended = world.now;
+        for _ in 0..20 {
+            let decision = job(&world, &key);
+            if decision.branch != JOB_IN_USE {
+                world.apply(&decision);
+                continue;
+            }
+            if world.state.deployment(id).is_none() {
+                break;
+            }
+            assert!(world.state.eval(stop).is_some(), "purge {purge}");
+            let Again::At(next) = decision.again else {
+                panic!("purge {purge}: nobody looks again");
+            };
+            world.now = next;
+        }
+        assert!(world.state.deployment(id).is_none(), "purge {purge}");
+        assert_eq!(world.now, ended + HOUR, "purge {purge}");
+    }
 }
 
 #[test]
