@@ -101,6 +101,20 @@ impl Answer {
         self
     }
 
+    /// With what keeps a browser from taking it for a page of the API's own: its bytes come from a task or a node.
+    pub(crate) fn no_page(mut self) -> Self {
+        let headers = self.0.headers_mut();
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("sandbox"),
+        );
+        self
+    }
+
     /// With where the next page begins.
     pub(crate) fn with_next_token(mut self, token: Option<String>) -> Self {
         if let Some(token) = token.and_then(|token| HeaderValue::from_str(&token).ok()) {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rand::RngExt;
 use rove_controllers::writer;
 use rove_model::{duration::Nanos, ids::Revision};
-use rove_store::state::State;
+use rove_store::state::{FIRST_REVISION, State};
 use tokio::time::Instant;
 
 use crate::{call::Params, context::ServerSide, error::ApiError};
@@ -29,13 +29,10 @@ const MIN_REST: Duration = Duration::from_millis(1);
 /// The longest rest: what a slow look may add to the time a waiter learns of a change.
 const MAX_REST: Duration = Duration::from_millis(100);
 
-/// The index of what never changed. It is not 0: a query that goes on from 0 does not block, so whoever watches would
-/// ask in a hot loop.
-const FIRST: Revision = 1;
-
-/// An index as callers are told it, and as queries that go on from it are compared with.
+/// An index as callers are told it, and as queries that go on from it are compared with. It is never 0: a query that
+/// goes on from 0 does not block, so whoever watches would ask in a hot loop.
 pub(crate) fn known(index: Revision) -> Revision {
-    index.max(FIRST)
+    index.max(FIRST_REVISION)
 }
 
 /// What a query says about waiting.

@@ -12,7 +12,7 @@ use rove_store::{Store, keys::Keys, state::StateHandle};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::{local::LocalAgent, proof::Tickets, proxy, quota::Quota};
+use crate::{body::Bodies, local::LocalAgent, proof::Tickets, proxy, quota::Quota};
 
 /// Time and randomness, handed in.
 pub trait Sources: Send + Sync + 'static {
@@ -99,6 +99,7 @@ pub struct ApiContext {
     pub(crate) last_server: proxy::LastServer,
     pub(crate) identity: Option<Identity>,
     pub(crate) tickets: Tickets,
+    pub(crate) bodies: Bodies,
 }
 
 impl ApiContext {
@@ -122,6 +123,7 @@ impl ApiContext {
             last_server: proxy::LastServer::default(),
             identity: None,
             tickets: Tickets::new(),
+            bodies: Bodies::default(),
         }
     }
 

@@ -33,6 +33,9 @@ pub(crate) enum ApiError {
     /// The body is larger than is read.
     #[error("the request body is above {0} bytes")]
     TooLarge(usize),
+    /// Others' bodies fill the memory that there is for them.
+    #[error("too many request bodies are being read at once: try again in a moment")]
+    NoRoom,
     /// The body was not there in time.
     #[error("the request body did not come within {} s", .0.as_secs())]
     SlowBody(Duration),
@@ -65,6 +68,7 @@ impl ApiError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Registration(error) => registration_status(error),

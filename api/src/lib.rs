@@ -5,6 +5,7 @@
 
 mod answer;
 mod blocking;
+mod body;
 mod call;
 pub mod context;
 mod error;

@@ -11,8 +11,8 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 use crate::error::ApiError;
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Refuses a call that a page of another site makes in its reader's browser. Programs send none of these headers.
 pub(crate) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), ApiError> {

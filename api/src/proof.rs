@@ -3,9 +3,10 @@
 //! A node says itself at which address its agent is. So nothing of a call is sent there before the agent has shown that
 //! it knows the node's secret: the server sends a nonce and the salt of the secret's hash, the agent answers with a code
 //! over the nonce under a key that is derived from that hash, and with a ticket. The call itself then carries a code over
-//! the ticket, the method and the path under the same key, which only servers can make besides the agent: it is good for
-//! that call, and for as long as the agent's own clock lets the ticket live. A caller's own token goes no further than
-//! the server.
+//! the ticket, the method and the path under the same key, which only servers can make besides the agent. It is
+//! good for that method and path for as long as the ticket lives, 30 s by the agent's own clock: who overhears a call may
+//! make it again in that time, with another body too, since the code does not cover it. A caller's own token goes no
+//! further than the server.
 
 use std::time::{Duration, Instant};
 

@@ -12,8 +12,9 @@ use std::{
 use axum::{
     body::Body,
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
+        HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
         header::{self},
+        uri::{Authority, Scheme},
     },
     response::{IntoResponse, Response},
 };
@@ -31,6 +32,7 @@ use crate::{
     call::Params,
     context::{ApiContext, Mode, ServerSide},
     error::ApiError,
+    origin,
     proof::Question,
 };
 
@@ -70,6 +72,17 @@ const FOR_NODES: [HeaderName; 3] = [
 
 /// What of the headers of a node's agent reaches the caller: that agent sets no cookies for the servers.
 const OF_NODES: [HeaderName; 2] = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
+
+/// What browsers and the proxies before an agent add for the agent that was asked: it has looked at them, and no address
+/// of another agent would fit them.
+const OF_BROWSERS: [HeaderName; 3] = [
+    header::ORIGIN,
+    origin::SEC_FETCH_SITE,
+    origin::FORWARDED_HOST,
+];
+
+/// The most bytes of an agent's address: a name has 253 at most.
+const MAX_ADDRESS: usize = 255;
 
 /// Headers that belong to one connection and are never passed on.
 const OF_THE_CONNECTION: [HeaderName; 8] = [
@@ -162,7 +175,9 @@ pub(crate) async fn to_server(
     let first = context.last_server.0.load(Ordering::Relaxed);
     for step in 0..servers.len() {
         let index = (first + step) % servers.len();
-        let headers = passed_on(call, Hop::Server, |name| !OF_THE_CONNECTION.contains(name));
+        let headers = passed_on(call, Hop::Server, |name| {
+            !OF_THE_CONNECTION.contains(name) && !OF_BROWSERS.contains(name)
+        });
         match send(context, call, params, &servers[index], headers).await {
             Ok(answer) => {
                 context.last_server.0.store(index, Ordering::Relaxed);
@@ -218,9 +233,7 @@ async fn prove(
         .ok_or_else(|| no_path(format!("node \"{node}\" has registered no secret")))?;
     let key = CallKey::of_hash(&kept.hash);
     let question = Question::new(node, &key, kept.salt, context.sources.random());
-    let uri: Uri = format!("http://{address}{PROOF}")
-        .parse()
-        .map_err(|_| no_path(format!("{address:?} is no address")))?;
+    let uri = uri(address, PROOF).map_err(no_path)?;
     let body = serde_json::to_vec(&question.request()).map_err(|e| no_path(e.to_string()))?;
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = Method::POST;
@@ -233,12 +246,21 @@ async fn prove(
                 format!("{address} did not answer: {error}")
             })
         })?;
+        let status = response.status();
         let body = axum::body::to_bytes(Body::new(response.into_body()), MAX_PROOF).await;
-        body.map_err(|error| no_path(format!("{address} did not answer: {error}")))
+        body.map(|body| (status, body))
+            .map_err(|error| no_path(format!("{address} did not answer: {error}")))
     };
-    let body = tokio::time::timeout(PROVE, answered)
+    let (status, body) = tokio::time::timeout(PROVE, answered)
         .await
         .map_err(|_| ApiError::Timeout(address.to_owned()))??;
+    // The answer to a path that the agent does not know; one that does says why not.
+    if status == StatusCode::NOT_FOUND && body.is_empty() {
+        tracing::info!(%node, address, "the agent of a node is older and can't prove itself: upgrade it");
+        return Err(no_path(format!(
+            "the agent of node \"{node}\" at {address} is older and can't prove itself: upgrade it"
+        )));
+    }
     serde_json::from_slice::<ProofAnswer>(&body)
         .ok()
         .and_then(|answer| question.word(&answer, call.method.as_str(), &call.path_and_query))
@@ -248,6 +270,33 @@ async fn prove(
                 "who answers at {address} is not the agent of node \"{node}\""
             ))
         })
+}
+
+/// Where to ask the agent at `address`, which is a host and a port and nothing else: it was named by the agent itself.
+fn uri(address: &str, path_and_query: &str) -> Result<Uri, String> {
+    let no_address = || {
+        let shown: String = address.chars().take(64).collect();
+        let cut = if shown.len() < address.len() {
+            "…"
+        } else {
+            ""
+        };
+        let shown = shown.escape_debug();
+        format!("\"{shown}{cut}\" is no address: expected host:port")
+    };
+    if address.len() > MAX_ADDRESS {
+        return Err(no_address());
+    }
+    let authority: Authority = address.parse().map_err(|_| no_address())?;
+    if authority.host().is_empty() || authority.port().is_none() || address.contains('@') {
+        return Err(no_address());
+    }
+    Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(authority)
+        .path_and_query(path_and_query)
+        .build()
+        .map_err(|error| format!("the call can't be passed on: {error}"))
 }
 
 /// The headers of a call that go along with it.
@@ -283,7 +332,7 @@ pub(crate) async fn to_node(
     headers.insert(WORD, word);
     let answer = send(context, call, params, address, headers).await;
     answer
-        .map(|answer| answer.with_headers_only(&OF_NODES))
+        .map(|answer| answer.with_headers_only(&OF_NODES).no_page())
         .map_err(|failure| match failure {
             Failure::NotSent(why) => ApiError::Gateway(format!("No path to node: {why}")),
             Failure::Sent(error) => error,
@@ -297,9 +346,7 @@ async fn send(
     address: &str,
     headers: HeaderMap,
 ) -> Result<Answer, Failure> {
-    let uri: Uri = format!("http://{address}{}", call.path_and_query)
-        .parse()
-        .map_err(|_| Failure::NotSent(format!("{address:?} is no address")))?;
+    let uri = uri(address, &call.path_and_query).map_err(Failure::NotSent)?;
     let mut request = Request::new(Body::from(call.body.clone()));
     *request.method_mut() = call.method.clone();
     *request.uri_mut() = uri;
@@ -314,10 +361,21 @@ async fn send(
         Ok(Err(error)) if error.is_connect() => {
             return Err(Failure::NotSent(format!("{address}: can't connect")));
         }
+        Ok(Err(error)) if was_refused(&error) => {
+            return Err(Failure::NotSent(format!(
+                "{address} ended the connection before the call was sent"
+            )));
+        }
         Ok(Err(error)) => {
             return Err(Failure::Sent(ApiError::Gateway(format!(
                 "{address} did not answer: {error}"
             ))));
+        }
+        // Only the limit of connections answers so, before it looks at a call.
+        Ok(Ok(response)) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
+            return Err(Failure::NotSent(format!(
+                "{address} takes no more connections from here (limits {{ http_max_conns_per_client }})"
+            )));
         }
         Ok(Ok(response)) => response,
     };
@@ -340,6 +398,13 @@ async fn send(
     ))
 }
 
+/// The connection ended before anything of the call was written to it.
+fn was_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_canceled)
+}
+
 /// A body that ends with an error when it stands still.
 fn with_stall_limit(body: Body) -> Body {
     let chunks = tokio_stream::StreamExt::timeout(body.into_data_stream(), STALL);
@@ -347,4 +412,38 @@ fn with_stall_limit(body: Body) -> Body {
         Ok(chunk) => chunk,
         Err(_) => Err(axum::Error::new(ApiError::Timeout("the agent".to_owned()))),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uri;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port_and_nothing_else() {
+        for fine in ["10.0.0.5:8080", "node-1.example:4646", "[::1]:4646"] {
+            let made = uri(fine, "/v1/client/stats?a=b").map(|uri| uri.to_string());
+            assert_eq!(made, Ok(format!("http://{fine}/v1/client/stats?a=b")));
+        }
+        for bad in [
+            "",
+            ":80",
+            "10.0.0.5",
+            "10.0.0.5:",
+            "10.0.0.5:99999",
+            "10.0.0.5:8080/admin?x=",
+            "10.0.0.5:8080?x=",
+            "10.0.0.5:8080#",
+            "user@host:1",
+            "user:word@host:1",
+            "http://host:1",
+            "host:1\r\nX: y",
+            "a b:1",
+            &format!("{}:1", "a".repeat(10_000)),
+        ] {
+            let refused = uri(bad, "/v1/client/stats").unwrap_or_default().to_string();
+            assert_eq!(refused, "/", "{bad}");
+            let why = uri(bad, "/").err().unwrap_or_default();
+            assert!(why.contains("is no address") && why.len() < 300, "{why}");
+        }
+    }
 }

@@ -8,13 +8,14 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::Router;
+use hyper::service::{Service, service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -22,6 +23,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{Instant, Sleep, sleep_until},
 };
@@ -40,6 +42,18 @@ const TOO_MANY: &[u8] =
 /// How long that may take to be sent.
 const REFUSAL: Duration = Duration::from_millis(100);
 
+/// So many callers are told at a time; the connections of further ones are just ended.
+const REFUSALS: usize = 64;
+
+/// The most bytes that are kept of what a connection sends or is to be sent, a head among it.
+const BUFFER: usize = 64 * 1024;
+
+/// How long a caller's next refusals are not logged.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// So many callers are remembered for that; while there are more, refusals of others are not logged.
+const REMEMBERED: usize = 1_024;
+
 /// What callers may take of an agent's HTTP API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -47,9 +61,11 @@ pub struct Limits {
     pub connections_per_client: Option<usize>,
     /// The most connections in all: they must leave descriptors for the rest of the agent.
     pub connections: usize,
-    /// How long a caller may take for the head of a call, counted from the end of the call before or from connecting: a
-    /// connection that is kept open idles no longer than that.
+    /// How long a caller may take for the head of the first call, counted from connecting.
     pub head: Duration,
+    /// How long a caller may take for the head of a further call, counted from the end of the call before: so long a
+    /// connection that is kept open may idle.
+    pub idle: Duration,
     /// How long a caller may take for the body of a call.
     pub body: Duration,
     /// How long a caller may let an answer wait without reading any of it.
@@ -62,6 +78,7 @@ impl Default for Limits {
             connections_per_client: Some(100),
             connections: 4_096,
             head: Duration::from_secs(30),
+            idle: Duration::from_secs(120),
             body: Duration::from_secs(60),
             stall: Duration::from_secs(60),
         }
@@ -80,6 +97,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = router.layer(axum::Extension(BodyTime(limits.body)));
     let open = Arc::new(Open::default());
+    let refusals = Arc::new(Semaphore::new(REFUSALS));
     let mut calls = JoinSet::new();
     loop {
         let (stream, address) = tokio::select! {
@@ -104,8 +122,8 @@ pub async fn serve(
                     drop(entry);
                 });
             }
-            Err(first) => {
-                if first {
+            Err(is_news) => {
+                if is_news {
                     tracing::warn!(
                         client = %address.ip(),
                         per_client = limits.connections_per_client,
@@ -113,7 +131,12 @@ pub async fn serve(
                         "a connection to the HTTP API was refused: there are too many (limits {{ http_max_conns_per_client }})"
                     );
                 }
-                calls.spawn(refuse(stream));
+                if let Ok(room) = refusals.clone().try_acquire_owned() {
+                    calls.spawn(async move {
+                        refuse(stream).await;
+                        drop(room);
+                    });
+                }
             }
         }
     }
@@ -147,15 +170,28 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 async fn connection(stream: TcpStream, router: Router, limits: Limits, cancel: CancellationToken) {
     // Answers are small, and whoever follows a log waits for each line.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router);
+    let calls = TowerToHyperService::new(router);
+    let (called, first_call) = watch::channel(false);
+    let service = service_fn(move |request| {
+        called.send_replace(true);
+        calls.call(request)
+    });
     let io = TokioIo::new(Stalling::new(stream, limits.stall));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
+        .header_read_timeout(limits.idle)
+        .max_buf_size(BUFFER)
         .serve_connection(io, service);
     tokio::pin!(connection);
+    let nothing_asked = async {
+        tokio::time::sleep(limits.head).await;
+        if *first_call.borrow() {
+            std::future::pending::<()>().await;
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = nothing_asked => return,
         () = cancel.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -183,8 +219,8 @@ async fn refuse(mut stream: TcpStream) {
 struct Open {
     by_client: Mutex<HashMap<IpAddr, usize>>,
     all: AtomicUsize,
-    /// A refusal was said since the last connection that was let in.
-    said: AtomicBool,
+    /// Whose refusal was logged, and when.
+    logged: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 /// A connection that was let in; it makes room when it is dropped.
@@ -194,7 +230,7 @@ struct Entry {
 }
 
 impl Open {
-    /// Lets a connection in; the error says whether it is the first that is refused.
+    /// Lets a connection in; the error says whether its refusal is to be logged.
     fn enter(self: &Arc<Self>, client: IpAddr, limits: &Limits) -> Result<Entry, bool> {
         let client = client.to_canonical();
         let mut by_client = self
@@ -207,14 +243,11 @@ impl Open {
             .is_some_and(|most| own >= most)
             || self.all.load(Ordering::Relaxed) >= limits.connections;
         if full {
-            return Err(!self.said.swap(true, Ordering::Relaxed));
+            drop(by_client);
+            return Err(self.is_news(client, Instant::now()));
         }
         by_client.insert(client, own + 1);
         let all = self.all.fetch_add(1, Ordering::Relaxed) + 1;
-        // Halfway down again it is news once more.
-        if all * 2 < limits.connections {
-            self.said.store(false, Ordering::Relaxed);
-        }
         if all * 5 >= limits.connections * 4 && (all - 1) * 5 < limits.connections * 4 {
             tracing::warn!(
                 open = all,
@@ -226,6 +259,23 @@ impl Open {
             open: self.clone(),
             client,
         })
+    }
+
+    /// Whether no refusal of that caller was logged of late.
+    fn is_news(&self, client: IpAddr, now: Instant) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_late = |at: &Instant| now.saturating_duration_since(*at) < QUIET;
+        if logged.get(&client).is_some_and(is_late) {
+            return false;
+        }
+        if logged.len() >= REMEMBERED {
+            logged.retain(|_, at| is_late(at));
+        }
+        let has_room = logged.len() < REMEMBERED;
+        if has_room {
+            logged.insert(client, now);
+        }
+        has_room
     }
 }
 
@@ -323,5 +373,23 @@ impl AsyncWrite for Stalling {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.watched(context, |stream, context| stream.poll_shutdown(context))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_logged_once_a_minute_for_each_of_so_many_callers() {
+        let open = Open::default();
+        let now = Instant::now();
+        let client = |number: u32| IpAddr::from(number.to_be_bytes());
+        assert!(open.is_news(client(0), now));
+        assert!(!open.is_news(client(0), now + QUIET / 2));
+        assert!(open.is_news(client(0), now + QUIET));
+        let news = (1..10_000).filter(|number| open.is_news(client(*number), now + QUIET));
+        assert_eq!(news.count(), REMEMBERED - 1);
+        assert!(open.is_news(client(20_000), now + QUIET * 2));
     }
 }

@@ -12,7 +12,8 @@ wire! {
 }
 
 wire! {
-    /// The agent's proof that it knows the node's secret, and a ticket for one call.
+    /// The agent's proof that it knows the node's secret, and a ticket: for as long as it lives, calls can be
+    /// proven by it, each by a code over its method and path. The body of a call is not covered.
     ProofAnswer {
         proof: String = "Proof",
         ticket: String = "Ticket",

@@ -54,7 +54,7 @@ pub(super) enum OfAlloc {
 pub(super) async fn files(r: &OfAgent<'_>, what: File) -> Result<Answer, ApiError> {
     let alloc: AllocId = super::uuid(r.id(), "alloc")?;
     match place_of_alloc(r.context, r.incoming, alloc).await? {
-        Place::Here(agent) => file(&*agent, what, alloc, r.call).await,
+        Place::Here(agent) => Ok(file(&*agent, what, alloc, r.call).await?.no_page()),
         place => place.pass_on(r.context, r.incoming, r.call).await,
     }
 }

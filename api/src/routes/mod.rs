@@ -19,14 +19,14 @@ mod versions;
 
 pub use openapi::openapi;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc};
 
 use axum::{
     Router,
-    body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use rove_controllers::registration::RegistrationError;
 use uuid::Uuid;
 
@@ -36,6 +36,7 @@ use self::{
 };
 use crate::{
     answer::Answer,
+    body,
     call::{Call, Params, Verb},
     context::ApiContext,
     error::ApiError,
@@ -43,9 +44,6 @@ use crate::{
     proxy::{self, Hop, Incoming},
     serve::BodyTime,
 };
-
-/// The most bytes of a request's body: a job specification of 512 KiB compressed has room, and little more.
-const MAX_BODY: usize = 4 * 1024 * 1024;
 
 /// The API as a router: all of `/v1`.
 pub fn router(context: ApiContext) -> Router {
@@ -66,38 +64,43 @@ async fn handle(State(context): State<Arc<ApiContext>>, request: Request) -> Res
 
 async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, ApiError> {
     let BodyTime(time) = request.extensions().get().copied().unwrap_or_default();
-    let (parts, body) = request.into_parts();
+    let (parts, sent) = request.into_parts();
     let verb = Verb::of(&parts.method)?;
     let (route, names) = route::find(ROUTES, verb, parts.uri.path())?;
-    let hop = Hop::of(&parts.headers);
-    if hop == Hop::None {
-        if context.info.local_only {
-            origin::refuse_foreign_host(&parts.headers)?;
-        }
-        if verb != Verb::Read || route.right.changes() {
-            origin::refuse_other_sites(&parts.headers)?;
-        }
+    // Also when the call says that it was passed on, which anybody can: an agent that does so leaves out what browsers add.
+    if context.info.local_only {
+        origin::refuse_foreign_host(&parts.headers)?;
     }
-    let incoming = Incoming {
+    if verb != Verb::Read || route.right.changes() {
+        origin::refuse_other_sites(&parts.headers)?;
+    }
+    let mut incoming = Incoming {
         method: parts.method.clone(),
         path_and_query: parts
             .uri
             .path_and_query()
             .map_or_else(|| parts.uri.path().to_owned(), ToString::to_string),
-        hop,
-        headers: parts.headers.clone(),
-        body: read(body, time).await?,
+        hop: Hop::of(&parts.headers),
+        headers: parts.headers,
+        body: Bytes::new(),
     };
     proxy::check_hop(context, &incoming)?;
-    let call = Call {
-        params: Params::parse(parts.uri.query()),
-        body: incoming.body.clone(),
-    };
-    if let Some(region) = call.params.get("region")
+    let params = Params::parse(parts.uri.query());
+    if let Some(region) = params.get("region")
         && region != context.info.region
     {
         return Err(RegistrationError::UnknownRegion(region.to_owned()).into());
     }
+    match route.handler {
+        Handler::Agent(_) | Handler::Server(_) if route.body > 0 => {
+            incoming.body = context.bodies.read(sent, route.body, time).await?;
+        }
+        Handler::Agent(_) | Handler::Server(_) | Handler::NotBuilt(_) => body::ignore(sent).await?,
+    }
+    let call = Call {
+        params,
+        body: incoming.body.clone(),
+    };
     match route.handler {
         Handler::NotBuilt(what) => Err(ApiError::NotBuilt(what)),
         Handler::Agent(answer) => {
@@ -122,13 +125,6 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
             }
         },
     }
-}
-
-async fn read(body: Body, time: Duration) -> Result<bytes::Bytes, ApiError> {
-    tokio::time::timeout(time, axum::body::to_bytes(body, MAX_BODY))
-        .await
-        .map_err(|_| ApiError::SlowBody(time))?
-        .map_err(|_| ApiError::TooLarge(MAX_BODY))
 }
 
 /// An id in a path; `kind` says in an error what was looked for.

@@ -9,6 +9,7 @@ use rove_model::ids::{JobId, JobKey, Namespace};
 
 use crate::{
     answer::Answer,
+    body,
     call::{Call, Verb},
     context::{ApiContext, ServerSide},
     error::ApiError,
@@ -180,6 +181,8 @@ pub(crate) struct Route {
     /// What it does, in a sentence.
     pub(crate) about: &'static str,
     pub(crate) handler: Handler,
+    /// The most bytes of a body that it takes: what reads or deletes takes none.
+    pub(crate) body: usize,
 }
 
 impl Route {
@@ -196,7 +199,17 @@ impl Route {
             right,
             about,
             handler,
+            body: match verb {
+                Verb::Write => body::MOST,
+                Verb::Read | Verb::Delete => 0,
+            },
         }
+    }
+
+    /// Its body says little.
+    pub(crate) const fn with_small_body(mut self) -> Self {
+        self.body = body::SMALL;
+        self
     }
 }
 

@@ -302,6 +302,13 @@ async fn register_secret(world: &World, identity: &Identity) {
 
 /// Takes what is sent to it and answers each call with `answer`.
 async fn stranger(answer: &'static str) -> (String, Arc<std::sync::Mutex<String>>) {
+    stranger_saying("200 OK", answer).await
+}
+
+async fn stranger_saying(
+    status: &'static str,
+    answer: &'static str,
+) -> (String, Arc<std::sync::Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let heard = Arc::new(std::sync::Mutex::new(String::new()));
@@ -318,7 +325,7 @@ async fn stranger(answer: &'static str) -> (String, Arc<std::sync::Mutex<String>
                         .push_str(&String::from_utf8_lossy(&buffer[..count]));
                     let length = answer.len();
                     let text =
-                        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{answer}");
+                        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{answer}");
                     if stream.write_all(text.as_bytes()).await.is_err() {
                         break;
                     }
@@ -428,6 +435,8 @@ async fn the_agent_of_a_node_hears_what_is_asked_but_not_by_whom() {
     assert_eq!(reply.status(), 200);
     assert!(!reply.headers().contains_key("set-cookie"));
     assert_eq!(reply.headers()["content-type"], "text/plain");
+    assert_eq!(reply.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(reply.headers()["content-security-policy"], "sandbox");
     let seen = seen.lock().unwrap().join("\n");
     assert!(seen.contains("x-rove-call"), "{seen}");
     assert!(!seen.contains("the-callers"), "{seen}");
@@ -517,6 +526,140 @@ async fn a_client_passes_on_to_a_server_and_a_server_to_the_node() {
         (missing.status.as_u16(), &*missing.text),
         (404, "job not found")
     );
+}
+
+/// Refuses every connection as soon as it is there, as an agent does that has too many.
+async fn busy() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let refusal =
+                "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(refusal.as_bytes()).await;
+            let _ = stream.shutdown().await;
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_server_with_too_many_connections_is_passed_over() {
+    let world = World::new().await;
+    let cancel = CancellationToken::new();
+    let _stop = cancel.clone().drop_guard();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap().to_string();
+    let served = world.router.clone();
+    tokio::spawn(async move {
+        serve(listener, served, Limits::default(), cancel)
+            .await
+            .unwrap()
+    });
+    let busy = busy().await;
+    for number in 0..20 {
+        let (context, _keep) = client_of(vec![busy.clone(), server.clone()], None);
+        let body = json!({"Job": small_job(&format!("job-{number}"))}).to_string();
+        let written = send(&router(context), "PUT", "/v1/jobs", body.into()).await;
+        assert_eq!(written.status, 200, "{}", written.text);
+    }
+    let (context, _keep) = client_of(vec![busy], None);
+    let refused = send(
+        &router(context),
+        "GET",
+        "/v1/jobs",
+        axum::body::Body::empty(),
+    )
+    .await;
+    assert_eq!(refused.status, 500);
+    assert!(
+        refused.text.starts_with("No path to a server: 127.0.0.1:"),
+        "{}",
+        refused.text
+    );
+}
+
+#[tokio::test]
+async fn what_says_to_be_passed_on_is_no_less_of_another_site() {
+    let world = World::new().await;
+    let cancel = CancellationToken::new();
+    let _stop = cancel.clone().drop_guard();
+    let body = || axum::body::Body::from(json!({"Job": small_job("web")}).to_string());
+    let request = |headers: &[(&str, &str)]| {
+        let mut request = axum::http::Request::put("/v1/jobs");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(body()).unwrap()
+    };
+    for hop in ["server", "node", "else"] {
+        for from in [
+            ("origin", "http://evil.example"),
+            ("sec-fetch-site", "cross-site"),
+        ] {
+            let request = request(&[("host", "127.0.0.1:4646"), ("x-rove-hop", hop), from]);
+            let reply = world.router.clone().oneshot(request).await.unwrap();
+            assert_eq!(reply.status(), 403, "{hop} {from:?}");
+        }
+    }
+    assert_eq!(world.state.latest().registrations().count(), 0);
+
+    // The page of a client's own site, whose call is passed on to a server with another address.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap().to_string();
+    let served = world.router.clone();
+    tokio::spawn(async move {
+        serve(listener, served, Limits::default(), cancel)
+            .await
+            .unwrap()
+    });
+    let (context, _keep) = client_of(vec![server], None);
+    let own = router(context);
+    let page = request(&[
+        ("host", "10.0.0.5:4646"),
+        ("x-forwarded-host", "rove.example"),
+        ("origin", "http://rove.example"),
+        ("sec-fetch-site", "same-origin"),
+    ]);
+    assert_eq!(own.oneshot(page).await.unwrap().status(), 200);
+
+    let (mut context, _keep) = client_of(Vec::new(), None);
+    context.info.local_only = true;
+    let local = router(context);
+    for (host, status) in [("evil.example", 403), ("127.0.0.1:4646", 500)] {
+        let request = axum::http::Request::get("/v1/jobs")
+            .header("host", host)
+            .header("x-rove-hop", "server")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let reply = local.clone().oneshot(request).await.unwrap();
+        assert_eq!(reply.status(), status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_with_an_older_agent_or_no_address_is_told_from_a_stranger() {
+    let world = World::new().await;
+    let (older, _) = stranger_saying("404 Not Found", "").await;
+    let mut there = node(1);
+    register_secret(&world, &Identity::new(there.id, [1; 32])).await;
+    for (address, words) in [
+        (
+            older.as_str(),
+            "is older and can't prove itself: upgrade it",
+        ),
+        ("10.0.0.5:8080/admin?x=", "is no address"),
+        ("user@host:1", "is no address"),
+    ] {
+        there.http_addr = address.to_owned();
+        world.put(&Key::Node(there.id), &there).await;
+        let reply = world
+            .get(&format!("/v1/client/stats?node_id={}", there.id))
+            .await;
+        assert_eq!(reply.status, 500);
+        assert!(reply.text.contains(words), "{}", reply.text);
+    }
 }
 
 #[tokio::test]

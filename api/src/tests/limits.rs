@@ -19,6 +19,7 @@ fn limits() -> Limits {
         connections_per_client: Some(5),
         connections: 100,
         head: Duration::from_millis(300),
+        idle: Duration::from_millis(300),
         body: Duration::from_millis(300),
         stall: Duration::from_millis(300),
     }
@@ -59,6 +60,7 @@ async fn one_address_has_so_many_connections_and_is_told_when_it_wants_more() {
     let world = World::new().await;
     let unhurried = Limits {
         head: PATIENCE,
+        idle: PATIENCE,
         ..limits()
     };
     let (address, _stop) = listen(&world, unhurried).await;
@@ -92,6 +94,7 @@ async fn without_a_limit_of_one_address_the_limit_of_all_holds() {
         connections_per_client: None,
         connections: 20,
         head: PATIENCE,
+        idle: PATIENCE,
         ..limits()
     };
     let (address, _stop) = listen(&world, wide).await;
@@ -211,6 +214,7 @@ async fn who_opens_one_connection_after_the_other_keeps_no_other_address_out() {
     let world = World::new().await;
     let unhurried = Limits {
         head: PATIENCE,
+        idle: PATIENCE,
         ..limits()
     };
     let (address, _stop) = listen(&world, unhurried).await;
@@ -226,4 +230,34 @@ async fn who_opens_one_connection_after_the_other_keeps_no_other_address_out() {
     let mut other = socket.connect(address).await.unwrap();
     let answered = answer(&mut other).await;
     assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_reads_waits_for_no_body_and_keeps_none() {
+    let world = World::new().await;
+    let never = || {
+        let chunks = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+        axum::body::Body::from_stream(chunks)
+    };
+    for (method, path, status) in [
+        ("GET", "/v1/regions", 200),
+        ("GET", "/v1/jobs?index=1&wait=1s", 200),
+        ("DELETE", "/v1/job/none", 200),
+        ("PUT", "/v1/search/fuzzy", 501),
+        ("PUT", "/v1/jobs", 408),
+    ] {
+        let reply = super::world::send(&world.router, method, path, never()).await;
+        assert_eq!(reply.status.as_u16(), status, "{path}: {}", reply.text);
+    }
+    let long = |bytes: usize| axum::body::Body::from(vec![b' '; bytes]);
+    for (method, path, bytes, status) in [
+        ("GET", "/v1/regions", 1_000, 200),
+        ("GET", "/v1/regions", 65 * 1024, 413),
+        ("PUT", "/v1/search", 5 * 1024, 413),
+        ("PUT", "/v1/client/proof", 5 * 1024, 413),
+        ("PUT", "/v1/jobs", 5 * 1024 * 1024, 413),
+    ] {
+        let reply = super::world::send(&world.router, method, path, long(bytes)).await;
+        assert_eq!(reply.status.as_u16(), status, "{path}: {}", reply.text);
+    }
 }

@@ -9,6 +9,7 @@ mod descriptors;
 mod drivers;
 pub mod flags;
 mod logging;
+mod own_secret;
 mod server;
 
 use std::{
@@ -37,7 +38,6 @@ use rove_store::{
     etcd::{EtcdConfig, EtcdStore},
     frontend::JOIN_SEPARATOR,
     keys::Keys,
-    node_secret,
     wall_clock::unix_now,
 };
 use tokio::{
@@ -302,12 +302,12 @@ async fn serve(
     // The client has a token of its own: a development agent's tasks are stopped while the server still runs.
     let client_cancel = CancellationToken::new();
     if let (Some(server), Some(identity)) = (&server, &identity) {
-        // Clients of other machines do so as they log in.
-        let (store, keys) = (&*server.store, &server.keys);
-        if let Err(error) = node_secret::fix(store, keys, identity.node_id, &identity.secret).await
-        {
-            warn!(%error, "other servers can't pass calls on to this node");
-        }
+        tokio::spawn(own_secret::fix(
+            server.store.clone(),
+            server.keys.clone(),
+            identity.clone(),
+            cancel.clone(),
+        ));
     }
     let own = identity.clone();
     let client = match identity {
