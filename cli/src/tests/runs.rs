@@ -859,7 +859,11 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
     let call = Call::to(&server.address).folder(folder.path());
     let ran = call.run(&["job", "validate", "x.hcl"]).await;
     assert_eq!((ran.out.as_str(), ran.code), ("", 1));
-    for said in [error.trim_end(), "field: type\n"] {
+    for said in [
+        error.trim_end(),
+        "field: type\n",
+        "The job would not be registered.\n",
+    ] {
         assert!(ran.err.contains(said), "{said}\n{}", ran.err);
     }
 }

@@ -23,7 +23,10 @@ pub async fn run(cx: &mut Context) -> Outcome {
             if !error.is_empty() {
                 cx.ui.error("Job validation errors:");
                 return Err(Failure::new(match source::refusals(cx, &parsed) {
-                    Some(places) => format!("{}\n\n{places}", error.trim_end()),
+                    Some(places) => format!(
+                        "{}\n\n{places}\nThe job would not be registered.",
+                        error.trim_end()
+                    ),
                     None => error,
                 }));
             }
