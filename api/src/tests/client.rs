@@ -528,12 +528,17 @@ async fn a_client_passes_on_to_a_server_and_a_server_to_the_node() {
     );
 }
 
-/// Refuses every connection as soon as it is there, as an agent does that has too many.
+/// Refuses every connection as an agent does that has too many: as soon as it is there or, by turns, when the call has
+/// been sent already.
 async fn busy() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
+        let mut turns = [false, true].into_iter().cycle();
         while let Ok((mut stream, _)) = listener.accept().await {
+            if turns.next() == Some(true) {
+                let _ = stream.read(&mut [0; 1024]).await;
+            }
             let refusal =
                 "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             let _ = stream.write_all(refusal.as_bytes()).await;

@@ -261,3 +261,19 @@ async fn a_call_that_reads_waits_for_no_body_and_keeps_none() {
         assert_eq!(reply.status.as_u16(), status, "{path}: {}", reply.text);
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_has_made_a_call_may_idle_longer_than_one_that_never_did() {
+    let world = World::new().await;
+    let patient = Limits {
+        idle: PATIENCE,
+        ..limits()
+    };
+    let (address, _stop) = listen(&world, patient).await;
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    assert!(answer(&mut kept).await.starts_with("HTTP/1.1 200"));
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    until_its_end(&mut silent).await;
+    let answered = answer(&mut kept).await;
+    assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
+}
