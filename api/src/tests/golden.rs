@@ -268,10 +268,12 @@ async fn a_dry_run_says_what_the_reference_says() {
     for number in [93, 94, 95, 96, 97, 99, 100] {
         wrong.extend(plan(number, &[]).await);
     }
-    // The node's class differs, a decision has no clock, and rove says more of the evaluation that would follow.
+    // The node's class differs, a decision has no clock, and rove says more of the evaluation that would follow and of
+    // what kept nodes out.
     for number in [101, 102, 103] {
         let except = [
             "AllocationTime",
+            "Causes",
             "ClassEligibility",
             "PreviousEval",
             "QueuedAllocations",
