@@ -182,10 +182,13 @@ impl Float {
         }
         let exponent = self.exponent + i64::try_from(cut).unwrap_or(0);
         let exponent = i32::try_from(exponent).unwrap_or(i32::MAX);
+        let size = tiny(top, exponent);
         #[allow(clippy::cast_precision_loss)]
         let value = top as f64;
         // In two steps: a tiny number's power of two alone may be below the smallest float.
-        let value = value * 2_f64.powi(exponent / 2) * 2_f64.powi(exponent - exponent / 2);
+        let value = size.unwrap_or_else(|| {
+            value * 2_f64.powi(exponent / 2) * 2_f64.powi(exponent - exponent / 2)
+        });
         if self.negative { -value } else { value }
     }
 
@@ -644,6 +647,29 @@ impl fmt::Display for Number {
     }
 }
 
+/// `top · 2^exponent` where a float has fewer than 53 bits for it, rounded once; `None` where it has all.
+fn tiny(top: u64, exponent: i32) -> Option<f64> {
+    const LOWEST: i32 = -1_074;
+    let bits = i64::from(u64::BITS - top.leading_zeros());
+    let dropped = i64::from(LOWEST) - i64::from(exponent);
+    if dropped <= 0 || dropped <= bits - 53 {
+        return None;
+    }
+    if dropped > 65 {
+        return Some(0.0);
+    }
+    let top = u128::from(top);
+    let (kept, rest, half) = (
+        top >> dropped,
+        top & ((1 << dropped) - 1),
+        1 << (dropped - 1),
+    );
+    let up = rest > half || (rest == half && kept & 1 == 1);
+    let kept = u64::try_from(kept + u128::from(up)).ok()?;
+    // The bits of such a float are the count of its smallest steps.
+    Some(f64::from_bits(kept))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -700,6 +726,19 @@ mod tests {
         ] {
             let number = Number::from_f64(value).unwrap();
             assert_eq!(number.as_f64().to_bits(), value.to_bits(), "{value}");
+        }
+        // Where a float has fewer bits, what is read is rounded once.
+        for text in [
+            "-1.8573167758222327e-308",
+            "1.857316775822233e-308",
+            "2.2250738585072011e-308",
+            "2.4703282292062328e-324",
+            "2.4703282292062327e-324",
+            "7.4109846876186982e-324",
+            "1e-400",
+        ] {
+            let value: f64 = text.parse().unwrap();
+            assert_eq!(number(text).as_f64().to_bits(), value.to_bits(), "{text}");
         }
         assert_eq!(Number::from_f64(f64::NAN), None);
         assert_eq!(Number::from_f64(f64::INFINITY), None);
