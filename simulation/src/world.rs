@@ -169,6 +169,8 @@ impl World {
     /// isn't there any more to be stopped.
     pub(crate) async fn write(&mut self, job: usize) -> bool {
         let model = self.jobs[job].clone();
+        // Whether a call was made of which nobody knows whether it was done.
+        let mut unanswered = false;
         for _ in 0..MAX_CALLS {
             let pause = Duration::from_millis(self.rng.random_range(200..2_000));
             let Some(server) = self.reach() else {
@@ -195,7 +197,8 @@ impl World {
                     }
                     return true;
                 }
-                Ok(Ok(None)) => return false,
+                // What an earlier call purged may be collected by now.
+                Ok(Ok(None)) => return unanswered,
                 Ok(Err(CallError::Registration(error))) => {
                     self.checker
                         .problems
@@ -207,6 +210,7 @@ impl World {
                     if stands.is_some_and(|(_, registration)| caller.wrote(&registration)) {
                         return true;
                     }
+                    unanswered = true;
                 }
             }
             self.pass(pause).await;
