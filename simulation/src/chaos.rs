@@ -41,6 +41,10 @@ pub(crate) enum Undo {
     Store,
 }
 
+/// Faults that no run has: a store that is full stays so, and a silent watch is only noticed after minutes. The tests
+/// of the store and of the writer inject them.
+pub(crate) const IN_NO_RUN: [&str; 2] = ["no_space", "silent_watch"];
+
 /// The store's faults of a run: each seed has its own mixture.
 pub(crate) fn faults(rng: &mut StdRng) -> Faults {
     let mut some = |most: f64| {
