@@ -13,7 +13,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 use rove_model::ids::NodeId;
-use sha2::{Digest, Sha256};
+use rove_store::node_secret::digest;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -141,14 +141,6 @@ impl CallKey {
     pub fn of_hash(hash: &[u8; 32]) -> Self {
         Self(digest(&[b"call", hash]))
     }
-}
-
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let mut sha = Sha256::new();
-    for part in parts {
-        sha.update(part);
-    }
-    sha.finalize().into()
 }
 
 impl Identity {

@@ -64,7 +64,9 @@ impl SecretHash {
     }
 }
 
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
+/// SHA-256 of `parts`, one behind the other: what nodes and servers make of a secret that both know.
+#[must_use]
+pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut sha = Sha256::new();
     for part in parts {
         sha.update(part);

@@ -17,7 +17,6 @@ use std::time::Duration;
 use etcd_client::proto::{PbAuthenticateRequest, PbAuthenticateResponse};
 use rove_model::encoding;
 use rove_model::ids::NodeId;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::metadata::MetadataMap;
@@ -28,7 +27,7 @@ use tonic_prost::ProstCodec;
 use super::access::{Access, Caller, ProvenNode, Writes};
 use super::{Shared, convert};
 use crate::keys::Key;
-use crate::node_secret::{self, SecretError, SecretHash};
+use crate::node_secret::{self, SecretError, SecretHash, digest};
 use crate::store::{Compare, Op, Txn};
 
 /// A token is good for this long.
@@ -93,14 +92,6 @@ impl std::fmt::Debug for JoinToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("JoinToken(..)")
     }
-}
-
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let mut sha = Sha256::new();
-    for part in parts {
-        sha.update(part);
-    }
-    sha.finalize().into()
 }
 
 /// The tokens given out.
