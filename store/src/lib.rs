@@ -7,6 +7,7 @@ pub mod election;
 pub mod embedded;
 mod engine;
 pub mod etcd;
+mod event_ring;
 pub mod faults;
 pub mod frontend;
 pub mod keys;
