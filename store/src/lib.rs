@@ -20,5 +20,6 @@ pub mod state;
 pub mod store;
 mod tables;
 pub mod wall_clock;
+pub mod wrapped;
 
 pub use store::{Store, StoreError};

@@ -320,18 +320,14 @@ impl Refusing {
 }
 
 #[async_trait]
-impl Store for Refusing {
-    async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
-        self.inner.range(request).await
+impl Wrapped for Refusing {
+    fn inner(&self) -> Arc<dyn Store> {
+        self.inner.clone()
     }
 
     async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
         self.check()?;
         self.inner.txn(txn).await
-    }
-
-    async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
-        self.inner.watch(request).await
     }
 
     async fn lease_grant(
@@ -351,22 +347,6 @@ impl Store for Refusing {
     async fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
         self.check()?;
         self.inner.lease_revoke(id).await
-    }
-
-    async fn lease_time_to_live(&self, id: LeaseId) -> Result<(i64, i64), StoreError> {
-        self.inner.lease_time_to_live(id).await
-    }
-
-    async fn leases(&self) -> Result<Vec<LeaseId>, StoreError> {
-        self.inner.leases().await
-    }
-
-    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
-        self.inner.compact(revision).await
-    }
-
-    async fn status(&self) -> Result<StoreStatus, StoreError> {
-        self.inner.status().await
     }
 }
 
@@ -416,14 +396,14 @@ async fn nothing_is_stopped_while_the_node_is_refused_and_what_is_unknown_once_i
 async fn a_lease_that_only_the_writes_find_refused_is_replaced() {
     /// Refuses one lease, in writes only.
     struct Picky {
-        refusing: Refusing,
+        inner: Arc<MemoryStore>,
         lease: std::sync::Mutex<Option<LeaseId>>,
     }
 
     #[async_trait]
-    impl Store for Picky {
-        async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
-            self.refusing.range(request).await
+    impl Wrapped for Picky {
+        fn inner(&self) -> Arc<dyn Store> {
+            self.inner.clone()
         }
 
         async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
@@ -434,11 +414,7 @@ async fn a_lease_that_only_the_writes_find_refused_is_replaced() {
             if uses {
                 return Err(StoreError::PermissionDenied("not your lease".to_owned()));
             }
-            self.refusing.txn(txn).await
-        }
-
-        async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
-            self.refusing.watch(request).await
+            self.inner.txn(txn).await
         }
 
         async fn lease_grant(
@@ -446,43 +422,16 @@ async fn a_lease_that_only_the_writes_find_refused_is_replaced() {
             ttl: i64,
             id: Option<LeaseId>,
         ) -> Result<(LeaseId, i64), StoreError> {
-            let granted = self.refusing.lease_grant(ttl, id).await?;
+            let granted = self.inner.lease_grant(ttl, id).await?;
             self.lease.lock().unwrap().get_or_insert(granted.0);
             Ok(granted)
-        }
-
-        async fn lease_keep_alive(&self, id: LeaseId) -> Result<i64, StoreError> {
-            self.refusing.lease_keep_alive(id).await
-        }
-
-        async fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
-            self.refusing.lease_revoke(id).await
-        }
-
-        async fn lease_time_to_live(&self, id: LeaseId) -> Result<(i64, i64), StoreError> {
-            self.refusing.lease_time_to_live(id).await
-        }
-
-        async fn leases(&self) -> Result<Vec<LeaseId>, StoreError> {
-            self.refusing.leases().await
-        }
-
-        async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
-            self.refusing.compact(revision).await
-        }
-
-        async fn status(&self) -> Result<StoreStatus, StoreError> {
-            self.refusing.status().await
         }
     }
 
     let memory = Arc::new(MemoryStore::new());
     let world = World::over(memory.clone());
     let picky = Picky {
-        refusing: Refusing {
-            inner: memory,
-            refuses: AtomicBool::new(false),
-        },
+        inner: memory,
         lease: std::sync::Mutex::default(),
     };
     let agent = start(AgentConfig {

@@ -5,7 +5,7 @@
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rove_store::etcd::{EtcdConfig, EtcdStore};
@@ -201,6 +201,7 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
 pub struct Mute {
     pub endpoint: String,
     muted: Arc<AtomicBool>,
+    accepted: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -209,11 +210,14 @@ impl Mute {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = listener.local_addr().unwrap().to_string();
         let muted = Arc::new(AtomicBool::new(false));
+        let accepted = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn({
             let (muted, server) = (Arc::clone(&muted), server.to_owned());
+            let accepted = Arc::clone(&accepted);
             async move {
                 let mut connections = tokio::task::JoinSet::new();
                 while let Ok((client, _)) = listener.accept().await {
+                    accepted.fetch_add(1, Ordering::Relaxed);
                     let server = tokio::net::TcpStream::connect(&server).await.unwrap();
                     let (mut from_client, to_client) = client.into_split();
                     let (from_server, mut to_server) = server.into_split();
@@ -227,8 +231,14 @@ impl Mute {
         Self {
             endpoint,
             muted,
+            accepted,
             task,
         }
+    }
+
+    /// How many connections came.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     pub fn set(&self, muted: bool) {

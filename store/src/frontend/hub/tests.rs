@@ -12,6 +12,7 @@ use crate::frontend::budget::CONNECTION_BYTES;
 use crate::keys::Keys;
 use crate::memory::MemoryStore;
 use crate::store::{Op, Txn};
+use crate::wrapped::Wrapped;
 
 /// A hub being fed from a store; it ends with the test.
 struct Fed {
@@ -344,47 +345,9 @@ impl Restorable {
     }
 }
 
-#[async_trait::async_trait]
-impl Store for Restorable {
-    async fn range(
-        &self,
-        request: crate::store::RangeRequest,
-    ) -> Result<crate::store::RangeResponse, StoreError> {
-        self.get().range(request).await
-    }
-    async fn txn(&self, txn: Txn) -> Result<crate::store::TxnResponse, StoreError> {
-        self.get().txn(txn).await
-    }
-    async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
-        self.get().watch(request).await
-    }
-    async fn lease_grant(
-        &self,
-        ttl: i64,
-        id: Option<crate::store::LeaseId>,
-    ) -> Result<(crate::store::LeaseId, i64), StoreError> {
-        self.get().lease_grant(ttl, id).await
-    }
-    async fn lease_keep_alive(&self, id: crate::store::LeaseId) -> Result<i64, StoreError> {
-        self.get().lease_keep_alive(id).await
-    }
-    async fn lease_revoke(&self, id: crate::store::LeaseId) -> Result<(), StoreError> {
-        self.get().lease_revoke(id).await
-    }
-    async fn lease_time_to_live(
-        &self,
-        id: crate::store::LeaseId,
-    ) -> Result<(i64, i64), StoreError> {
-        self.get().lease_time_to_live(id).await
-    }
-    async fn leases(&self) -> Result<Vec<crate::store::LeaseId>, StoreError> {
-        self.get().leases().await
-    }
-    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
-        self.get().compact(revision).await
-    }
-    async fn status(&self) -> Result<crate::store::StoreStatus, StoreError> {
-        self.get().status().await
+impl Wrapped for Restorable {
+    fn inner(&self) -> Arc<dyn Store> {
+        self.get()
     }
 }
 
@@ -458,16 +421,11 @@ struct Silent {
 }
 
 #[async_trait::async_trait]
-impl Store for Silent {
-    async fn range(
-        &self,
-        request: crate::store::RangeRequest,
-    ) -> Result<crate::store::RangeResponse, StoreError> {
-        self.store.range(request).await
+impl Wrapped for Silent {
+    fn inner(&self) -> Arc<dyn Store> {
+        self.store.clone()
     }
-    async fn txn(&self, txn: Txn) -> Result<crate::store::TxnResponse, StoreError> {
-        self.store.txn(txn).await
-    }
+
     async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
         let mute = Arc::clone(&self.mute);
         // One looks for the begin, one follows.
@@ -487,34 +445,6 @@ impl Store for Silent {
                 }
             })
             .boxed())
-    }
-    async fn lease_grant(
-        &self,
-        ttl: i64,
-        id: Option<crate::store::LeaseId>,
-    ) -> Result<(crate::store::LeaseId, i64), StoreError> {
-        self.store.lease_grant(ttl, id).await
-    }
-    async fn lease_keep_alive(&self, id: crate::store::LeaseId) -> Result<i64, StoreError> {
-        self.store.lease_keep_alive(id).await
-    }
-    async fn lease_revoke(&self, id: crate::store::LeaseId) -> Result<(), StoreError> {
-        self.store.lease_revoke(id).await
-    }
-    async fn lease_time_to_live(
-        &self,
-        id: crate::store::LeaseId,
-    ) -> Result<(i64, i64), StoreError> {
-        self.store.lease_time_to_live(id).await
-    }
-    async fn leases(&self) -> Result<Vec<crate::store::LeaseId>, StoreError> {
-        self.store.leases().await
-    }
-    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
-        self.store.compact(revision).await
-    }
-    async fn status(&self) -> Result<crate::store::StoreStatus, StoreError> {
-        self.store.status().await
     }
 }
 
