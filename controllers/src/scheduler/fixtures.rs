@@ -378,7 +378,7 @@ impl World {
     }
 
     /// Writes an alloc that stays without metrics.
-    fn put_alloc(&mut self, alloc: Alloc) {
+    pub(super) fn put_alloc(&mut self, alloc: Alloc) {
         let key = Key::Alloc(alloc.node_id, alloc.id);
         self.put(&key, &alloc.with_metrics(AllocMetric::default()));
     }
