@@ -179,6 +179,9 @@ impl Loop for DeploymentLoop {
             Some(_) => {}
         }
 
+        let waits_for_room = state
+            .evals_of_job(&job)
+            .any(|eval| eval.status == EvalStatus::Blocked);
         let mut complete = true;
         let mut unfinished_step = false;
         let mut newest = 0;
@@ -190,7 +193,7 @@ impl Loop for DeploymentLoop {
                 continue;
             }
             complete = false;
-            unfinished_step |= progress.needs_step(group);
+            unfinished_step |= progress.needs_step(group, waits_for_room);
             let is_over = || {
                 group.auto_revert
                     || group.progress_deadline == 0
@@ -293,6 +296,32 @@ mod tests {
         assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
         world.complete_evals(&job);
         assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
+    }
+
+    #[test]
+    fn a_newly_healthy_alloc_is_no_reason_to_look_for_room_that_was_not_there() {
+        let mut world = World::new();
+        let job = world.placed("web", 3);
+        let id = world.deployment(&job, 5, 600);
+        world.block(&job, []);
+        for alloc in world.allocs(&job) {
+            world.health(alloc, id, true);
+            assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
+        }
+        // What is still to be replaced waits for health, room or not.
+        let node = world.state.alloc(world.allocs(&job)[0]).unwrap().node_id;
+        let old = world.new_alloc(&job, node, 3);
+        world.state.put(&Key::Alloc(node, old.id), &old).unwrap();
+        world.update(&job, 5);
+        world.ask(&job);
+        world.complete_evals(&job);
+        let new = world.new_alloc(&job, node, 4);
+        world.state.put(&Key::Alloc(node, new.id), &new).unwrap();
+        let id = world.deployment(&job, 5, 600);
+        world.block(&job, []);
+        world.status(new.id, ClientStatus::Running);
+        world.health(new.id, id, true);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, STEP);
     }
 
     #[test]
