@@ -267,8 +267,7 @@ async fn a_reader_that_is_slow_with_what_was_before_keeps_nothing_of_it_alive() 
     assert_eq!(same.take(10).await.len(), 10);
     let held = {
         let state = lock(&fed.hub.state);
-        let events = Arc::downgrade(&state.ring.since(2).next().unwrap().events);
-        events
+        Arc::downgrade(&state.ring.since(2).next().unwrap().events)
     };
     for _ in 0..20 {
         let at = put(&*store, &["/rove/evals/a"]).await;
