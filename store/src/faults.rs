@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rove_model::ids::Revision;
 
 use crate::store::{
-    LeaseId, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
+    LeaseId, Op, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
     WatchEvent, WatchRequest, WatchStream,
 };
 
@@ -27,7 +27,7 @@ pub struct Faults {
     pub lost_answer: f64,
     /// A call fails before anything is done.
     pub unavailable: f64,
-    /// A transaction is refused because the store is full.
+    /// A transaction that puts something is refused because the store is full.
     pub no_space: f64,
     /// A call or a delivery waits.
     pub delay: f64,
@@ -37,8 +37,10 @@ pub struct Faults {
     pub broken_watch: f64,
     /// A watch ends as compacted away instead of its next delivery.
     pub compacted_watch: f64,
-    /// A watch says nothing any more and doesn't end, as behind a connection that is dead and not known to be.
+    /// A watch says nothing any more, as behind a connection that is dead and not known to be.
     pub silent_watch: f64,
+    /// The longest such silence, after which the watch ends with an error; `None` for ever.
+    pub max_silence: Option<Duration>,
     /// A read of the newest shows an older revision.
     pub stale_read: f64,
     /// A stale read is at most so many revisions behind.
@@ -58,6 +60,7 @@ impl Default for Faults {
             broken_watch: 0.0,
             compacted_watch: 0.0,
             silent_watch: 0.0,
+            max_silence: None,
             stale_read: 0.0,
             max_staleness: 20,
         }
@@ -170,6 +173,16 @@ impl Dice {
         if self.strikes(faults.delay, &self.counters.delay) {
             let most = u64::try_from(faults.max_delay.as_micros()).unwrap_or(u64::MAX);
             tokio::time::sleep(Duration::from_micros(self.up_to(most))).await;
+        }
+    }
+
+    async fn silence(&self, faults: &Faults) {
+        match faults.max_silence {
+            Some(longest) => {
+                let most = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+                tokio::time::sleep(Duration::from_micros(self.up_to(most))).await;
+            }
+            None => std::future::pending().await,
         }
     }
 
@@ -295,9 +308,11 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
 
     async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
         let faults = self.dice.before().await?;
-        if self
-            .dice
-            .strikes(faults.no_space, &self.dice.counters.no_space)
+        let puts = |ops: &[Op]| ops.iter().any(|op| matches!(op, Op::Put { .. }));
+        if (puts(&txn.then) || puts(&txn.otherwise))
+            && self
+                .dice
+                .strikes(faults.no_space, &self.dice.counters.no_space)
         {
             return Err(StoreError::NoSpace);
         }
@@ -397,7 +412,10 @@ impl FaultyWatch {
             .dice
             .strikes(faults.silent_watch, &counters.silent_watch)
         {
-            std::future::pending::<()>().await;
+            self.dice.silence(&faults).await;
+            self.ended = true;
+            let broken = StoreError::Unavailable("injected: the watch was dead".to_owned());
+            return Some((Err(broken), self));
         }
         let item = match item {
             Ok(_)
