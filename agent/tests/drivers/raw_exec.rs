@@ -702,8 +702,14 @@ async fn the_agent_ends_a_task_whose_supervisor_does_not_answer() {
         })
         .await;
         let supervisor = supervisor(&handle);
+        // A task that ends by itself has all the time it wants.
+        let grace = if what.contains("politely") {
+            rove_testkit::PATIENCE
+        } else {
+            Duration::from_secs(2)
+        };
         driver
-            .stop(&handle, None, Duration::from_secs(2))
+            .stop(&handle, None, grace)
             .await
             .unwrap_or_else(|error| panic!("{what}: {}", error.full_message()));
         let exit = driver.wait(&handle).await.unwrap();
@@ -783,7 +789,7 @@ async fn a_task_with_a_stopped_supervisor_is_removed_and_its_end_is_seen() {
     let config = shell(root.path(), script);
     let handle = start(&driver, &config).await;
     fs::write(config.task_dir.join("go"), b"").unwrap();
-    let exit = tokio::time::timeout(Duration::from_secs(60), driver.wait(&handle))
+    let exit = tokio::time::timeout(rove_testkit::PATIENCE, driver.wait(&handle))
         .await
         .expect("the end of the task is seen")
         .unwrap();
@@ -944,7 +950,7 @@ async fn a_task_on_a_full_disk_is_stopped_and_its_end_is_told() {
                 .await
                 .unwrap();
         }
-        let exit = tokio::time::timeout(Duration::from_secs(60), driver.wait(&handle))
+        let exit = tokio::time::timeout(rove_testkit::PATIENCE, driver.wait(&handle))
             .await
             .expect("its end is told while the disk is full")
             .unwrap();

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +11,11 @@ use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::frontend::{FrontendConfig, serve};
 use rove_store::keys::Keys;
 use rove_store::store::Store;
-pub use rove_testkit::program as is_there;
+pub use rove_testkit::{PATIENCE, free_port, program as is_there};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 /// A process of etcd; killed when dropped.
 pub struct Etcd {
@@ -166,9 +160,6 @@ impl Drop for Served {
         self.cancel.cancel();
     }
 }
-
-/// How long anything is waited for: no test is to fail because a machine is busy.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs etcdctl to its end.
 pub async fn etcdctl(endpoint: &str, arguments: &[&str]) -> Output {
