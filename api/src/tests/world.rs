@@ -186,6 +186,25 @@ impl World {
         send(&self.router, method, path, body).await
     }
 
+    /// A call of somebody who says what he reads.
+    pub(super) async fn call_accepting(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        kind: &str,
+    ) -> Reply {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("accept", kind);
+        taken_apart(
+            &self.router,
+            request.body(Body::from(body.to_string())).unwrap(),
+        )
+        .await
+    }
+
     pub(super) async fn get(&self, path: &str) -> Reply {
         self.call("GET", path, &Value::Null).await
     }
@@ -210,6 +229,10 @@ pub(super) async fn send(router: &Router, method: &str, path: &str, body: Body) 
         .uri(path)
         .body(body)
         .unwrap();
+    taken_apart(router, request).await
+}
+
+async fn taken_apart(router: &Router, request: Request<Body>) -> Reply {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
