@@ -6,6 +6,8 @@
 
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+pub mod etcd;
+
 use std::env;
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};

@@ -16,7 +16,8 @@ use axum::{
 use rove_model::{
     alloc::{
         Alloc, AllocHealth, AllocResources, AllocStatus, AllocatedPort, ClientStatus,
-        DesiredStatus, TaskEvent, TaskEventKind, TaskLifeState, TaskResources, TaskState,
+        DesiredStatus, PlacedAlloc, TaskEvent, TaskEventKind, TaskLifeState, TaskResources,
+        TaskState,
     },
     deployment::{Deployment, DeploymentGroup, DeploymentStatus},
     encoding::encode,
@@ -185,6 +186,25 @@ impl World {
         send(&self.router, method, path, body).await
     }
 
+    /// A call of somebody who says what he reads.
+    pub(super) async fn call_accepting(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        kind: &str,
+    ) -> Reply {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("accept", kind);
+        taken_apart(
+            &self.router,
+            request.body(Body::from(body.to_string())).unwrap(),
+        )
+        .await
+    }
+
     pub(super) async fn get(&self, path: &str) -> Reply {
         self.call("GET", path, &Value::Null).await
     }
@@ -209,6 +229,10 @@ pub(super) async fn send(router: &Router, method: &str, path: &str, body: Body) 
         .uri(path)
         .body(body)
         .unwrap();
+    taken_apart(router, request).await
+}
+
+async fn taken_apart(router: &Router, request: Request<Body>) -> Reply {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -300,11 +324,11 @@ pub(super) fn server() -> Server {
 }
 
 /// An alloc of the small job, or of the reference's redis.
-pub(super) fn alloc(state: &State, job: &JobKey, number: u8, eval: EvalId) -> Alloc {
+pub(super) fn alloc(state: &State, job: &JobKey, number: u8, eval: EvalId) -> PlacedAlloc {
     let registration = state.registration(job).unwrap();
     let spec = &state.current_job(job).unwrap().job;
     let group = &spec.task_groups[0];
-    Alloc {
+    PlacedAlloc {
         id: AllocId(uuid(number)),
         eval_id: eval,
         node_id: NodeId(uuid(1)),
@@ -361,7 +385,7 @@ pub(super) fn alloc(state: &State, job: &JobKey, number: u8, eval: EvalId) -> Al
     }
 }
 
-pub(super) fn running(alloc: &Alloc) -> AllocStatus {
+pub(super) fn running<M>(alloc: &Alloc<M>) -> AllocStatus {
     let event = |kind, message: &str, details: &[(&str, &str)]| TaskEvent {
         time: 1_795_325_548_064_242_888,
         kind,

@@ -473,6 +473,7 @@ async fn operator_api_prints_the_answer_as_it_comes() {
         .on(
             "GET /v1/status/leader",
             Answer {
+                kind: "application/json",
                 status: 200,
                 index: 0,
                 body: b"\"127.0.0.1:14021\"".to_vec(),
@@ -481,6 +482,7 @@ async fn operator_api_prints_the_answer_as_it_comes() {
         .on(
             "PUT /v1/jobs",
             Answer {
+                kind: "application/json",
                 status: 200,
                 index: 0,
                 body: b"{}".to_vec(),
@@ -529,6 +531,7 @@ async fn housekeeping_says_nothing_when_it_is_done() {
     server.on(
         "PUT /v1/system/gc",
         Answer {
+            kind: "application/json",
             status: 200,
             index: 0,
             body: Vec::new(),

@@ -10,6 +10,7 @@ mod jobs;
 mod misc;
 mod mistakes;
 mod recorded;
+mod refusals;
 mod runs;
 mod server;
 mod verbs;

@@ -83,10 +83,12 @@ impl Progress {
         self.healthy >= group.desired_total && self.outdated == 0
     }
 
-    /// Whether another step is needed to get there.
+    /// Whether another step is needed to get there, now that an alloc became healthy. What is only missing needs none
+    /// while it waits for room, in an evaluation that is blocked: health lets older allocs be replaced, and makes no
+    /// room.
     #[must_use]
-    pub fn needs_step(&self, group: &DeploymentGroup) -> bool {
-        self.live < group.desired_total || self.outdated > 0
+    pub fn needs_step(&self, group: &DeploymentGroup, waits_for_room: bool) -> bool {
+        self.outdated > 0 || (self.live < group.desired_total && !waits_for_room)
     }
 
     fn count(&mut self, state: &State, deployment: &Deployment, alloc: &Alloc, times: &mut Times) {

@@ -12,7 +12,7 @@ use std::{
 
 use rand::rngs::StdRng;
 use rove_model::{
-    alloc::{Alloc, DesiredStatus},
+    alloc::{Alloc, DesiredStatus, LeftOut, PlacedAlloc},
     eval::{Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, EvalId, NodeId, UnixNanos},
     plan::{InPlaceUpdate, Plan, PlannedStop, StopReason},
@@ -48,9 +48,6 @@ const WAITS: &str = "waits for plans on its nodes";
 const APPLIED: &str = "applied";
 const REFUSED: &str = "refused in part, eval pending again";
 const GIVEN_UP: &str = "refused too often, blocked";
-
-/// Further evaluations that the last transaction creates or cancels.
-const FURTHER_EVALS: usize = 100;
 
 impl Loop for ApplierLoop {
     const NAME: &'static str = "applier";
@@ -139,17 +136,21 @@ impl Loop for ApplierLoop {
             "applying a plan"
         );
         let mut last = vec![Write::Delete(Key::Plan(*id), plan.modify)];
-        let (branch, ending) = if verdict.is_whole() {
-            (APPLIED, whole(state, plan, eval, view.now))
+        let whole = verdict.is_whole();
+        let (branch, ending) = if whole {
+            (APPLIED, ended(plan, eval, view.now))
         } else {
             tracing::info!(eval = %id, refused = %list(&verdict), "a plan is refused in part");
             refused(state, plan, eval, self.max_refusals, view.now)
         };
         last.extend(ending);
-        let (stops, groups) = allocs(state, plan, &verdict, view.now);
+        let (stops, mut groups) = allocs(state, plan, &verdict, view.now);
+        groups.extend(further_evals(state, plan, whole, view.now).map(|write| vec![write]));
         let mut first = vec![deployments(state, plan, view.now)];
         first.extend(stops);
-        let placements: Vec<Alloc> = accepted(state, plan, &verdict).cloned().collect();
+        let placements: Vec<Alloc> = accepted(state, plan, &verdict)
+            .map(|alloc| alloc.clone().with_metrics(LeftOut))
+            .collect();
         Decision {
             branch,
             commit: Commit {
@@ -212,7 +213,7 @@ fn accepted<'a>(
     state: &State,
     plan: &'a Plan,
     verdict: &PlanVerdict,
-) -> impl Iterator<Item = &'a Alloc> {
+) -> impl Iterator<Item = &'a PlacedAlloc> {
     plan.placements
         .iter()
         .filter(|alloc| verdict.accepted.contains(&alloc.id) && state.alloc(alloc.id).is_none())
@@ -263,10 +264,7 @@ fn allocs(
                 .is_some_and(|(node, _)| *node == alloc.node_id)
         });
         let stop = predecessor.and_then(|id| stops.remove(&id));
-        let create = Write::Create(
-            Key::Alloc(alloc.node_id, alloc.id),
-            Object::Alloc(Box::new(alloc.clone())),
-        );
+        let create = Write::new_alloc(alloc.clone());
         groups.push(
             stop.map(|(_, stop)| stop)
                 .into_iter()
@@ -281,14 +279,6 @@ fn allocs(
     groups.extend(updates.map(|update| vec![update]));
     let first = stops.into_values().map(|(_, stop)| vec![stop]).collect();
     (first, groups)
-}
-
-fn update_alloc(alloc: Alloc, before: &Stored<Alloc>) -> Write {
-    Write::Update(
-        Key::Alloc(alloc.node_id, alloc.id),
-        Object::Alloc(Box::new(alloc)),
-        before.modify,
-    )
 }
 
 fn stopped(state: &State, stop: &PlannedStop, now: UnixNanos) -> Option<Write> {
@@ -308,7 +298,7 @@ fn stopped(state: &State, stop: &PlannedStop, now: UnixNanos) -> Option<Write> {
         return None;
     }
     alloc.modify_time = now;
-    Some(update_alloc(alloc, before))
+    Some(Write::alloc(alloc, before.modify))
 }
 
 /// Whether a user asked for it to be stopped at once, or for all of its job.
@@ -334,21 +324,27 @@ fn updated(state: &State, plan: &Plan, update: &InPlaceUpdate, now: UnixNanos) -
     }
     alloc.eval_id = plan.eval.id;
     alloc.modify_time = now;
-    Some(update_alloc(alloc, before))
+    Some(Write::alloc(alloc, before.modify))
 }
 
-/// The end of a plan that is applied whole.
-fn whole(state: &State, plan: &Plan, eval: &Stored<Eval>, now: UnixNanos) -> Vec<Write> {
-    let mut ended = plan.eval.clone();
-    ended.modify_time = now;
-    ended.plan_refusals = eval.plan_refusals;
-    let mut writes = vec![Write::eval(ended, eval.modify)];
+/// The other evaluations that a plan creates or ends, which are as many as it holds. As long as it stands the job is
+/// not decided on, so they may be there before it is done. When it is refused in part, what failed allocs wait for has
+/// to be there all the same; the rest comes of the next decision.
+fn further_evals(
+    state: &State,
+    plan: &Plan,
+    whole: bool,
+    now: UnixNanos,
+) -> impl Iterator<Item = Write> {
     let created = plan
         .follow_ups
         .iter()
-        .filter(|further| state.eval(further.id).is_none())
+        .filter(move |further| {
+            (whole || further.wait_until.is_some()) && state.eval(further.id).is_none()
+        })
         .map(|further| Write::new_eval(further.clone()));
-    let canceled = plan.cancels.iter().filter_map(|id| {
+    let cancels = if whole { &plan.cancels[..] } else { &[] };
+    let canceled = cancels.iter().filter_map(move |id| {
         let before = state
             .eval(*id)
             .filter(|further| !further.status.is_terminal())?;
@@ -358,8 +354,15 @@ fn whole(state: &State, plan: &Plan, eval: &Stored<Eval>, now: UnixNanos) -> Vec
         canceled.modify_time = now;
         Some(Write::eval(canceled, before.modify))
     });
-    writes.extend(created.chain(canceled).take(FURTHER_EVALS));
-    writes
+    created.chain(canceled)
+}
+
+/// The end of a plan that is applied whole.
+fn ended(plan: &Plan, eval: &Stored<Eval>, now: UnixNanos) -> Vec<Write> {
+    let mut ended = plan.eval.clone();
+    ended.modify_time = now;
+    ended.plan_refusals = eval.plan_refusals;
+    vec![Write::eval(ended, eval.modify)]
 }
 
 /// The end of a plan of which something no longer fits.
@@ -373,14 +376,7 @@ fn refused(
     let mut again = eval.value.clone();
     again.plan_refusals += 1;
     again.modify_time = now;
-    // What failed allocs wait for has to be there; the rest comes of the next decision.
-    let mut writes: Vec<Write> = plan
-        .follow_ups
-        .iter()
-        .filter(|further| further.wait_until.is_some() && state.eval(further.id).is_none())
-        .map(|further| Write::new_eval(further.clone()))
-        .take(FURTHER_EVALS)
-        .collect();
+    let mut writes = Vec::new();
     let branch = if again.plan_refusals < most {
         again.status = EvalStatus::Pending;
         REFUSED

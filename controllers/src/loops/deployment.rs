@@ -179,6 +179,9 @@ impl Loop for DeploymentLoop {
             Some(_) => {}
         }
 
+        let waits_for_room = state
+            .evals_of_job(&job)
+            .any(|eval| eval.status == EvalStatus::Blocked);
         let mut complete = true;
         let mut unfinished_step = false;
         let mut newest = 0;
@@ -190,7 +193,7 @@ impl Loop for DeploymentLoop {
                 continue;
             }
             complete = false;
-            unfinished_step |= progress.needs_step(group);
+            unfinished_step |= progress.needs_step(group, waits_for_room);
             let is_over = || {
                 group.auto_revert
                     || group.progress_deadline == 0
@@ -296,6 +299,32 @@ mod tests {
     }
 
     #[test]
+    fn a_newly_healthy_alloc_is_no_reason_to_look_for_room_that_was_not_there() {
+        let mut world = World::new();
+        let job = world.placed("web", 3);
+        let id = world.deployment(&job, 5, 600);
+        world.block(&job, []);
+        for alloc in world.allocs(&job) {
+            world.health(alloc, id, true);
+            assert_eq!(decide(&DeploymentLoop, &world, &id).branch, UNDER_WAY);
+        }
+        // What is still to be replaced waits for health, room or not.
+        let node = world.state.alloc(world.allocs(&job)[0]).unwrap().node_id;
+        let old = world.new_alloc(&job, node, 3);
+        world.state.put(&Key::Alloc(node, old.id), &old).unwrap();
+        world.update(&job, 5);
+        world.ask(&job);
+        world.complete_evals(&job);
+        let new = world.new_alloc(&job, node, 4);
+        world.state.put(&Key::Alloc(node, new.id), &new).unwrap();
+        let id = world.deployment(&job, 5, 600);
+        world.block(&job, []);
+        world.status(new.id, ClientStatus::Running);
+        world.health(new.id, id, true);
+        assert_eq!(decide(&DeploymentLoop, &world, &id).branch, STEP);
+    }
+
+    #[test]
     fn it_goes_on_while_an_alloc_of_an_older_version_runs() {
         let mut world = World::new();
         let job = world.placed("web", 2);
@@ -313,7 +342,7 @@ mod tests {
         let id = world.deployment(&job, 1, 600);
         let mut stays = world.state.alloc(old).unwrap().value.clone();
         stays.deployment_id = None;
-        world.state.put(&Key::Alloc(node, old), &stays).unwrap();
+        world.put_alloc(stays);
         world.status(new.id, ClientStatus::Running);
         world.health(new.id, id, true);
         assert_eq!(decide(&DeploymentLoop, &world, &id).branch, STEP);
@@ -474,9 +503,9 @@ mod tests {
                 });
             }
             alloc.desired_status = desired;
-            let key = Key::Alloc(alloc.node_id, alloc.id);
-            world.state.put(&key, &alloc).unwrap();
-            world.health(alloc.id, id, false);
+            let of = alloc.id;
+            world.put_alloc(alloc);
+            world.health(of, id, false);
             let decision = decide(&DeploymentLoop, &world, &id);
             assert_eq!(decision.branch, branch, "{what}");
         }
@@ -522,8 +551,7 @@ mod tests {
             for alloc in allocs {
                 let mut alloc = world.state.alloc(alloc).unwrap().value.clone();
                 alloc.deployment_id = None;
-                let key = Key::Alloc(alloc.node_id, alloc.id);
-                world.state.put(&key, &alloc).unwrap();
+                world.put_alloc(alloc);
             }
             assert_eq!(counts(&world), reached, "cancelled: {cancelled}");
         }

@@ -399,22 +399,22 @@ impl NodeLoop {
             return;
         };
         match eval.status {
-            EvalStatus::Pending => {}
+            EvalStatus::Pending => return,
             EvalStatus::Blocked => {
                 wake(NodeLoopKey::Blocked(id), now, -100 + eval.priority);
             }
-            // It may have been decided on before a node of the job's went down.
-            EvalStatus::Complete | EvalStatus::Failed | EvalStatus::Canceled => {
-                for alloc in state.allocs_of_job(&eval.job()) {
-                    let down = || {
-                        state
-                            .node_status(alloc.node_id)
-                            .is_some_and(|status| status.status == NodeState::Down)
-                    };
-                    if state.is_live(alloc) && down() {
-                        wake(NodeLoopKey::Node(alloc.node_id), now, 1);
-                    }
-                }
+            EvalStatus::Complete | EvalStatus::Failed | EvalStatus::Canceled => {}
+        }
+        // It may have been decided on before a node of the job's went down: also one that waits for room may have
+        // placed a part.
+        for alloc in state.allocs_of_job(&eval.job()) {
+            let down = || {
+                state
+                    .node_status(alloc.node_id)
+                    .is_some_and(|status| status.status == NodeState::Down)
+            };
+            if state.is_live(alloc) && down() {
+                wake(NodeLoopKey::Node(alloc.node_id), now, 1);
             }
         }
     }
@@ -598,6 +598,50 @@ mod tests {
             look(&world, &memory, NodeLoopKey::Blocked(ruled_out)).branch,
             NO_GAIN
         );
+    }
+
+    #[test]
+    fn what_was_decided_before_a_node_went_down_is_looked_at_again_however_the_eval_stands() {
+        for status in [
+            EvalStatus::Complete,
+            EvalStatus::Blocked,
+            EvalStatus::Failed,
+            EvalStatus::Canceled,
+        ] {
+            let mut world = World::new();
+            let node = world.node(1);
+            let job = world.register("web", 2);
+            world.ask(&job);
+            world.complete_evals(&job);
+            let id = world.block(&job, []);
+            let mut memory = memory(&world);
+            let mut eval = world.state.eval(id).unwrap().value.clone();
+            // Woken, and decided on while the node was well.
+            eval.snapshot = world.state.revision();
+            world.node_status(node, NodeState::Down);
+            world.state.delete(&Key::NodeAlive(node));
+            let down = NodeLoopKey::Node(node);
+            assert_eq!(look(&world, &memory, down).branch, STAYS_DOWN);
+            let alloc = world.new_alloc(&job, node, 0);
+            let placed = Key::Alloc(node, alloc.id);
+            world.state.put(&placed, &alloc).unwrap();
+            eval.status = status;
+            world.state.put(&Key::Eval(id), &eval).unwrap();
+
+            let mut woken = BTreeSet::new();
+            LOOP.notice(
+                &mut memory,
+                &world.state,
+                News::Keys(&[placed, Key::Eval(id)]),
+                world.now,
+                &mut |key, _, _| {
+                    woken.insert(key);
+                },
+            );
+            assert!(woken.contains(&down), "{status:?}: {woken:?}");
+            let decision = look(&world, &memory, down);
+            assert_eq!(decision.branch, AFFECTED, "{status:?}");
+        }
     }
 
     #[test]

@@ -413,7 +413,7 @@ impl<L: Loop> Run<'_, L> {
                 &mut |key, priority| queue.push(key, now, priority),
             );
             for key in std::mem::take(&mut self.parked) {
-                self.queue.done(key, Some(now));
+                self.queue.put_back(key, now);
             }
         }
         self.queue.done(settled.key, settled.again);

@@ -33,14 +33,23 @@ enum Place {
     Ready,
 }
 
+/// A key that is worked on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Running {
+    /// As it was given out.
+    priority: i32,
+    seq: u64,
+    /// What was asked for it meanwhile.
+    noted: Option<Want>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct WorkQueue<K> {
     queued: BTreeMap<K, (Want, u64, Place)>,
     waiting: BTreeSet<(UnixNanos, u64, K)>,
     ready: BTreeSet<(Reverse<i32>, u64, K)>,
-    /// Keys that are worked on, each with the priority it was given out at and what was asked for it meanwhile.
-    running: BTreeMap<K, (i32, Option<Want>)>,
+    running: BTreeMap<K, Running>,
     pushed: u64,
     limit: usize,
     overflowed: bool,
@@ -64,8 +73,8 @@ impl<K: Ord + Clone> WorkQueue<K> {
     /// Asks for a look at `key` at `due`, before those of a lower priority.
     pub fn push(&mut self, key: K, due: UnixNanos, priority: i32) {
         let want = Want { due, priority };
-        if let Some((_, noted)) = self.running.get_mut(&key) {
-            *noted = Some(noted.map_or(want, |noted| noted.merged(want)));
+        if let Some(running) = self.running.get_mut(&key) {
+            running.noted = Some(running.noted.map_or(want, |noted| noted.merged(want)));
             return;
         }
         let (want, seq) = match self.queued.get(&key).copied() {
@@ -108,16 +117,23 @@ impl<K: Ord + Clone> WorkQueue<K> {
                 self.ready.insert((Reverse(want.priority), seq, key));
             }
         }
-        let (Reverse(priority), _, key) = self.ready.pop_first()?;
+        let (Reverse(priority), seq, key) = self.ready.pop_first()?;
         self.queued.remove(&key);
-        self.running.insert(key.clone(), (priority, None));
+        let running = Running {
+            priority,
+            seq,
+            noted: None,
+        };
+        self.running.insert(key.clone(), running);
         Some(key)
     }
 
     /// `key` is no longer worked on. It is queued again for `due`, as urgently as it was given out, and for what was
     /// asked of it meanwhile.
     pub fn done(&mut self, key: K, due: Option<UnixNanos>) {
-        let (priority, noted) = self.running.remove(&key).unwrap_or_default();
+        let Running {
+            priority, noted, ..
+        } = self.running.remove(&key).unwrap_or_default();
         let due = due.map(|due| Want { due, priority });
         let want = match (noted, due) {
             (Some(noted), Some(due)) => Some(noted.merged(due)),
@@ -126,6 +142,23 @@ impl<K: Ord + Clone> WorkQueue<K> {
         if let Some(want) = want {
             self.push(key, want.due, want.priority);
         }
+    }
+
+    /// `key` had its turn and could not use it: it is queued again for `due` at the place that it had, before whatever
+    /// came since and is no more urgent.
+    pub fn put_back(&mut self, key: K, due: UnixNanos) {
+        let Some(running) = self.running.remove(&key) else {
+            return;
+        };
+        let mut want = Want {
+            due,
+            priority: running.priority,
+        };
+        if let Some(noted) = running.noted {
+            want = want.merged(noted);
+        }
+        self.waiting.insert((want.due, running.seq, key.clone()));
+        self.queued.insert(key, (want, running.seq, Place::Waiting));
     }
 
     /// When the next key is due. In the past when there is one to do now.
@@ -229,6 +262,33 @@ mod tests {
             queue.done("a", due);
             assert_eq!(drain(&mut queue, 0), expected, "{noted:?} {due:?}");
         }
+    }
+
+    #[test]
+    fn a_key_that_could_not_use_its_turn_keeps_it_before_those_that_came_since() {
+        let mut queue = WorkQueue::new(10);
+        for key in ["first", "second"] {
+            queue.push(key, 0, 50);
+        }
+        assert_eq!(queue.pop(0), Some("first"));
+        assert_eq!(queue.pop(0), Some("second"));
+        for (key, priority) in [("newcomer", 50), ("urgent", 90)] {
+            queue.push(key, 0, priority);
+        }
+        queue.push("second", 0, 50);
+        queue.put_back("second", 0);
+        queue.put_back("first", 0);
+        assert_eq!(
+            drain(&mut queue, 0),
+            ["urgent", "first", "second", "newcomer"]
+        );
+        queue.push("again", 0, 50);
+        queue.done("first", Some(0));
+        assert_eq!(
+            drain(&mut queue, 0),
+            ["again", "first"],
+            "a turn is used up"
+        );
     }
 
     #[test]

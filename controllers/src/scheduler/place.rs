@@ -3,11 +3,11 @@
 //! A plan holds a bounded number of changes; what is left over takes another turn. An alloc that runs is stopped for
 //! its successor only when there is a place for that. What finds no place waits in one blocked evaluation per job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, RngExt};
 use rove_model::{
-    alloc::{Alloc, AllocResources, ClientStatus, DesiredStatus, TaskResources},
+    alloc::{Alloc, AllocResources, ClientStatus, DesiredStatus, PlacedAlloc, TaskResources},
     eval::{AllocMetric, Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, DeploymentId, EvalId, GroupName, UnixNanos},
     job::{Job, TaskGroup},
@@ -23,13 +23,16 @@ use super::{
     draw_id, evals,
     feasibility::{CLASS_INELIGIBLE, ClassVerdict, Requirements},
     rank::{Chosen, GroupSearch, Wish},
-    reconcile::{self, Placement, Reconciled, reconcile},
+    reconcile::{self, Known, Placement, Reconciled, reconcile},
     reschedule,
     updates::Updates,
 };
 
 /// The most stops and in-place updates a plan holds, so that it stays below the size of a stored value.
 pub(super) const MAX_CHANGES: usize = 4_000;
+
+/// The most evaluations of delayed replacements that a plan makes, for the same reason.
+const MAX_DELAYED_EVALS: usize = 500;
 
 /// What each group asks of nodes, and the verdict on the classes.
 struct Asks<'j> {
@@ -162,7 +165,8 @@ impl Placer<'_> {
                 follow_up_eval: None,
             });
         }
-        for (known, eval) in &work.delayed {
+        let delayed = self.delayed(work);
+        for (known, eval) in delayed {
             self.plan.stops.push(PlannedStop {
                 alloc_id: known.alloc.id,
                 node_id: known.alloc.node_id,
@@ -180,7 +184,31 @@ impl Placer<'_> {
                 deployment_id: deployment_of(work, &known.alloc.task_group),
             });
         }
-        self.left_over = work.stops.len() > MAX_CHANGES || work.in_place.len() > room;
+        self.left_over = work.stops.len() > MAX_CHANGES
+            || delayed.len() < work.delayed.len()
+            || work.in_place.len() > room;
+    }
+
+    /// As many of the failed allocs that have to wait as the plan holds, the earliest first, with the evaluations that
+    /// they wait for.
+    fn delayed<'w, 'a>(&mut self, work: &'w Reconciled<'a>) -> &'w [(Known<'a>, EvalId)] {
+        let evals = &work.follow_ups[..work.follow_ups.len().min(MAX_DELAYED_EVALS)];
+        let room = MAX_CHANGES.saturating_sub(self.plan.stops.len());
+        let known: BTreeSet<EvalId> = evals.iter().map(|eval| eval.id).collect();
+        let fitting = work
+            .delayed
+            .iter()
+            .take(room)
+            .take_while(|(_, eval)| known.contains(eval))
+            .count();
+        let delayed = &work.delayed[..fitting];
+        let awaited: BTreeSet<EvalId> = delayed.iter().map(|(_, eval)| *eval).collect();
+        self.plan.follow_ups = evals
+            .iter()
+            .filter(|eval| awaited.contains(&eval.id))
+            .cloned()
+            .collect();
+        delayed
     }
 
     fn place_all(
@@ -321,7 +349,7 @@ impl Placer<'_> {
         chosen: Chosen,
         deployment: Option<DeploymentId>,
         rng: &mut dyn Rng,
-    ) -> Alloc {
+    ) -> PlacedAlloc {
         let mut ports = chosen.ports;
         let tasks = group
             .tasks
@@ -409,7 +437,6 @@ impl Placer<'_> {
             deployment
         });
         self.plan.deployment_ends = work.ends;
-        self.plan.follow_ups = work.follow_ups;
         let revision = self.view.state.revision();
         for eval in &mut self.plan.follow_ups {
             eval.snapshot = revision;

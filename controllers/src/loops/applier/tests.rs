@@ -22,7 +22,7 @@ fn planned(world: &mut World, job: &JobKey, change: impl FnOnce(&mut Plan)) -> E
 
 fn with_placements(world: &mut World, job: &JobKey, count: u32) -> EvalId {
     let node = NodeId(Uuid::from_u128(1));
-    let allocs: Vec<Alloc> = (0..count)
+    let allocs: Vec<PlacedAlloc> = (0..count)
         .map(|index| world.new_alloc(job, node, index))
         .collect();
     planned(world, job, |plan| plan.placements = allocs)
@@ -113,7 +113,7 @@ fn what_is_being_written_counts_as_there() {
     let node = NodeId(Uuid::from_u128(1));
     let under_way: Placements = Arc::new(
         (0..6)
-            .map(|index| world.new_alloc(&other, node, index))
+            .map(|index| world.new_alloc(&other, node, index).with_metrics(LeftOut))
             .collect(),
     );
     let in_flight = [under_way];
@@ -284,4 +284,51 @@ fn a_plan_without_its_eval_is_removed() {
     assert_eq!(decision.branch, GONE);
     world.apply(&decision);
     assert!(world.state.plan(eval).is_none());
+}
+
+#[test]
+fn every_follow_up_is_made_however_many_there_are() {
+    for (what, fits, branch) in [
+        ("applied whole", true, APPLIED),
+        ("refused in part", false, REFUSED),
+    ] {
+        let mut world = World::new();
+        world.node(1);
+        let (job, other) = (world.register("web", 1), world.register("other", 1));
+        let node = NodeId(Uuid::from_u128(1));
+        let mut placement = world.new_alloc(&job, node, 0);
+        if !fits {
+            placement.resources.disk_mb = 1_000_000;
+        }
+        let waiting = world.block(&other, []);
+        let blocked = world.state.eval(waiting).unwrap().value.clone();
+        let mut ids = Vec::new();
+        let eval = planned(&mut world, &job, |plan| {
+            plan.placements = vec![placement];
+            for number in 0..300_u32 {
+                let id = derived_id(&[&number.to_be_bytes()]);
+                let mut later = plan.eval.following(id, TriggeredBy::AllocFailure, 1);
+                later.wait_until = Some(i64::from(number) + 1);
+                plan.follow_ups.push(later);
+                ids.push(id);
+            }
+            if fits {
+                let id = derived_id(&[b"remainder"]);
+                let mut remainder = plan.eval.following(id, TriggeredBy::QueuedAllocs, 1);
+                remainder.status = EvalStatus::Blocked;
+                plan.follow_ups.push(remainder);
+                ids.push(id);
+                plan.cancels = vec![blocked.id];
+            }
+        });
+        let decision = decide(&LOOP, &world, &eval);
+        assert_eq!(decision.branch, branch, "{what}");
+        // What ends the plan goes in one transaction, so it is small whatever the plan holds.
+        assert!(decision.commit.last.len() < 10, "{what}");
+        world.apply(&decision);
+        let missing = ids.iter().filter(|id| world.state.eval(**id).is_none());
+        assert_eq!(missing.count(), 0, "{what}");
+        let canceled = status(&world, waiting) == EvalStatus::Canceled;
+        assert_eq!(canceled, fits, "{what}");
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rove_model::{
-    alloc::{ClientStatus, DesiredStatus},
+    alloc::{Alloc, ClientStatus, DesiredStatus},
     deployment::DeploymentStatus,
     duration::Nanos,
+    encoding::encode,
     eval::{EvalStatus, TriggeredBy},
-    ids::JobKey,
+    ids::{AllocId, JobKey},
     job::{Job, ReschedulePolicy},
     node::NodeState,
     plan::{DesiredUpdates, Plan, StopReason},
@@ -16,7 +18,7 @@ use rove_store::keys::Key;
 
 use super::super::{
     Conclusion, Outcome,
-    fixtures::{SECOND, World, batch, group, job, node_id, task},
+    fixtures::{SECOND, World, bare_alloc, batch, group, job, node_id, task},
 };
 
 fn desired(outcome: &Outcome) -> DesiredUpdates {
@@ -425,6 +427,53 @@ fn a_node_whose_clock_is_an_hour_off_delays_no_replacement_and_hurries_none() {
             "{hours} h"
         );
     }
+}
+
+#[test]
+fn however_many_allocs_wait_to_be_replaced_each_plan_can_be_stored_and_all_get_their_evaluation() {
+    const FAILED: u32 = 24_000;
+    let mut world = World::new(1);
+    let mut job = job("j", i64::from(FAILED));
+    reschedule(&mut job, unlimited(3_600));
+    let mut eval = world.register(&job);
+    let mut rng = StdRng::seed_from_u64(5);
+    for index in 0..FAILED {
+        let mut alloc = bare_alloc();
+        alloc.id = AllocId::from_random(rng.random());
+        (alloc.index, alloc.job_uid) = (index, eval.job_uid);
+        alloc.create_time = world.now;
+        let id = alloc.id;
+        world.put_alloc(alloc);
+        world.report(id, ClientStatus::Failed, None);
+        // Some hundred of them share an evaluation at first, the last ones have one each.
+        world.now += if index < FAILED - 500 {
+            SECOND / 100
+        } else {
+            6 * SECOND
+        };
+    }
+    let mut turns = 0;
+    loop {
+        turns += 1;
+        assert!(turns < 50, "it goes on and on");
+        let outcome = world.run(&eval);
+        let Some(plan) = outcome.plan() else { break };
+        let size = encode(plan).expect("it can be stored").len();
+        assert!(size < 400_000, "{size} bytes");
+        match plan.eval.next_eval {
+            Some(next) => eval = world.state.eval(next).unwrap().value.clone(),
+            None => break,
+        }
+    }
+    let waits = |alloc: &Alloc| {
+        let follow_up = alloc.follow_up_eval.and_then(|id| world.state.eval(id));
+        follow_up
+            .is_some_and(|eval| eval.status == EvalStatus::Pending && eval.wait_until.is_some())
+    };
+    let key = JobKey::new("default", "j");
+    let there: Vec<_> = world.state.allocs_of_job(&key).collect();
+    let waiting = there.iter().filter(|alloc| waits(alloc)).count();
+    assert_eq!((waiting, there.len()), (FAILED as usize, FAILED as usize));
 }
 
 #[test]
