@@ -11,7 +11,7 @@ use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::frontend::{FrontendConfig, serve};
 use rove_store::keys::Keys;
 use rove_store::store::Store;
-pub use rove_testkit::{PATIENCE, free_port, program as is_there};
+pub use rove_testkit::{PATIENCE, program as is_there};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
