@@ -6,6 +6,7 @@
 //! them read of the nodes. [`check_plan`] is the applier's last look before a plan is written; it counts by itself.
 
 mod causes;
+mod cells;
 mod check;
 mod cluster;
 mod constraints;
