@@ -2,7 +2,7 @@
 //! decision can be made and checked without a store.
 
 use rove_model::{
-    alloc::Alloc,
+    alloc::{Alloc, PlacedAlloc},
     deployment::Deployment,
     encoding::{EncodingError, encode},
     eval::Eval,
@@ -29,8 +29,8 @@ pub enum Object {
     Eval(Box<Eval>),
     /// Of the scheduler.
     Plan(Box<Plan>),
-    /// Of the applier.
-    Alloc(Box<Alloc>),
+    /// Of the applier, when it is placed; it is changed by [`Write::UpdateAlloc`].
+    Alloc(Box<PlacedAlloc>),
     /// Of the node loop.
     NodeStatus(NodeStatus),
     /// Of the applier and the deployment loop.
@@ -63,6 +63,8 @@ pub enum Write {
     Create(Key, Object),
     /// The key was last written at that revision.
     Update(Key, Object, Revision),
+    /// As an update, of an alloc. What the scheduler saw of it stays as it is stored: State does not have it.
+    UpdateAlloc(Key, Box<Alloc>, Revision),
     /// The key was last written at that revision.
     Delete(Key, Revision),
     /// Removed whatever it holds; for what State does not keep.
@@ -76,6 +78,7 @@ impl Write {
         match self {
             Self::Create(key, _)
             | Self::Update(key, _, _)
+            | Self::UpdateAlloc(key, _, _)
             | Self::Delete(key, _)
             | Self::Forget(key) => key,
         }
@@ -87,11 +90,30 @@ impl Write {
         let key = keys.encode(self.key());
         match self {
             Self::Create(..) => Some(Compare::absent(key)),
-            Self::Update(_, _, revision) | Self::Delete(_, revision) => {
-                Some(Compare::unchanged(key, *revision))
-            }
+            Self::Update(_, _, revision)
+            | Self::UpdateAlloc(_, _, revision)
+            | Self::Delete(_, revision) => Some(Compare::unchanged(key, *revision)),
             Self::Forget(_) => None,
         }
+    }
+
+    /// Creates an alloc.
+    #[must_use]
+    pub fn new_alloc(alloc: PlacedAlloc) -> Self {
+        Self::Create(
+            Key::Alloc(alloc.node_id, alloc.id),
+            Object::Alloc(Box::new(alloc)),
+        )
+    }
+
+    /// Writes an alloc that was last written at `revision`.
+    #[must_use]
+    pub fn alloc(alloc: Alloc, revision: Revision) -> Self {
+        Self::UpdateAlloc(
+            Key::Alloc(alloc.node_id, alloc.id),
+            Box::new(alloc),
+            revision,
+        )
     }
 
     /// Creates an evaluation.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 use crate::{
     eval::AllocMetric,
@@ -51,10 +51,35 @@ impl ClientStatus {
     }
 }
 
-/// `allocs/<node>/<id>`: what is wanted. Written by the applier alone.
+/// What a stored value has and a copy of it does not: it can be read, from anything, and not be written, so that a value
+/// with a part left out is never stored in the place of the whole one.
+///
+/// ```compile_fail,E0277
+/// # use rove_model::{alloc::Alloc, encoding::encode};
+/// fn store(of_state: &Alloc) -> Vec<u8> {
+///     encode(of_state).unwrap()
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut;
+
+impl<'de> Deserialize<'de> for LeftOut {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// An alloc as it is stored under `allocs/<node>/<id>`. Written by the applier alone.
+pub type PlacedAlloc = Alloc<AllocMetric>;
+
+/// What is wanted of an alloc: as it is stored ([`PlacedAlloc`]), or without what the scheduler saw, as State and agents
+/// hold it, which can't be stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Alloc {
+#[serde(
+    rename_all = "PascalCase",
+    bound(deserialize = "M: Deserialize<'de> + Default")
+)]
+pub struct Alloc<M = LeftOut> {
     /// Its id.
     #[serde(rename = "ID")]
     pub id: AllocId,
@@ -115,14 +140,67 @@ pub struct Alloc {
     pub reschedule_events: Vec<RescheduleEvent>,
     /// What the scheduler saw.
     #[serde(default)]
-    pub metrics: AllocMetric,
+    pub metrics: M,
     /// When it was placed.
     pub create_time: UnixNanos,
     /// When what is wanted last changed.
     pub modify_time: UnixNanos,
 }
 
-impl Alloc {
+impl<M> Alloc<M> {
+    /// The same alloc with `metrics` for what the scheduler saw.
+    #[must_use]
+    pub fn with_metrics<N>(self, metrics: N) -> Alloc<N> {
+        let Self {
+            id,
+            eval_id,
+            node_id,
+            node_name,
+            namespace,
+            job_id,
+            job_uid,
+            job_version,
+            task_group,
+            index,
+            resources,
+            desired_status,
+            desired_description,
+            no_shutdown_delay,
+            deployment_id,
+            canary,
+            previous_allocation,
+            follow_up_eval,
+            reschedule_events,
+            metrics: _,
+            create_time,
+            modify_time,
+        } = self;
+        Alloc {
+            id,
+            eval_id,
+            node_id,
+            node_name,
+            namespace,
+            job_id,
+            job_uid,
+            job_version,
+            task_group,
+            index,
+            resources,
+            desired_status,
+            desired_description,
+            no_shutdown_delay,
+            deployment_id,
+            canary,
+            previous_allocation,
+            follow_up_eval,
+            reschedule_events,
+            metrics,
+            create_time,
+            modify_time,
+        }
+    }
+
     /// `<job>.<group>[<index>]`.
     #[must_use]
     pub fn name(&self) -> String {
@@ -236,12 +314,20 @@ impl AllocResources {
     }
 }
 
-/// `alloc-status/<node>/<id>`: what the node's agent observed. Written by that agent alone.
-///
-/// State keeps it without the task events (see [`TaskState::events`]); a reader who shows them asks the store.
+/// A status as State holds it: without the tasks' events, so that it can't be stored. Who shows them asks the store.
+pub type KnownStatus = AllocStatus<LeftOut>;
+
+/// `alloc-status/<node>/<id>`: what the node's agent observed. Written by that agent alone. `E` is what is held of the
+/// tasks' events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct AllocStatus {
+#[serde(
+    rename_all = "PascalCase",
+    bound(
+        serialize = "E: Serialize + Default + PartialEq",
+        deserialize = "E: Deserialize<'de> + Default"
+    )
+)]
+pub struct AllocStatus<E = Vec<TaskEvent>> {
     /// The alloc.
     #[serde(rename = "ID")]
     pub id: AllocId,
@@ -252,7 +338,7 @@ pub struct AllocStatus {
     pub client_description: String,
     /// By task.
     #[serde(default)]
-    pub task_states: BTreeMap<String, TaskState>,
+    pub task_states: BTreeMap<String, TaskState<E>>,
     /// Health for the deployment, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_status: Option<AllocHealth>,
@@ -295,10 +381,16 @@ pub enum TaskLifeState {
     Dead,
 }
 
-/// What is known of a task.
+/// What is known of a task; `E` is what is held of its events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct TaskState {
+#[serde(
+    rename_all = "PascalCase",
+    bound(
+        serialize = "E: Serialize + Default + PartialEq",
+        deserialize = "E: Deserialize<'de> + Default"
+    )
+)]
+pub struct TaskState<E = Vec<TaskEvent>> {
     /// Where it is.
     pub state: TaskLifeState,
     /// It failed for good.
@@ -317,8 +409,12 @@ pub struct TaskState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<UnixNanos>,
     /// What happened, oldest first, at most ten.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<TaskEvent>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub events: E,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Something that happened to a task.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    alloc::{Alloc, DesiredStatus},
+    alloc::{DesiredStatus, PlacedAlloc},
     deployment::{Deployment, DeploymentStatus},
     eval::Eval,
     ids::{AllocId, DeploymentId, EvalId, JobId, JobKey, JobUid, Namespace, NodeId, Revision},
@@ -30,7 +30,7 @@ pub struct Plan {
     pub snapshot: Revision,
     /// New allocs, ids and ports included.
     #[serde(default)]
-    pub placements: Vec<Alloc>,
+    pub placements: Vec<PlacedAlloc>,
     /// Allocs to stop or to declare lost.
     #[serde(default)]
     pub stops: Vec<PlannedStop>,

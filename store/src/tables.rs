@@ -116,7 +116,7 @@ macro_rules! every_table {
             /// `alloc-status/<node>/<id>`: what is known of an alloc.
             AllocStatuses, AllocStatus(node: NodeId, alloc: AllocId) = "alloc-status" {
                 owner: NodesAgent,
-                state: alloc_statuses: ById<(NodeId, AllocId), AllocStatus>,
+                state: alloc_statuses: ById<(NodeId, AllocId), KnownStatus>,
                 take: status,
                 about: Nowhere,
                 volume: Many,

@@ -1,15 +1,16 @@
 //! The directories of an alloc: `alloc/{data,logs,tmp}`, shared by its tasks, and `<task>/{local,secrets,tmp}`.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{Gid, Uid};
 use thiserror::Error;
 
-use crate::sys::dir::Dir;
+use crate::sys::{dir::Dir, user};
 
 /// A directory could not be made or removed.
 #[derive(Debug, Error)]
@@ -48,45 +49,60 @@ pub enum Access {
 }
 
 /// Who but the agent's user passes the directory of an alloc.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Passage {
-    Nobody,
-    Group(Gid),
+    /// These users, by number, with their primary groups; nobody else if there are none.
+    Users(BTreeMap<u32, u32>),
     Everybody,
 }
 
 impl Passage {
     /// The least that all need.
     fn of(all: &[Access]) -> Self {
-        let mut passage = Self::Nobody;
+        let mut users = BTreeMap::new();
         for access in all {
-            let needed = match access {
-                Access::Host { user: None } | Access::OwnRoot { privileged: true } => continue,
+            match access {
+                Access::Host { user: None } | Access::OwnRoot { privileged: true } => {}
                 Access::Host { user: Some(name) } if Uid::effective().is_root() => {
-                    match User::from_name(name) {
-                        Ok(Some(user)) => Self::Group(user.gid),
-                        // Refused when its turn comes.
-                        Ok(None) | Err(_) => continue,
+                    // One that the host doesn't have is refused when its turn comes.
+                    if let Some(user) = user::look_up(name) {
+                        users.insert(user.uid, user.gid);
                     }
                 }
                 Access::Host { user: Some(_) } | Access::OwnRoot { privileged: false } => {
-                    Self::Everybody
+                    return Self::Everybody;
                 }
-            };
-            passage = match passage {
-                Self::Nobody => needed,
-                same if same == needed => same,
-                Self::Group(_) | Self::Everybody => Self::Everybody,
-            };
+            }
         }
-        passage
+        users.remove(&Uid::effective().as_raw());
+        Self::Users(users)
     }
 
-    fn mode(self) -> u32 {
+    fn is_shut(&self) -> bool {
         match self {
-            Self::Nobody => 0o700,
-            Self::Group(_) => 0o710,
-            Self::Everybody => 0o711,
+            Self::Users(users) => users.is_empty(),
+            Self::Everybody => false,
+        }
+    }
+
+    fn grant(&self, root: &Dir) -> io::Result<()> {
+        root.give_to(Uid::effective(), Gid::effective())?;
+        match self {
+            Self::Everybody => root.open_to(0o711),
+            Self::Users(users) => match root.let_pass(&users.keys().copied().collect()) {
+                // A file system without lists of users.
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    let groups: BTreeSet<u32> = users.values().copied().collect();
+                    match groups.first() {
+                        Some(group) if groups.len() == 1 => {
+                            root.give_to(Uid::effective(), Gid::from_raw(*group))?;
+                            root.set_mode(0o710)
+                        }
+                        _ => root.set_mode(0o711),
+                    }
+                }
+                done => done,
+            },
         }
     }
 }
@@ -137,24 +153,18 @@ impl AllocDir {
         }
         // Known before anything is made.
         let owner = match access {
-            Access::Host { user: Some(name) } if Uid::effective().is_root() => Some(
-                User::from_name(name)
-                    .ok()
-                    .flatten()
-                    .ok_or_else(|| DirError::UnknownUser(name.clone()))?,
-            ),
+            Access::Host { user: Some(name) } if Uid::effective().is_root() => {
+                Some(user::look_up(name).ok_or_else(|| DirError::UnknownUser(name.clone()))?)
+            }
             Access::Host { .. } | Access::OwnRoot { .. } => None,
         };
         let passage = Passage::of(all);
-        make(&self.0, passage.mode())?;
+        make(&self.0, 0o700)?;
         let root = Dir::open(&self.0).map_err(|source| failed("open", &self.0, source))?;
-        if let Passage::Group(group) = passage {
-            root.give_to(Uid::effective(), group)
-                .map_err(|source| failed("chown", &self.0, source))?;
-        }
         // Each time: an earlier version may have made it, or one that knew less of the engine.
-        root.set_mode(passage.mode())
-            .map_err(|source| failed("chmod", &self.0, source))?;
+        passage
+            .grant(&root)
+            .map_err(|source| failed("set who passes", &self.0, source))?;
         let made = |inside: &str| {
             let path = self.0.join(inside);
             move |source| failed("create", &path, source)
@@ -167,13 +177,13 @@ impl AllocDir {
                 .map_err(made(&format!("alloc/{name}")))?;
         }
         shared.ensure("logs", 0o777).map_err(made("alloc/logs"))?;
-        let (mode, secrets_mode) = match (access, passage) {
-            (Access::Host { user: None }, Passage::Nobody) => (0o777, 0o700),
+        let (mode, secrets_mode) = match access {
+            Access::Host { user: None } if passage.is_shut() => (0o777, 0o700),
+            Access::Host { .. } => (0o700, 0o700),
             // Who runs there is not known here, and nobody else passes.
-            (Access::OwnRoot { privileged: true }, Passage::Nobody) => (0o777, 0o777),
-            (Access::OwnRoot { privileged: true }, _) => (0o700, 0o777),
-            (Access::Host { .. }, _) => (0o700, 0o700),
-            (Access::OwnRoot { privileged: false }, _) => (0o711, 0o700),
+            Access::OwnRoot { privileged: true } if passage.is_shut() => (0o777, 0o777),
+            Access::OwnRoot { privileged: true } => (0o700, 0o777),
+            Access::OwnRoot { privileged: false } => (0o711, 0o700),
         };
         let own = root.make(task, mode).map_err(made(task))?;
         let within = |name: &str, mode| {
@@ -188,7 +198,7 @@ impl AllocDir {
                 (&own, self.task(task)),
                 (&secrets, self.task(task).join("secrets")),
             ] {
-                dir.give_to(owner.uid, owner.gid)
+                dir.give_to(Uid::from_raw(owner.uid), Gid::from_raw(owner.gid))
                     .map_err(|source| failed("chown", &path, source))?;
             }
         }
@@ -345,7 +355,7 @@ mod tests {
                 "users of two groups",
                 &nobody,
                 &daemon,
-                0o711,
+                0o710,
                 (0o700, 65534),
                 (0o700, 65534),
             ),
@@ -379,6 +389,72 @@ mod tests {
             assert_eq!(found("web"), own, "{what}");
             assert_eq!(found("web/secrets"), secrets, "{what}");
             assert_eq!(found("web/local").0, 0o777, "{what}");
+        }
+    }
+
+    #[test]
+    fn others_of_the_groups_of_those_who_run_there_do_not_pass() {
+        use std::os::unix::process::CommandExt;
+
+        if !Uid::effective().is_root() {
+            println!("skipped: giving directories away needs root");
+            return;
+        }
+        let user = |name: &str| Access::Host {
+            user: Some(name.to_owned()),
+        };
+        let nobody = user::look_up("nobody").unwrap();
+        let daemon = user::look_up("daemon").unwrap();
+        let number = user("54321");
+        for (what, access, beside, may, may_not) in [
+            (
+                "a user",
+                user("nobody"),
+                AGENT,
+                vec![(nobody.uid, nobody.gid)],
+                vec![(54322, nobody.gid), (54322, 0), (daemon.uid, daemon.gid)],
+            ),
+            (
+                "users of two groups",
+                user("nobody"),
+                user("daemon"),
+                vec![(nobody.uid, nobody.gid), (daemon.uid, daemon.gid)],
+                vec![(54322, nobody.gid), (54322, daemon.gid), (54322, 54322)],
+            ),
+            (
+                "a number",
+                number.clone(),
+                number,
+                vec![(54321, 54321)],
+                vec![(54322, 54321)],
+            ),
+        ] {
+            let base = tempfile::tempdir().unwrap();
+            fs::set_permissions(base.path(), fs::Permissions::from_mode(0o711)).unwrap();
+            let dir = AllocDir::new(base.path().join("1"));
+            let all = [access.clone(), beside];
+            dir.build("web", &access, &all).unwrap();
+            dir.build("web", &access, &all).unwrap();
+            let passes = |(uid, gid): (u32, u32)| {
+                std::process::Command::new("/usr/bin/stat")
+                    .arg(dir.shared())
+                    .uid(uid)
+                    .gid(gid)
+                    .output()
+                    .unwrap()
+                    .status
+                    .success()
+            };
+            for who in may {
+                assert!(passes(who), "{what}: {who:?} has to pass");
+            }
+            for who in may_not {
+                assert!(!passes(who), "{what}: {who:?} must not pass");
+            }
+            // Nobody of them runs there any more.
+            dir.build("web", &AGENT, &[AGENT]).unwrap();
+            assert!(!passes((nobody.uid, nobody.gid)), "{what}");
+            assert!(!passes((54321, 54321)), "{what}");
         }
     }
 

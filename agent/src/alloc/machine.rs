@@ -8,10 +8,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use rove_model::{
     alloc::{Alloc, AllocHealth, AllocStatus, ClientStatus, DesiredStatus, TaskState},
     duration::Nanos,
+    eval::AllocMetric,
     ids::{AllocId, Revision, VersionKey},
     job::{Job, JobType, Task, TaskGroup},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::health::{Tracker, Verdict};
 use crate::{
@@ -55,6 +56,7 @@ pub(crate) enum AllocEffect {
 /// What is kept of an alloc across the agent's lives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedAlloc {
+    #[serde(serialize_with = "without_metrics")]
     pub alloc: Alloc,
     pub revision: Revision,
     /// The specification it runs.
@@ -63,6 +65,12 @@ pub(crate) struct SavedAlloc {
     pub health: Option<AllocHealth>,
     /// Why it failed before it had tasks.
     pub failure: Option<String>,
+}
+
+/// On this node's disk an alloc needs nothing of what the scheduler saw.
+fn without_metrics<S: Serializer>(alloc: &Alloc, serializer: S) -> Result<S::Ok, S::Error> {
+    let whole = alloc.clone().with_metrics(AllocMetric::default());
+    whole.serialize(serializer)
 }
 
 /// What the operator of the node sets over what job files say.

@@ -151,11 +151,13 @@ impl Rotator {
     fn rotate(&mut self) -> Result<(), LogError> {
         let next = self.index + 1;
         let begun = 0 < self.line_start && self.line_start < self.size;
-        if begun && let Err(error) = self.move_line(next) {
+        if begun && let Err(error) = self.or_with_room(next, |log| log.move_line(next)) {
             // Cut, then: better than lost.
             tracing::debug!(%error, task = self.task, "a line of the log is cut by the end of a file");
         }
-        let (file, size, line_start) = open(&self.dir, &file_name(&self.task, self.kind, next))
+        let name = file_name(&self.task, self.kind, next);
+        let (file, size, line_start) = self
+            .or_with_room(next, |log| open(&log.dir, &name))
             .map_err(|source| self.failed("open", source))?;
         self.file = file;
         self.size = size;
@@ -165,6 +167,28 @@ impl Rotator {
             self.remove(oldest);
         }
         Ok(())
+    }
+
+    /// Does what file `next` needs; on a full disk once more, when the file is gone that has to go for it.
+    fn or_with_room<T>(
+        &mut self,
+        next: u64,
+        mut act: impl FnMut(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let result = act(self);
+        let is_full = result.as_ref().is_err_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        });
+        match next.checked_sub(self.max_files()) {
+            Some(oldest) if is_full && oldest < self.index => {
+                self.remove(oldest);
+                act(self)
+            }
+            _ => result,
+        }
     }
 
     /// Moves the line that is being written to file `next`. Under another name at first, so that at no point both files
@@ -217,13 +241,11 @@ impl Rotator {
         renamed
     }
 
-    /// Opens everything anew when somebody removed the file or the directory, or put another in its place.
+    /// Opens everything anew when somebody removed the file or the directory, or put another in its place, and sees what
+    /// somebody else wrote to the file or cut off it.
     fn reopen_if_gone(&mut self) -> Result<(), LogError> {
-        let file_is_gone = self
-            .file
-            .metadata()
-            .is_ok_and(|metadata| metadata.nlink() == 0);
-        let gone = file_is_gone
+        let there = self.file.metadata().ok();
+        let gone = there.as_ref().is_some_and(|there| there.nlink() == 0)
             || (self.looked.elapsed() >= LOOK_EVERY && {
                 self.looked = Instant::now();
                 !self.dir.is_at(&self.path)
@@ -231,6 +253,11 @@ impl Rotator {
         if gone {
             let (path, task) = (self.path.clone(), self.task.clone());
             *self = Self::open_from(&path, &task, self.kind, self.limits, self.index)?;
+        } else if let Some(size) = there.map(|there| there.len())
+            && size != self.size
+        {
+            self.size = size;
+            self.line_start = line_start(&self.file, size).unwrap_or(size);
         }
         Ok(())
     }
@@ -477,6 +504,71 @@ mod tests {
         log.looked -= LOOK_EVERY;
         log.write(b"fourth\n").unwrap();
         assert_eq!(all(&logs), [b"fourth\n"]);
+    }
+
+    #[test]
+    fn what_others_write_to_the_file_or_cut_off_it_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |index| file_path(dir.path(), "say", LogKind::Stdout, index);
+        let mut log = open_in(dir.path(), 9);
+        log.write(&[b'a'; 600_000]).unwrap();
+        // As a program does that empties its log.
+        File::options()
+            .write(true)
+            .open(path(0))
+            .unwrap()
+            .set_len(0)
+            .unwrap();
+        log.write(&[b'b'; 600_000]).unwrap();
+        assert_eq!(all(dir.path()), [vec![b'b'; 600_000]]);
+        // As a program does that writes there itself.
+        let mut other = File::options().append(true).open(path(0)).unwrap();
+        other.write_all(&[b'c'; 400_000]).unwrap();
+        other.write_all(b"\nbegun").unwrap();
+        log.write(&[b'd'; 100_000]).unwrap();
+        let files = all(dir.path());
+        assert_eq!(files.len(), 2);
+        assert_eq!((files[0].len(), files[0].last()), (1_000_001, Some(&b'\n')));
+        assert!(files[1].starts_with(b"begund"));
+    }
+
+    #[test]
+    fn a_full_disk_cuts_no_line_where_the_oldest_file_goes_anyway() {
+        if !nix::unistd::Uid::effective().is_root() {
+            println!("skipped: a disk of its own needs root");
+            return;
+        }
+        let run = |program: &str, args: &[&str], dir: &Path| {
+            let status = std::process::Command::new(program)
+                .args(args)
+                .arg(dir)
+                .status();
+            assert!(status.unwrap().success());
+        };
+        let base = tempfile::tempdir().unwrap();
+        run(
+            "mount",
+            &["-t", "tmpfs", "-o", "size=4m", "rove-test"],
+            base.path(),
+        );
+        let dir = base.path().join("logs");
+        let mut log = open_in(&dir, 2);
+        log.write(&[&[b'a'; (1 << 20) - 1][..], b"\n"].concat())
+            .unwrap();
+        log.write(&[&[b'b'; (1 << 20) - 100_001][..], b"\n"].concat())
+            .unwrap();
+        log.write(&[b'c'; 90_000]).unwrap();
+        let mut filler = File::create(base.path().join("filler")).unwrap();
+        for size in [4096, 1] {
+            while filler.write_all(&vec![b'f'; size]).is_ok() {}
+        }
+        let written = log.write(&[&[b'c'; 20_000][..], b"\n"].concat());
+        let files = all(&dir);
+        run("umount", &["-l"], base.path());
+        written.unwrap();
+        assert_eq!(files.len(), 2);
+        assert_eq!(files[0].last(), Some(&b'\n'));
+        assert_eq!(files[1], [&[b'c'; 110_000][..], b"\n"].concat());
     }
 
     #[test]

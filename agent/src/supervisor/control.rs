@@ -16,7 +16,8 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-/// Connections held at once; further ones wait.
+/// Connections held at once. A further one takes the place of the oldest, who may come again: a task that opens many and
+/// says nothing must not keep the agent out.
 const MAX_CLIENTS: usize = 8;
 /// The longest line.
 const MAX_LINE: usize = 64;
@@ -75,27 +76,31 @@ impl Control {
         })
     }
 
-    /// What to wait on: the listener while there is room, and every client.
+    /// What to wait on: the listener and every client.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        (self.clients.len() < MAX_CLIENTS)
-            .then(|| self.listener.as_fd())
-            .into_iter()
+        std::iter::once(self.listener.as_fd())
             .chain(self.clients.iter().map(|client| client.stream.as_fd()))
     }
 
     /// Takes new connections and gives every whole line to `obey`. Never waits.
     pub(super) fn serve(&mut self, mut obey: impl FnMut(Order) -> Answer) {
-        while self.clients.len() < MAX_CLIENTS {
+        self.clients.retain_mut(|client| client.serve(&mut obey));
+        // So many at once: those who were there have been served before they give way.
+        for _ in 0..MAX_CLIENTS {
             let Ok((stream, _)) = self.listener.accept() else {
                 break;
             };
-            if stream.set_nonblocking(true).is_ok() {
-                self.clients.push(Client {
-                    stream,
-                    line: [0; MAX_LINE],
-                    length: 0,
-                });
+            if stream.set_nonblocking(true).is_err() {
+                continue;
             }
+            if self.clients.len() == MAX_CLIENTS {
+                self.clients.remove(0);
+            }
+            self.clients.push(Client {
+                stream,
+                line: [0; MAX_LINE],
+                length: 0,
+            });
         }
         self.clients.retain_mut(|client| client.serve(&mut obey));
     }
@@ -155,7 +160,36 @@ fn parse(line: &[u8]) -> Option<Order> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    #[test]
+    fn who_says_nothing_keeps_nobody_out() {
+        use std::io::{BufRead, BufReader};
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control");
+        let mut control = Control::new(UnixListener::bind(&path).unwrap()).unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..MAX_CLIENTS * 3 {
+            silent.push(UnixStream::connect(&path).unwrap());
+        }
+        let mut agent = UnixStream::connect(&path).unwrap();
+        agent.write_all(b"kill\n").unwrap();
+        let mut obeyed = Vec::new();
+        for _ in 0..4 {
+            control.serve(|order| {
+                obeyed.push(order);
+                Answer::Ok
+            });
+        }
+        assert_eq!(obeyed, [Order::Kill]);
+        let mut answer = String::new();
+        BufReader::new(agent).read_line(&mut answer).unwrap();
+        assert_eq!(answer, "ok\n");
+        assert_eq!(control.clients.len(), MAX_CLIENTS);
+    }
 
     #[test]
     fn orders_are_read_and_all_else_is_bad() {

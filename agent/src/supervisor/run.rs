@@ -364,7 +364,7 @@ impl Run {
         self.kills = self.kills.saturating_add(1);
         if self.kills > PATIENT_KILLS {
             for pid in self.leftovers() {
-                cgroup::thaw(pid);
+                cgroup::release(pid);
             }
         }
     }

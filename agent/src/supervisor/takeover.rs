@@ -1,4 +1,5 @@
-//! Ending a task whose supervisor does not answer: stopped by a signal (its task may do that), or held by something.
+//! Ending a task whose supervisor does not answer: stopped by a signal or frozen in a control group (its task may do
+//! that), or held by something.
 //!
 //! The agent does then what the supervisor would have done, over the same processes and the same records, and ends the
 //! supervisor. This blocks: call it where that is allowed.
@@ -50,6 +51,10 @@ pub fn end_task(
     let supervisor = &started.supervisor;
     // From here on nobody reaps: no number of what descends from it is used again.
     signal_exactly(supervisor, Signal::SIGSTOP);
+    // Frozen, it might not end when it is killed; now it stops when it is thawed.
+    if supervisor.is_alive() {
+        cgroup::release(supervisor.pid);
+    }
     let child = Pid::from_raw(started.task_pid);
     if let Some(signal) = signal
         && is_child(started)
@@ -120,7 +125,9 @@ fn kill_all(started: &Started) -> io::Result<()> {
         }
         kills += 1;
         if kills > PATIENT_KILLS {
-            left.iter().copied().for_each(cgroup::thaw);
+            for pid in left {
+                cgroup::release(pid);
+            }
         }
         std::thread::sleep(TICK);
     }
@@ -159,17 +166,22 @@ fn signal_exactly(process: &ProcessId, signal: Signal) {
     }
 }
 
-/// Lets a supervisor go on that was stopped by a signal. True when it was.
+/// Lets a supervisor go on that was stopped by a signal or frozen. True when it was.
 pub fn resume(supervisor: &ProcessId) -> bool {
-    let stopped = is_stopped(supervisor);
-    if stopped {
+    let Some(stat) = supervisor.stat() else {
+        return false;
+    };
+    let was_frozen = cgroup::release(supervisor.pid);
+    if stat.is_stopped() {
         signal_exactly(supervisor, Signal::SIGCONT);
     }
-    stopped
+    was_frozen || stat.is_stopped()
 }
 
-/// Whether a supervisor is stopped by a signal or a debugger.
+/// Whether a supervisor can do nothing: stopped by a signal or a debugger, or frozen.
 #[must_use]
-pub fn is_stopped(supervisor: &ProcessId) -> bool {
-    supervisor.stat().is_some_and(|stat| stat.is_stopped())
+pub fn is_halted(supervisor: &ProcessId) -> bool {
+    supervisor
+        .stat()
+        .is_some_and(|stat| stat.is_stopped() || cgroup::is_frozen(supervisor.pid))
 }

@@ -205,25 +205,91 @@ impl TaskCgroup {
     }
 }
 
-/// Thaws the freezer's group that a process is in, whichever it is: frozen, it could not even be killed.
-pub fn thaw(pid: i32) {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let of_freezer = groups.lines().find_map(|line| {
-        let (_, rest) = line.split_once(':')?;
-        let (names, path) = rest.split_once(':')?;
-        names
-            .split(',')
-            .any(|name| name == "freezer")
-            .then_some(path)
-    });
-    let Some(path) = of_freezer else { return };
-    for (hierarchy, root) in roots(&mounts) {
-        if hierarchy == Hierarchy::Freezer {
-            let group = root.join(path.trim_start_matches('/'));
-            let _ = write(&group.join("freezer.state"), "THAWED");
+/// Whether a process is held by a control group that somebody froze, its own or one above it.
+#[must_use]
+pub fn is_frozen(pid: i32) -> bool {
+    !freezing(pid).is_empty()
+}
+
+/// Takes a process out of the control groups that freeze it, so that it goes on: in the old hierarchy it could not even
+/// be killed. Those who stay there are left as they are. True when it was frozen.
+pub fn release(pid: i32) -> bool {
+    let frozen = freezing(pid);
+    for Membership {
+        hierarchy,
+        root,
+        group,
+    } in &frozen
+    {
+        if write(&root.join("cgroup.procs"), &pid.to_string()).is_ok() {
+            continue;
+        }
+        // A root that takes no processes of its own.
+        let (file, on) = match hierarchy {
+            Hierarchy::Unified => ("cgroup.freeze", "0"),
+            Hierarchy::Freezer => ("freezer.state", "THAWED"),
+        };
+        for above in up_to(group, root) {
+            let _ = write(&above.join(file), on);
         }
     }
+    !frozen.is_empty()
+}
+
+/// A group that a process is in.
+struct Membership {
+    hierarchy: Hierarchy,
+    /// Where its hierarchy is mounted.
+    root: PathBuf,
+    group: PathBuf,
+}
+
+/// The groups of a process that freeze it.
+fn freezing(pid: i32) -> Vec<Membership> {
+    let Ok(groups) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else {
+        return Vec::new();
+    };
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    roots(&mounts)
+        .into_iter()
+        .filter_map(|(hierarchy, root)| {
+            let group = root.join(path_in(hierarchy, &groups)?.trim_start_matches('/'));
+            Some(Membership {
+                hierarchy,
+                root,
+                group,
+            })
+        })
+        .filter(|membership| match membership.hierarchy {
+            // Of the old ones, the state tells of those above as well.
+            Hierarchy::Freezer => fs::read_to_string(membership.group.join("freezer.state"))
+                .is_ok_and(|state| state.trim() != "THAWED"),
+            Hierarchy::Unified => up_to(&membership.group, &membership.root).any(|group| {
+                fs::read_to_string(group.join("cgroup.freeze"))
+                    .is_ok_and(|state| state.trim() == "1")
+            }),
+        })
+        .collect()
+}
+
+/// A group and those above it, without the root.
+fn up_to<'a>(group: &'a Path, root: &'a Path) -> impl Iterator<Item = &'a Path> {
+    group
+        .ancestors()
+        .take_while(move |above| *above != root && above.starts_with(root))
+}
+
+/// The path of a process in a hierarchy, as `/proc/<pid>/cgroup` tells it.
+fn path_in(hierarchy: Hierarchy, groups: &str) -> Option<&str> {
+    groups.lines().find_map(|line| {
+        let (number, rest) = line.split_once(':')?;
+        let (names, path) = rest.split_once(':')?;
+        let is_it = match hierarchy {
+            Hierarchy::Unified => number == "0" && names.is_empty(),
+            Hierarchy::Freezer => names.split(',').any(|name| name == "freezer"),
+        };
+        is_it.then_some(path)
+    })
 }
 
 fn write(file: &Path, value: &str) -> io::Result<()> {
@@ -281,6 +347,22 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0
             ]
         );
         assert_eq!(roots("proc /proc proc rw 0 0\n"), []);
+    }
+
+    #[test]
+    fn the_group_of_a_process_is_found_in_either_hierarchy() {
+        let groups = "\
+8:pids:/a
+6:cpu,freezer:/b/c
+1:name=systemd:/d
+0::/e:f
+";
+        assert_eq!(path_in(Hierarchy::Freezer, groups), Some("/b/c"));
+        assert_eq!(path_in(Hierarchy::Unified, groups), Some("/e:f"));
+        assert_eq!(path_in(Hierarchy::Freezer, "0::/e\n"), None);
+        let above: Vec<&Path> = up_to(Path::new("/x/b/c"), Path::new("/x")).collect();
+        assert_eq!(above, [Path::new("/x/b/c"), Path::new("/x/b")]);
+        assert_eq!(up_to(Path::new("/x"), Path::new("/x")).count(), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! through the descriptor, and no link is ever followed.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -17,7 +18,7 @@ use nix::{
     unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat},
 };
 
-use super::unix_now;
+use super::{acl, unix_now};
 
 /// How often what is in the way is moved aside, against a task that puts something there again and again.
 const TRIES: u32 = 16;
@@ -110,6 +111,27 @@ impl Dir {
     /// The system refuses.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         Ok(fchmod(&self.0, Mode::from_bits_truncate(mode))?)
+    }
+
+    /// Lets `users` pass it beside its owner, and nobody else. With none of them only the owner does.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] where the file system can't tell users apart; or what the system says.
+    pub fn let_pass(&self, users: &BTreeSet<u32>) -> io::Result<()> {
+        if users.is_empty() {
+            acl::clear(self.0.as_fd())?;
+            return self.set_mode(0o700);
+        }
+        acl::let_pass(self.0.as_fd(), users)
+    }
+
+    /// Lets all pass it that `mode` says, whomever it named before.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn open_to(&self, mode: u32) -> io::Result<()> {
+        acl::clear(self.0.as_fd())?;
+        self.set_mode(mode)
     }
 
     /// Gives it to a user.

@@ -95,7 +95,7 @@ impl Names {
         Cow::Owned(out)
     }
 
-    /// A driver's configuration with every text in it replaced.
+    /// A driver's configuration with every text in it replaced, the keys of maps too.
     #[must_use]
     pub fn replace_in(&self, value: &Value) -> Value {
         match value {
@@ -105,7 +105,7 @@ impl Names {
             }
             Value::Object(map) => Value::Object(
                 map.iter()
-                    .map(|(key, value)| (key.clone(), self.replace_in(value)))
+                    .map(|(key, value)| (self.replace(key).into_owned(), self.replace_in(value)))
                     .collect(),
             ),
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
@@ -162,10 +162,11 @@ mod tests {
 
     #[test]
     fn every_text_in_a_configuration_is_replaced() {
-        let value = json!({"args": ["${HOME}", 1, null], "labels": [{"a": "${meta.rack}"}]});
+        let value =
+            json!({"args": ["${HOME}", 1, null], "labels": [{"a-${meta.rack}": "${meta.rack}"}]});
         assert_eq!(
             names().replace_in(&value),
-            json!({"args": ["/root", 1, null], "labels": [{"a": "r1"}]})
+            json!({"args": ["/root", 1, null], "labels": [{"a-r1": "r1"}]})
         );
     }
 

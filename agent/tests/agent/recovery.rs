@@ -9,6 +9,7 @@ use rove_agent::{
 use rove_model::{
     alloc::{Alloc, ClientStatus},
     encoding,
+    eval::AllocMetric,
 };
 use rove_store::keys::Key;
 use serde_json::json;
@@ -326,7 +327,7 @@ async fn an_undecodable_alloc_is_left_as_it_is() {
     world
         .put(
             &Key::Alloc(world.node, alloc.id),
-            encoding::encode(&alloc).unwrap(),
+            encoding::encode(&alloc.clone().with_metrics(AllocMetric::default())).unwrap(),
         )
         .await;
     world.stop(&alloc).await;

@@ -25,6 +25,7 @@ use rove_model::{
     },
     duration::Nanos,
     encoding,
+    eval::AllocMetric,
     ids::{AllocId, DeploymentId, EvalId, JobUid, NodeId, Revision},
     job::{Job, RestartPolicy, Task, TaskGroup, UpdateStrategy},
     node::{Node, NodeResources},
@@ -216,7 +217,7 @@ impl World {
     pub async fn want(&self, alloc: &Alloc) -> Revision {
         self.put(
             &Key::Alloc(self.node, alloc.id),
-            encoding::encode(alloc).unwrap(),
+            encoding::encode(&alloc.clone().with_metrics(AllocMetric::default())).unwrap(),
         )
         .await
     }

@@ -640,6 +640,87 @@ async fn an_engine_that_is_killed_and_started_again_gives_back_its_tasks_with_th
     assert_eq!(driver.recover(&again).await.unwrap(), Recovered::Running);
     driver.destroy(&again).await.unwrap();
     driver.destroy(&over).await.unwrap();
+    // Nobody keeps the output of a task that is forgotten, though the engine is away and can't say that it has ended.
+    let last = shell(root.path(), "exec sleep 1000");
+    start(&*driver, &last).await;
+    let pid = keeper(&last).unwrap();
+    drop(own);
+    assert!(keeper(&last).is_some(), "it waits for the engine");
+    drop(root);
+    until("the keeper to be gone", || {
+        (!Path::new("/proc").join(pid.to_string()).exists()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn volumes_are_the_directories_that_they_lead_to() {
+    use std::os::unix::fs::symlink;
+
+    let Some(driver) = engine().await else { return };
+    let root = tempfile::tempdir().unwrap();
+    let script = "echo d > /d/f; cat /near/f; echo w > '/a name/f'; cat /shared/s; echo x 2>&1 > /shared/x || echo no; \
+                  echo u > /ü/f; echo n > /new/f";
+    let mut config = shell(root.path(), script);
+    let local = config.task_dir.join("local");
+    let shared = config.task_dir.parent().unwrap().join("alloc/data");
+    for dir in [&local.join("data"), &local.join("with space"), &shared] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    symlink("data", local.join("near")).unwrap();
+    symlink("/etc", local.join("out")).unwrap();
+    symlink("../../../..", local.join("up")).unwrap();
+    fs::write(shared.join("s"), "s\n").unwrap();
+    config.config.insert(
+        "volumes".to_owned(),
+        json!([
+            "local/data:/d",
+            "local/../local/near:/near",
+            "local/with space:/a name",
+            "../alloc/data:/shared:ro",
+            "local/ü:/ü",
+            "local/new/er:/new",
+        ]),
+    );
+    let handle = start(&driver, &config).await;
+    let exit = driver.wait(&handle).await.unwrap();
+    let out = read_log(&config, LogKind::Stdout);
+    assert_eq!(
+        exit.exit_code,
+        0,
+        "{out} {}",
+        read_log(&config, LogKind::Stderr)
+    );
+    assert!(out.starts_with("d\ns\n") && out.ends_with("no\n"), "{out}");
+    for (path, text) in [
+        ("data/f", "d\n"),
+        ("with space/f", "w\n"),
+        ("ü/f", "u\n"),
+        ("new/er/f", "n\n"),
+    ] {
+        assert_eq!(
+            fs::read_to_string(local.join(path)).unwrap(),
+            text,
+            "{path}"
+        );
+    }
+    assert!(!shared.join("x").exists());
+    driver.destroy(&handle).await.unwrap();
+
+    for volume in ["local/out:/x", "local/up/etc:/x", "local/out/ssl:/x:ro"] {
+        let mut config = config.clone();
+        config.config.insert("volumes".to_owned(), json!([volume]));
+        let error = driver
+            .start(&config, &ProgressSender::ignored())
+            .await
+            .unwrap_err();
+        assert!(
+            error.full_message().contains(volume),
+            "{}",
+            error.full_message()
+        );
+        assert_eq!(driver.find(&config.task).await.unwrap(), None, "{volume}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod bench;
 mod docker;
+mod groups;
 mod mock;
 mod raw_exec;
 mod support;

@@ -19,11 +19,14 @@ use rove_agent::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::support::{self, until};
+use crate::{
+    groups::{driver_without_groups, is_gone, printed, ready},
+    support::{self, until},
+};
 
-struct RawExec {
-    root: tempfile::TempDir,
-    driver: fn() -> RawExecDriver,
+pub struct RawExec {
+    pub root: tempfile::TempDir,
+    pub driver: fn() -> RawExecDriver,
 }
 
 pub fn driver() -> RawExecDriver {
@@ -37,23 +40,23 @@ pub fn driver() -> RawExecDriver {
     })
 }
 
-fn shell(root: &Path, script: &str) -> TaskConfig {
+pub fn shell(root: &Path, script: &str) -> TaskConfig {
     support::task(root, json!({"command": "/bin/sh", "args": ["-c", script]}))
 }
 
-fn supervisor(handle: &TaskHandle) -> ProcessId {
+pub fn supervisor(handle: &TaskHandle) -> ProcessId {
     let stored = serde_json::to_value(handle).unwrap();
     serde_json::from_value(stored["supervisor"].clone()).unwrap()
 }
 
-async fn start(driver: &dyn Driver, config: &TaskConfig) -> TaskHandle {
+pub async fn start(driver: &dyn Driver, config: &TaskConfig) -> TaskHandle {
     driver
         .start(config, &ProgressSender::ignored())
         .await
         .unwrap()
 }
 
-fn read_log(config: &TaskConfig, kind: LogKind) -> String {
+pub fn read_log(config: &TaskConfig, kind: LogKind) -> String {
     fs::read_to_string(file_path(&config.log_dir, &config.task.task, kind, 0)).unwrap_or_default()
 }
 
@@ -101,24 +104,6 @@ async fn raw_exec_does_what_all_drivers_do() {
         driver,
     };
     conformance::check(&fixture).await;
-}
-
-/// Supervisors that see no control groups, as in many containers.
-fn driver_without_groups() -> RawExecDriver {
-    let hide = "umount -l /sys/fs/cgroup; exec \"$0\" \"$@\"";
-    let args = ["--mount", "--", "/bin/sh", "-c", hide];
-    RawExecDriver::new(RawExecOptions {
-        enabled: true,
-        program: Program {
-            path: "/usr/bin/unshare".into(),
-            args: args
-                .into_iter()
-                .chain([env!("CARGO_BIN_EXE_rove-supervise")])
-                .map(Into::into)
-                .collect(),
-        },
-        core_mhz: 2000.0,
-    })
 }
 
 #[tokio::test]
@@ -568,164 +553,6 @@ async fn a_process_whose_agent_was_killed_before_it_recorded_it_is_found_and_not
     }
 }
 
-/// Moves the process `$1` to the control group `$2` of every hierarchy that holds tasks; `.` is the root.
-const MOVE: &str = r#"
-move() {
-    while read -r _ root kind options _; do
-        case "$kind,$options," in
-            cgroup2,*|cgroup,*,freezer,*) mkdir -p "$root/$2"; echo "$1" > "$root/$2/cgroup.procs" ;;
-        esac
-    done < /proc/mounts
-}
-"#;
-
-/// The numbers that a task printed, one a line after `ready`.
-fn printed(config: &TaskConfig) -> Vec<i32> {
-    read_log(config, LogKind::Stdout)
-        .lines()
-        .filter_map(|line| line.parse().ok())
-        .collect()
-}
-
-fn is_gone(pid: i32) -> bool {
-    !rove_agent::sys::process::stat(pid).is_ok_and(|stat| !stat.is_dead())
-}
-
-async fn ready(config: &TaskConfig) {
-    until("the task to be ready", || {
-        read_log(config, LogKind::Stdout)
-            .contains("ready\n")
-            .then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_stop_ends_what_left_the_tasks_control_group() {
-    if !nix::unistd::geteuid().is_root() {
-        println!("skipped: leaving a control group needs root");
-        return;
-    }
-    let other = format!("rove-test-{}", std::process::id());
-    for (what, driver, script) in [
-        (
-            "the task itself",
-            driver as fn() -> RawExecDriver,
-            "move $$ .; trap '' INT TERM; echo $$; echo ready; while :; do sleep 1000; done",
-        ),
-        (
-            "a daemon",
-            driver,
-            "(setsid sh -c 'trap \"\" INT TERM HUP; echo $$; while :; do sleep 1000; done' &); \
-             until [ -n \"$d\" ]; do d=$(head -n 1 ../logs/t.stdout.0); done; move $d .; echo ready; exec sleep 1000",
-        ),
-        (
-            "a child in the group of another",
-            driver,
-            "sleep 1000 & move $! OTHER; echo $!; echo $$; trap '' INT; echo ready; wait; wait; sleep 1000",
-        ),
-        (
-            "a child in a group within the task's own",
-            driver,
-            "own=$(sed -n 's/^0:://p' /proc/self/cgroup); sleep 1000 & move $! $own/within; echo $!; echo ready; \
-             exec sleep 1000",
-        ),
-        (
-            "the supervisor in the task's own group",
-            driver,
-            "own=$(sed -n 's/^0:://p' /proc/self/cgroup); move $PPID $own; setsid sleep 1000 & move $! .; echo $!; \
-             echo ready; exec sleep 1000",
-        ),
-        (
-            "a daemon where there are no groups",
-            driver_without_groups,
-            "(setsid sh -c 'trap \"\" INT TERM HUP; echo $$; echo ready; while :; do sleep 1000; done' &); sleep 1000",
-        ),
-    ] {
-        let root = tempfile::tempdir().unwrap();
-        let driver = driver();
-        let script = format!("{MOVE}{}", script.replace("OTHER", &other));
-        let config = shell(root.path(), &script);
-        let handle = start(&driver, &config).await;
-        ready(&config).await;
-        let pids = printed(&config);
-        assert!(!pids.is_empty(), "{what}");
-        driver
-            .stop(&handle, None, Duration::from_millis(200))
-            .await
-            .unwrap_or_else(|error| panic!("{what}: {}", error.full_message()));
-        let exit = driver.wait(&handle).await.unwrap();
-        assert_ne!(exit.exit_code, 0, "{what}");
-        for pid in pids {
-            assert!(is_gone(pid), "{what}: {pid} lives");
-        }
-        driver.destroy(&handle).await.unwrap();
-    }
-    for line in fs::read_to_string("/proc/mounts").unwrap().lines() {
-        if let Some(root) = line.split(' ').nth(1) {
-            let _ = fs::remove_dir(Path::new(root).join(&other));
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_agent_ends_a_task_whose_supervisor_does_not_answer() {
-    for (what, script, said) in [
-        (
-            "stopped before",
-            "trap '' INT; setsid sleep 1000 & echo $!; echo $$; until [ -e go ]; do sleep 0.01; done; kill -STOP $PPID; echo ready; \
-             while :; do sleep 1000; done",
-            true,
-        ),
-        (
-            "stopped when it is asked",
-            "trap 'kill -STOP $PPID' INT; setsid sleep 1000 & echo $!; echo $$; echo ready; while :; do wait; done",
-            true,
-        ),
-        (
-            "stopped, and the task ends politely",
-            "trap 'exit 7' INT; sleep 1000 & echo $!; echo $$; until [ -e go ]; do sleep 0.01; done; kill -STOP $PPID; echo ready; wait",
-            true,
-        ),
-    ] {
-        let root = tempfile::tempdir().unwrap();
-        let driver = driver();
-        // Past its supervisor, which may be stopped before it has written anything.
-        let script = format!("exec >> ../logs/t.stdout.0; {script}");
-        let config = shell(root.path(), &script);
-        let handle = start(&driver, &config).await;
-        fs::write(config.task_dir.join("go"), b"").unwrap();
-        until(what, || {
-            read_log(&config, LogKind::Stdout)
-                .contains("ready\n")
-                .then_some(())
-        })
-        .await;
-        let supervisor = supervisor(&handle);
-        driver
-            .stop(&handle, None, Duration::from_secs(2))
-            .await
-            .unwrap_or_else(|error| panic!("{what}: {}", error.full_message()));
-        let exit = driver.wait(&handle).await.unwrap();
-        assert_eq!(exit.err.is_some(), said, "{what}");
-        assert!(
-            exit.err.unwrap_or_default().contains("did not answer"),
-            "{what}"
-        );
-        if what.contains("politely") {
-            assert_eq!((exit.exit_code, exit.signal), (7, 0), "{what}");
-        } else {
-            assert_eq!((exit.exit_code, exit.signal), (137, 9), "{what}");
-        }
-        for pid in printed(&config) {
-            assert!(is_gone(pid), "{what}: {pid} lives");
-        }
-        assert!(!supervisor.is_alive(), "{what}");
-        driver.destroy(&handle).await.unwrap();
-        assert_eq!(driver.find(&config.task).await.unwrap(), None, "{what}");
-    }
-}
-
 #[tokio::test]
 async fn a_task_that_removes_the_way_to_its_supervisor_is_stopped_all_the_same() {
     for what in [
@@ -803,40 +630,6 @@ async fn a_task_with_a_stopped_supervisor_is_removed_and_its_end_is_seen() {
     driver.destroy(&handle).await.unwrap();
     assert!(!supervisor.is_alive());
     assert_eq!(driver.find(&config.task).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn what_a_killed_supervisor_leaves_is_killed_also_outside_of_its_group() {
-    if !nix::unistd::geteuid().is_root() {
-        println!("skipped: leaving a control group needs root");
-        return;
-    }
-    let root = tempfile::tempdir().unwrap();
-    let driver = driver();
-    let script = format!(
-        "{MOVE}(setsid sh -c 'trap \"\" INT TERM HUP; echo $$; while :; do sleep 1000; done' &); \
-         until [ -n \"$d\" ]; do d=$(head -n 1 ../logs/t.stdout.0); done; move $d .; echo ready; exec sleep 1000"
-    );
-    let mut config = shell(root.path(), &script);
-    for (name, value) in [
-        ("NOMAD_ALLOC_ID", config.task.alloc_id.to_string()),
-        ("NOMAD_TASK_NAME", config.task.task.clone()),
-    ] {
-        config.env.insert(name.to_owned(), value);
-    }
-    let handle = start(&driver, &config).await;
-    ready(&config).await;
-    let daemon = printed(&config)[0];
-    assert!(!is_gone(daemon));
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(supervisor(&handle).pid),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
-    let exit = driver.wait(&handle).await.unwrap();
-    assert_eq!(exit.signal, 9);
-    until("the daemon's end", || is_gone(daemon).then_some(())).await;
-    driver.destroy(&handle).await.unwrap();
 }
 
 #[tokio::test]
@@ -974,15 +767,38 @@ async fn a_task_runs_as_its_user_with_the_groups_of_that() {
     assert!(lines[3].ends_with("0000000000000000"), "{log}");
     driver.destroy(&handle).await.unwrap();
 
-    let mut config = shell(root.path(), "id");
-    config.user = Some("no-such-user".to_owned());
-    let error = driver
-        .start(&config, &ProgressSender::ignored())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.full_message(),
-        "failed to launch command with executor: there is no user \"no-such-user\""
-    );
-    assert_eq!(driver.find(&config.task).await.unwrap(), None);
+    for (user, said) in [("1", "1 1"), ("0", "0 0"), ("54321", "54321 54321")] {
+        let mut config = shell(root.path(), "echo $(id -u) $(id -g); id -G | wc -w");
+        config.user = Some(user.to_owned());
+        let handle = start(&driver, &config).await;
+        assert_eq!(driver.wait(&handle).await.unwrap().exit_code, 0, "{user}");
+        let log = read_log(&config, LogKind::Stdout);
+        assert!(log.starts_with(&format!("{said}\n")), "{user}: {log}");
+        if user == "54321" {
+            assert!(log.ends_with("\n1\n"), "{user}: {log}");
+        }
+        driver.destroy(&handle).await.unwrap();
+    }
+
+    for user in [
+        "no-such-user",
+        "-1",
+        "+1",
+        "4294967295",
+        "99999999999",
+        "1 ",
+        "1:1",
+    ] {
+        let mut config = shell(root.path(), "id");
+        config.user = Some(user.to_owned());
+        let error = driver
+            .start(&config, &ProgressSender::ignored())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.full_message(),
+            format!("failed to launch command with executor: there is no user {user:?}")
+        );
+        assert_eq!(driver.find(&config.task).await.unwrap(), None);
+    }
 }

@@ -70,8 +70,11 @@ async fn stubs(
                     .or_insert_with_key(|job| alloc::successors(state, job))
                     .get(&one.id)
                     .copied();
+                if let Some(whole) = events.get(&one.id) {
+                    return alloc::stub(state, one, next, Some(whole), options);
+                }
                 let known = state.alloc_status(one.id).map(|status| &status.value);
-                alloc::stub(state, one, next, events.get(&one.id).or(known), options)
+                alloc::stub(state, one, next, known, options)
             })
             .collect();
         Answer::json(call, &stubs)

@@ -17,7 +17,8 @@ use axum::{
 use rove_model::{
     alloc::{
         Alloc, AllocHealth, AllocResources, AllocStatus, AllocatedPort, ClientStatus,
-        DesiredStatus, TaskEvent, TaskEventKind, TaskLifeState, TaskResources, TaskState,
+        DesiredStatus, PlacedAlloc, TaskEvent, TaskEventKind, TaskLifeState, TaskResources,
+        TaskState,
     },
     deployment::{Deployment, DeploymentGroup, DeploymentStatus},
     encoding::encode,
@@ -300,11 +301,11 @@ pub(super) fn server() -> Server {
 }
 
 /// An alloc of the small job, or of the reference's redis.
-pub(super) fn alloc(state: &State, job: &JobKey, number: u8, eval: EvalId) -> Alloc {
+pub(super) fn alloc(state: &State, job: &JobKey, number: u8, eval: EvalId) -> PlacedAlloc {
     let registration = state.registration(job).unwrap();
     let spec = &state.current_job(job).unwrap().job;
     let group = &spec.task_groups[0];
-    Alloc {
+    PlacedAlloc {
         id: AllocId(uuid(number)),
         eval_id: eval,
         node_id: NodeId(uuid(1)),
@@ -361,7 +362,7 @@ pub(super) fn alloc(state: &State, job: &JobKey, number: u8, eval: EvalId) -> Al
     }
 }
 
-pub(super) fn running(alloc: &Alloc) -> AllocStatus {
+pub(super) fn running<M>(alloc: &Alloc<M>) -> AllocStatus {
     let event = |kind, message: &str, details: &[(&str, &str)]| TaskEvent {
         time: 1_795_325_548_064_242_888,
         kind,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rove_controllers::facts::{self, alloc_index};
 use rove_model::{
-    alloc::{Alloc, AllocStatus, DesiredStatus},
+    alloc::{Alloc, AllocStatus, DesiredStatus, PlacedAlloc},
     ids::{AllocId, JobKey, UnixNanos},
     job::{Job, NetworkResource, TaskGroup},
 };
@@ -15,7 +15,10 @@ use rove_wire::{
     SharedResources, Word,
 };
 
-use super::{id_or_empty, network, task_state::task_states};
+use super::{
+    id_or_empty, network,
+    task_state::{Events, task_states},
+};
 use crate::time::rfc3339_option;
 
 /// Parts of a list that are shown on demand.
@@ -37,11 +40,11 @@ pub(crate) fn successors(state: &State, job: &JobKey) -> Successors {
 }
 
 /// An alloc in a list. `status` is what is known of the alloc, with task events where they are to be shown.
-pub(crate) fn stub(
+pub(crate) fn stub<E: Events>(
     state: &State,
     alloc: &Stored<Alloc>,
     next: Option<AllocId>,
-    status: Option<&AllocStatus>,
+    status: Option<&AllocStatus<E>>,
     options: ListOptions,
 ) -> AllocStub {
     let version = state.job_version(&alloc.version_key());
@@ -88,7 +91,7 @@ pub(crate) fn stub(
 #[derive(Debug, Default)]
 pub(crate) struct FromStore {
     /// The alloc with its metrics.
-    pub(crate) alloc: Option<Alloc>,
+    pub(crate) alloc: Option<PlacedAlloc>,
     /// The status with its task events.
     pub(crate) status: Option<AllocStatus>,
 }
@@ -109,15 +112,12 @@ pub(crate) fn full(state: &State, alloc: &Stored<Alloc>, more: &FromStore) -> ro
     let group = job
         .as_ref()
         .and_then(|job| job.group(alloc.task_group.as_str()));
-    let states = more
-        .status
-        .as_ref()
-        .map(|status| &status.task_states)
-        .or_else(|| known.map(|status| &status.task_states));
-    let metrics = more
-        .alloc
-        .as_ref()
-        .map_or(&alloc.metrics, |alloc| &alloc.metrics);
+    let states = match (&more.status, known) {
+        (Some(status), _) => task_states(&status.task_states),
+        (None, Some(known)) => task_states(&known.task_states),
+        (None, None) => BTreeMap::new(),
+    };
+    let metrics = more.alloc.as_ref().map(|alloc| alloc.metrics.clone());
     let next = successors(state, &alloc.job()).remove(&alloc.id);
     let resources = &alloc.resources;
     rove_wire::Alloc {
@@ -161,7 +161,7 @@ pub(crate) fn full(state: &State, alloc: &Stored<Alloc>, more: &FromStore) -> ro
                 (name.clone(), view)
             })
             .collect(),
-        metrics: Some(metrics.clone()),
+        metrics: Some(metrics.unwrap_or_default()),
         desired: desired(alloc),
         desired_description: alloc.desired_description.clone(),
         transition: transition(state, alloc.id),
@@ -169,7 +169,7 @@ pub(crate) fn full(state: &State, alloc: &Stored<Alloc>, more: &FromStore) -> ro
         client_description: known
             .map(|status| status.client_description.clone())
             .unwrap_or_default(),
-        states: states.map(task_states).unwrap_or_default(),
+        states,
         previous: id_or_empty(alloc.previous_allocation),
         next: id_or_empty(next),
         deployment: id_or_empty(alloc.deployment_id),
@@ -231,7 +231,7 @@ fn deployment_status(state: &State, alloc: &Stored<Alloc>) -> Option<AllocDeploy
     }
 }
 
-fn modify_time(alloc: &Alloc, status: Option<&AllocStatus>) -> UnixNanos {
+fn modify_time<E>(alloc: &Alloc, status: Option<&AllocStatus<E>>) -> UnixNanos {
     status
         .map_or(0, |status| status.modify_time)
         .max(alloc.modify_time)

@@ -2,13 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use rove_model::alloc::{TaskEvent, TaskEventKind, TaskState};
+use rove_model::alloc::{LeftOut, TaskEvent, TaskEventKind, TaskState};
 
 use crate::time::rfc3339_option;
 
+/// Events as far as they are at hand.
+pub(crate) trait Events {
+    fn events(&self) -> &[TaskEvent];
+}
+
+impl Events for Vec<TaskEvent> {
+    fn events(&self) -> &[TaskEvent] {
+        self
+    }
+}
+
+impl Events for LeftOut {
+    fn events(&self) -> &[TaskEvent] {
+        &[]
+    }
+}
+
 /// The states of an alloc's tasks.
-pub(crate) fn task_states(
-    states: &BTreeMap<String, TaskState>,
+pub(crate) fn task_states<E: Events>(
+    states: &BTreeMap<String, TaskState<E>>,
 ) -> BTreeMap<String, rove_wire::TaskState> {
     states
         .iter()
@@ -16,7 +33,7 @@ pub(crate) fn task_states(
         .collect()
 }
 
-fn task_state(state: &TaskState) -> rove_wire::TaskState {
+fn task_state<E: Events>(state: &TaskState<E>) -> rove_wire::TaskState {
     rove_wire::TaskState {
         state: state.state.into(),
         failed: state.failed,
@@ -24,7 +41,7 @@ fn task_state(state: &TaskState) -> rove_wire::TaskState {
         last_restart: rfc3339_option(state.last_restart),
         started: rfc3339_option(state.started_at),
         finished: rfc3339_option(state.finished_at),
-        events: state.events.iter().map(event).collect(),
+        events: state.events.events().iter().map(event).collect(),
         handle: None,
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use rand::rngs::StdRng;
 use rove_model::{
-    alloc::{Alloc, DesiredStatus},
+    alloc::{Alloc, DesiredStatus, LeftOut, PlacedAlloc},
     eval::{Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, EvalId, NodeId, UnixNanos},
     plan::{InPlaceUpdate, Plan, PlannedStop, StopReason},
@@ -148,7 +148,9 @@ impl Loop for ApplierLoop {
         groups.extend(further_evals(state, plan, whole, view.now).map(|write| vec![write]));
         let mut first = vec![deployments(state, plan, view.now)];
         first.extend(stops);
-        let placements: Vec<Alloc> = accepted(state, plan, &verdict).cloned().collect();
+        let placements: Vec<Alloc> = accepted(state, plan, &verdict)
+            .map(|alloc| alloc.clone().with_metrics(LeftOut))
+            .collect();
         Decision {
             branch,
             commit: Commit {
@@ -211,7 +213,7 @@ fn accepted<'a>(
     state: &State,
     plan: &'a Plan,
     verdict: &PlanVerdict,
-) -> impl Iterator<Item = &'a Alloc> {
+) -> impl Iterator<Item = &'a PlacedAlloc> {
     plan.placements
         .iter()
         .filter(|alloc| verdict.accepted.contains(&alloc.id) && state.alloc(alloc.id).is_none())
@@ -262,10 +264,7 @@ fn allocs(
                 .is_some_and(|(node, _)| *node == alloc.node_id)
         });
         let stop = predecessor.and_then(|id| stops.remove(&id));
-        let create = Write::Create(
-            Key::Alloc(alloc.node_id, alloc.id),
-            Object::Alloc(Box::new(alloc.clone())),
-        );
+        let create = Write::new_alloc(alloc.clone());
         groups.push(
             stop.map(|(_, stop)| stop)
                 .into_iter()
@@ -280,14 +279,6 @@ fn allocs(
     groups.extend(updates.map(|update| vec![update]));
     let first = stops.into_values().map(|(_, stop)| vec![stop]).collect();
     (first, groups)
-}
-
-fn update_alloc(alloc: Alloc, before: &Stored<Alloc>) -> Write {
-    Write::Update(
-        Key::Alloc(alloc.node_id, alloc.id),
-        Object::Alloc(Box::new(alloc)),
-        before.modify,
-    )
 }
 
 fn stopped(state: &State, stop: &PlannedStop, now: UnixNanos) -> Option<Write> {
@@ -307,7 +298,7 @@ fn stopped(state: &State, stop: &PlannedStop, now: UnixNanos) -> Option<Write> {
         return None;
     }
     alloc.modify_time = now;
-    Some(update_alloc(alloc, before))
+    Some(Write::alloc(alloc, before.modify))
 }
 
 /// Whether a user asked for it to be stopped at once, or for all of its job.
@@ -333,7 +324,7 @@ fn updated(state: &State, plan: &Plan, update: &InPlaceUpdate, now: UnixNanos) -
     }
     alloc.eval_id = plan.eval.id;
     alloc.modify_time = now;
-    Some(update_alloc(alloc, before))
+    Some(Write::alloc(alloc, before.modify))
 }
 
 /// The other evaluations that a plan creates or ends, which are as many as it holds. As long as it stands the job is

@@ -342,7 +342,7 @@ mod tests {
         let id = world.deployment(&job, 1, 600);
         let mut stays = world.state.alloc(old).unwrap().value.clone();
         stays.deployment_id = None;
-        world.state.put(&Key::Alloc(node, old), &stays).unwrap();
+        world.put_alloc(stays);
         world.status(new.id, ClientStatus::Running);
         world.health(new.id, id, true);
         assert_eq!(decide(&DeploymentLoop, &world, &id).branch, STEP);
@@ -503,9 +503,9 @@ mod tests {
                 });
             }
             alloc.desired_status = desired;
-            let key = Key::Alloc(alloc.node_id, alloc.id);
-            world.state.put(&key, &alloc).unwrap();
-            world.health(alloc.id, id, false);
+            let of = alloc.id;
+            world.put_alloc(alloc);
+            world.health(of, id, false);
             let decision = decide(&DeploymentLoop, &world, &id);
             assert_eq!(decision.branch, branch, "{what}");
         }
@@ -551,8 +551,7 @@ mod tests {
             for alloc in allocs {
                 let mut alloc = world.state.alloc(alloc).unwrap().value.clone();
                 alloc.deployment_id = None;
-                let key = Key::Alloc(alloc.node_id, alloc.id);
-                world.state.put(&key, &alloc).unwrap();
+                world.put_alloc(alloc);
             }
             assert_eq!(counts(&world), reached, "cancelled: {cancelled}");
         }

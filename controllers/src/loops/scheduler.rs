@@ -283,7 +283,7 @@ fn plan_for(eval: &Stored<Eval>, plan: Plan, now: UnixNanos) -> Decision<Arc<Pla
 mod tests {
     use std::time::Duration;
 
-    use rove_model::{encoding::encode, ids::NodeId, plan::MAX_PLACEMENTS};
+    use rove_model::{encoding::encode, plan::MAX_PLACEMENTS};
     use rove_store::store::{Op, Store, Txn};
 
     use super::*;
@@ -503,7 +503,7 @@ mod tests {
             plan.map_or(0, |plan| plan.placements.len())
         };
         assert_eq!(placed(&world, &memory), 0);
-        world.state.put(&key, &alloc).expect("it can be stored");
+        world.put_alloc(alloc);
         notice(&world, &mut memory, News::Keys(std::slice::from_ref(&key)));
         assert_eq!(looper().unreadable(&world.state, &web), None);
         assert_eq!(placed(&world, &memory), 1);
@@ -581,11 +581,7 @@ mod tests {
             .value
             .clone();
         alloc.resources.disk_mb = 10_000;
-        let node: NodeId = alloc.node_id;
-        world
-            .state
-            .put(&Key::Alloc(node, alloc.id), &alloc)
-            .expect("it can be stored");
+        world.put_alloc(alloc);
         for number in 0..JOBS {
             let job = world.register(&format!("job-{number}"), 1);
             world.ask(&job);

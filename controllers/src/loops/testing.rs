@@ -6,11 +6,12 @@ use bytes::Bytes;
 use rand::{SeedableRng, rngs::StdRng};
 use rove_model::{
     alloc::{
-        Alloc, AllocHealth, AllocResources, AllocStatus, ClientStatus, DesiredStatus, TaskResources,
+        Alloc, AllocHealth, AllocResources, AllocStatus, ClientStatus, DesiredStatus, KnownStatus,
+        PlacedAlloc, TaskResources,
     },
     deployment::{Deployment, DeploymentGroup, DeploymentStatus},
-    encoding::encode,
-    eval::{Eval, EvalStatus, TriggeredBy},
+    encoding::{EncodingError, encode},
+    eval::{AllocMetric, Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, DeploymentId, EvalId, JobKey, JobUid, NodeId, Revision, UnixNanos, VersionKey},
     job::{Job, TaskGroup},
     node::{DriverInfo, Node, NodeAlive, NodeReserved, NodeResources, NodeState, NodeStatus},
@@ -28,7 +29,7 @@ use uuid::Uuid;
 use super::asking::new_eval;
 use crate::{
     clock::SECOND,
-    decision::{Decision, Object, Require, Write},
+    decision::{Decision, Require, Write},
     runtime::{Loop, View},
 };
 
@@ -66,6 +67,33 @@ pub(crate) fn decide_with<L: Loop>(
         decision.branch
     );
     decision
+}
+
+fn whole(alloc: Alloc) -> PlacedAlloc {
+    alloc.with_metrics(AllocMetric::default())
+}
+
+fn pending(id: AllocId) -> AllocStatus {
+    AllocStatus {
+        id,
+        client_status: ClientStatus::Pending,
+        client_description: String::new(),
+        task_states: Default::default(),
+        deployment_status: None,
+        job_version: 0,
+        alloc_modify_index: 0,
+        modify_time: 0,
+    }
+}
+
+/// What an agent may have said so that this is known; of tasks nothing is said here.
+fn reported(known: &KnownStatus) -> AllocStatus {
+    AllocStatus {
+        client_status: known.client_status,
+        deployment_status: known.deployment_status.clone(),
+        modify_time: known.modify_time,
+        ..pending(known.id)
+    }
 }
 
 fn job(key: &JobKey, count: i64, version: u64) -> Job {
@@ -337,9 +365,9 @@ impl World {
         self.state.put(&Key::NodeStatus(id), &status).unwrap();
     }
 
-    pub(crate) fn new_alloc(&mut self, key: &JobKey, node: NodeId, index: u32) -> Alloc {
+    pub(crate) fn new_alloc(&mut self, key: &JobKey, node: NodeId, index: u32) -> PlacedAlloc {
         let registration = self.state.registration(key).unwrap().value.clone();
-        Alloc {
+        PlacedAlloc {
             id: AllocId(self.id()),
             eval_id: registration.eval.id,
             node_id: node,
@@ -405,9 +433,13 @@ impl World {
         let mut alloc = self.state.alloc(id).unwrap().value.clone();
         alloc.desired_status = desired;
         alloc.modify_time = self.now;
-        self.state
-            .put(&Key::Alloc(alloc.node_id, id), &alloc)
-            .unwrap();
+        self.put_alloc(alloc);
+    }
+
+    /// Writes an alloc with metrics, as any that is stored has them.
+    pub(crate) fn put_alloc(&mut self, alloc: Alloc) {
+        let key = Key::Alloc(alloc.node_id, alloc.id);
+        self.state.put(&key, &whole(alloc)).unwrap();
     }
 
     pub(crate) fn status(&mut self, id: AllocId, client_status: ClientStatus) {
@@ -427,20 +459,8 @@ impl World {
 
     fn set_status(&mut self, id: AllocId, change: impl FnOnce(&mut AllocStatus)) {
         let node = self.state.alloc(id).unwrap().node_id;
-        let before = self
-            .state
-            .alloc_status(id)
-            .map(|status| status.value.clone());
-        let mut status = before.unwrap_or(AllocStatus {
-            id,
-            client_status: ClientStatus::Pending,
-            client_description: String::new(),
-            task_states: Default::default(),
-            deployment_status: None,
-            job_version: 0,
-            alloc_modify_index: 0,
-            modify_time: self.now,
-        });
+        let before = self.state.alloc_status(id);
+        let mut status = before.map_or_else(|| pending(id), |status| reported(status));
         status.modify_time = self.now;
         change(&mut status);
         self.state
@@ -484,8 +504,7 @@ impl World {
         for alloc in self.allocs(key) {
             let mut alloc = self.state.alloc(alloc).unwrap().value.clone();
             alloc.deployment_id = Some(id);
-            let key = Key::Alloc(alloc.node_id, alloc.id);
-            self.state.put(&key, &alloc).unwrap();
+            self.put_alloc(alloc);
         }
         id
     }
@@ -517,10 +536,11 @@ impl World {
                 .map(|plan| pair(Key::Plan(plan.eval.id), &plan.value)),
         );
         for alloc in state.allocs() {
-            pairs.push(pair(Key::Alloc(alloc.node_id, alloc.id), &alloc.value));
+            let key = Key::Alloc(alloc.node_id, alloc.id);
+            pairs.push(pair(key, &whole(alloc.value.clone())));
         }
         for (node, id, status) in state.alloc_statuses() {
-            pairs.push(pair(Key::AllocStatus(node, id), &status.value));
+            pairs.push(pair(Key::AllocStatus(node, id), &reported(status)));
         }
         for node in state.nodes() {
             pairs.push(pair(Key::Node(node.id), &node.value));
@@ -550,11 +570,7 @@ impl World {
             }
         }
         let revision = self.state.revision() + 1;
-        let put = |key: &Key, object: &Object| {
-            let bytes = match object {
-                Object::Eval(value) => encode(value),
-                other => other.encode(),
-            };
+        let put = |key: &Key, bytes: Result<Vec<u8>, EncodingError>| {
             Event::Put(KeyValue {
                 key: self.state.keys().encode(key),
                 value: Bytes::from(bytes.unwrap()),
@@ -573,12 +589,19 @@ impl World {
             .map(|write| {
                 let expected = match write {
                     Write::Create(..) => 0,
-                    Write::Update(_, _, revision) | Write::Delete(_, revision) => *revision,
+                    Write::Update(_, _, revision)
+                    | Write::UpdateAlloc(_, _, revision)
+                    | Write::Delete(_, revision) => *revision,
                     Write::Forget(key) => modify(key),
                 };
                 assert_eq!(modify(write.key()), expected, "{}", write.key());
                 match write {
-                    Write::Create(key, object) | Write::Update(key, object, _) => put(key, object),
+                    Write::Create(key, object) | Write::Update(key, object, _) => {
+                        put(key, object.encode())
+                    }
+                    Write::UpdateAlloc(key, alloc, _) => {
+                        put(key, encode(&whole(Alloc::clone(alloc))))
+                    }
                     Write::Delete(key, _) | Write::Forget(key) => Event::Delete {
                         key: self.state.keys().encode(key),
                         mod_revision: revision,

@@ -1,13 +1,13 @@
 //! Writing a decision to the store: packed into few transactions, each fenced and each comparing what it was decided
 //! on, so that any of them may fail or be sent twice without harm.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use rove_model::{
     alloc::Alloc,
-    encoding::{EncodingError, decode},
+    encoding::{EncodingError, decode, encode},
     eval::AllocMetric,
     ids::Revision,
 };
@@ -25,7 +25,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::decision::{Commit, Object, Require, Write};
+use crate::decision::{Commit, Require, Write};
 
 /// The longest wait for an answer: etcd's own request timeout is 7 s.
 const CALL: Duration = Duration::from_secs(10);
@@ -104,6 +104,9 @@ impl Batch {
     }
 }
 
+/// What the scheduler saw of allocs, by their keys.
+type Metrics = BTreeMap<Key, AllocMetric>;
+
 /// The stages of a commit: each is sent when the one before is acknowledged, its transactions in any order.
 type Stages = Vec<Vec<Batch>>;
 
@@ -118,7 +121,7 @@ pub struct Committer {
 
 impl Committer {
     /// Commits one decision under `fence`.
-    pub async fn commit(&self, fence: &Fence, mut commit: Commit, seed: u64) -> Outcome {
+    pub async fn commit(&self, fence: &Fence, commit: Commit, seed: u64) -> Outcome {
         // What it rests on as well: of a plan that was applied and removed meanwhile the evaluation tells.
         let about: Vec<Bytes> = commit
             .writes()
@@ -126,9 +129,10 @@ impl Committer {
             .chain(commit.requires.iter().map(Require::key))
             .map(|key| self.keys.encode(key))
             .collect();
-        if let Err(error) = self.keep_metrics(&mut commit).await {
-            return self.after_failure(&about, error, seed).await;
-        }
+        let metrics = match self.stored_metrics(&commit).await {
+            Ok(metrics) => metrics,
+            Err(error) => return self.after_failure(&about, error, seed).await,
+        };
         let common: Vec<Compare> = std::iter::once(fence.compare())
             .chain(
                 commit
@@ -138,7 +142,7 @@ impl Committer {
             )
             .collect();
         let most = MAX_TXN_OPS.saturating_sub(common.len()).max(1);
-        let stages = match self.pack(&commit, most) {
+        let stages = match self.pack(&commit, &metrics, most) {
             Ok(stages) => stages,
             Err(error) => return Outcome::Refused(error),
         };
@@ -193,11 +197,11 @@ impl Committer {
         Ok((response.succeeded, revision))
     }
 
-    fn pack(&self, commit: &Commit, most: usize) -> Result<Stages, CommitError> {
+    fn pack(&self, commit: &Commit, metrics: &Metrics, most: usize) -> Result<Stages, CommitError> {
         let one = |writes: &[Write]| -> Result<Batch, CommitError> {
             let mut batch = Batch::default();
             for write in writes {
-                let write = self.encode(write)?;
+                let write = self.encode(write, metrics)?;
                 batch.bytes += write.bytes;
                 batch.writes.push(write);
             }
@@ -243,16 +247,21 @@ impl Committer {
         Ok(stages)
     }
 
-    fn encode(&self, write: &Write) -> Result<Encoded, CommitError> {
+    fn encode(&self, write: &Write, metrics: &Metrics) -> Result<Encoded, CommitError> {
         let key = self.keys.encode(write.key());
+        let put = |value: Result<Vec<u8>, EncodingError>| {
+            let value = value.map_err(|source| CommitError::Encoding {
+                key: write.key().to_string(),
+                source,
+            })?;
+            let size = value.len();
+            Ok((Op::put(key.clone(), value), size))
+        };
         let (op, value) = match write {
-            Write::Create(_, object) | Write::Update(_, object, _) => {
-                let value = object.encode().map_err(|source| CommitError::Encoding {
-                    key: write.key().to_string(),
-                    source,
-                })?;
-                let size = value.len();
-                (Op::put(key.clone(), value), size)
+            Write::Create(_, object) | Write::Update(_, object, _) => put(object.encode())?,
+            Write::UpdateAlloc(id, alloc, _) => {
+                let metrics = metrics.get(id).cloned().unwrap_or_default();
+                put(encode(&Alloc::clone(alloc).with_metrics(metrics)))?
             }
             Write::Delete(..) | Write::Forget(_) => (Op::delete(key.clone()), 0),
         };
@@ -263,41 +272,39 @@ impl Committer {
         })
     }
 
-    /// State keeps no placement metrics: an alloc that is written again gets those that stand in the store.
-    async fn keep_metrics(&self, commit: &mut Commit) -> Result<(), StoreError> {
-        let mut updates: Vec<(Bytes, &mut Alloc)> = commit
-            .first
-            .iter_mut()
-            .chain(&mut commit.groups)
-            .flatten()
-            .chain(&mut commit.last)
+    /// What the scheduler saw of the allocs that are written again: it stands in the store alone. Nothing of one that is
+    /// gone or can't be read: the former's write is refused by what it compares.
+    async fn stored_metrics(&self, commit: &Commit) -> Result<Metrics, StoreError> {
+        let changed: Vec<&Key> = commit
+            .writes()
             .filter_map(|write| match write {
-                Write::Update(key @ Key::Alloc(..), Object::Alloc(alloc), _) => {
-                    Some((self.keys.encode(key), &mut **alloc))
+                Write::UpdateAlloc(key, ..) => Some(key),
+                Write::Create(..) | Write::Update(..) | Write::Delete(..) | Write::Forget(_) => {
+                    None
                 }
-                _ => None,
             })
             .collect();
-        for chunk in updates.chunks_mut(MAX_TXN_OPS) {
+        let mut metrics = Metrics::new();
+        for chunk in changed.chunks(MAX_TXN_OPS) {
             let reads = chunk
                 .iter()
-                .map(|(key, _)| Op::Range(RangeRequest::new(KeyRange::Key(key.clone()))))
+                .map(|key| Op::Range(RangeRequest::new(KeyRange::Key(self.keys.encode(key)))))
                 .collect();
             let answer = call(self.store.txn(Txn {
                 then: reads,
                 ..Txn::default()
             }))
             .await?;
-            for ((_, alloc), response) in chunk.iter_mut().zip(answer.responses) {
+            for (key, response) in chunk.iter().zip(answer.responses) {
                 if let OpResponse::Range(found) = response
                     && let Some(kv) = found.kvs.first()
                     && let Ok(stored) = decode::<MetricsOnly>(&kv.value)
                 {
-                    alloc.metrics = stored.metrics;
+                    metrics.insert((*key).clone(), stored.metrics);
                 }
             }
         }
-        Ok(())
+        Ok(metrics)
     }
 
     /// After an answer that was lost: reads the keys it was about until the store answers, so that a state at the newest
@@ -380,7 +387,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use futures::FutureExt;
-    use rove_model::{ids::EvalId, node::NodeState};
+    use rove_model::{
+        alloc::{LeftOut, PlacedAlloc},
+        ids::EvalId,
+        node::NodeState,
+    };
     use rove_store::{
         faults::{Faults, FaultyStore},
         keys::Table,
@@ -417,10 +428,7 @@ mod tests {
         let node = world.node(1);
         (0..count)
             .map(|index| world.new_alloc(&job, node, index))
-            .map(|alloc| {
-                let key = Key::Alloc(node, alloc.id);
-                vec![Write::Create(key, Object::Alloc(Box::new(alloc)))]
-            })
+            .map(|alloc| vec![Write::new_alloc(alloc)])
             .collect()
     }
 
@@ -594,26 +602,18 @@ mod tests {
         let key = Key::Alloc(node, alloc.id);
         let (store, _) = stored(&world).await;
         let committer = committer(store.clone());
-        let create = vec![Write::Create(
-            key.clone(),
-            Object::Alloc(Box::new(alloc.clone())),
-        )];
+        let create = vec![Write::new_alloc(alloc.clone())];
         committer
             .commit(&fence(2), Decision::<()>::write("", create).commit, 1)
             .await;
-        alloc.metrics = AllocMetric::default();
-        let update = vec![Write::Update(
-            key.clone(),
-            Object::Alloc(Box::new(alloc)),
-            3,
-        )];
+        let update = vec![Write::alloc(alloc.with_metrics(LeftOut), 3)];
         let outcome = committer
             .commit(&fence(2), Decision::<()>::write("", update).commit, 1)
             .await;
         assert!(matches!(outcome, Outcome::Committed(4)), "{outcome:?}");
         let key = KeyRange::Key(Keys::default().encode(&key));
         let found = store.range(RangeRequest::new(key)).await.unwrap();
-        let stored: Alloc = decode(&found.kvs[0].value).unwrap();
+        let stored: PlacedAlloc = decode(&found.kvs[0].value).unwrap();
         assert_eq!(stored.metrics.nodes_evaluated, 42);
     }
 
@@ -626,7 +626,7 @@ mod tests {
             groups: vec![group],
             ..Commit::default()
         };
-        let refused = committer(Arc::new(MemoryStore::new())).pack(&commit, 127);
+        let refused = committer(Arc::new(MemoryStore::new())).pack(&commit, &Metrics::new(), 127);
         assert!(matches!(
             refused,
             Err(CommitError::GroupTooLarge { writes: 200, .. })

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rove_model::{
-    alloc::{Alloc, DesiredStatus},
+    alloc::{Alloc, DesiredStatus, PlacedAlloc},
     ids::{AllocId, NodeId},
     plan::{Plan, StopReason},
     resources::{Dimension, Room},
@@ -156,7 +156,7 @@ fn node_use(
     Some(found)
 }
 
-fn place(node: Option<&mut NodeUse>, alloc: &Alloc) -> Result<(), Refusal> {
+fn place(node: Option<&mut NodeUse>, alloc: &PlacedAlloc) -> Result<(), Refusal> {
     let node = node.ok_or(Refusal::NodeNotReady)?;
     let used = node.used.plus(alloc.resources.room());
     if let Some(dimension) = node.room.exceeded_by(used) {

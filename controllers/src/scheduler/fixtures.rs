@@ -7,7 +7,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use rove_model::{
     alloc::{
         Alloc, AllocControl, AllocHealth, AllocResources, AllocStatus, ClientStatus, DesiredStatus,
-        TaskLifeState, TaskState,
+        LeftOut, TaskEvent, TaskLifeState, TaskState,
     },
     deployment::{Deployment, DeploymentStatus},
     eval::{AllocMetric, Eval, EvalStatus, TriggeredBy},
@@ -178,7 +178,7 @@ pub(super) fn bare_alloc() -> Alloc {
         follow_up_eval: None,
         no_shutdown_delay: false,
         reschedule_events: Vec::new(),
-        metrics: AllocMetric::default(),
+        metrics: LeftOut,
         create_time: 0,
         modify_time: 0,
     }
@@ -377,6 +377,12 @@ impl World {
         }
     }
 
+    /// Writes an alloc that stays without metrics.
+    pub(super) fn put_alloc(&mut self, alloc: Alloc) {
+        let key = Key::Alloc(alloc.node_id, alloc.id);
+        self.put(&key, &alloc.with_metrics(AllocMetric::default()));
+    }
+
     /// The applier's part.
     pub(super) fn apply(&mut self, plan: &Plan) {
         assert!(
@@ -389,13 +395,13 @@ impl World {
             alloc.desired_description = stop.reason.map_or("", StopReason::text).to_owned();
             alloc.follow_up_eval = stop.follow_up_eval.or(alloc.follow_up_eval);
             alloc.modify_time = self.now;
-            self.put(&Key::Alloc(alloc.node_id, alloc.id), &alloc);
+            self.put_alloc(alloc);
         }
         for update in &plan.in_place {
             let mut alloc = self.state.alloc(update.alloc_id).unwrap().value.clone();
             alloc.job_version = update.job_version;
             alloc.deployment_id = update.deployment_id;
-            self.put(&Key::Alloc(alloc.node_id, alloc.id), &alloc);
+            self.put_alloc(alloc);
         }
         for alloc in &plan.placements {
             self.put(&Key::Alloc(alloc.node_id, alloc.id), alloc);
@@ -470,7 +476,7 @@ impl World {
                     last_restart: None,
                     started_at: Some(self.now),
                     finished_at: dead.then_some(self.now),
-                    events: Vec::new(),
+                    events: Vec::<TaskEvent>::new(),
                 },
             )]
             .into(),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, RngExt};
 use rove_model::{
-    alloc::{Alloc, AllocResources, ClientStatus, DesiredStatus, TaskResources},
+    alloc::{Alloc, AllocResources, ClientStatus, DesiredStatus, PlacedAlloc, TaskResources},
     eval::{AllocMetric, Eval, EvalStatus, TriggeredBy},
     ids::{AllocId, DeploymentId, EvalId, GroupName, UnixNanos},
     job::{Job, TaskGroup},
@@ -349,7 +349,7 @@ impl Placer<'_> {
         chosen: Chosen,
         deployment: Option<DeploymentId>,
         rng: &mut dyn Rng,
-    ) -> Alloc {
+    ) -> PlacedAlloc {
         let mut ports = chosen.ports;
         let tasks = group
             .tasks

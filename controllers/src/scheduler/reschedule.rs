@@ -1,7 +1,7 @@
 //! When a failed alloc is replaced: the arithmetic of reschedule policies.
 
 use rove_model::{
-    alloc::{Alloc, AllocStatus, RescheduleEvent},
+    alloc::{Alloc, KnownStatus, RescheduleEvent},
     ids::UnixNanos,
     job::ReschedulePolicy,
 };
@@ -11,7 +11,7 @@ const REMEMBERED: usize = 5;
 
 /// When an alloc failed: when the last of its tasks ended, else when its agent last wrote of it. Both are by the clock
 /// of the node, which may be wrong: it did not fail before it was there, nor does it in times to come.
-pub(super) fn failed_at(alloc: &Alloc, status: &AllocStatus, now: UnixNanos) -> UnixNanos {
+pub(super) fn failed_at(alloc: &Alloc, status: &KnownStatus, now: UnixNanos) -> UnixNanos {
     status
         .task_states
         .values()
@@ -76,7 +76,7 @@ pub(super) fn next_time(
 /// Whether an alloc that failed, or would now, may be replaced at some time.
 pub(crate) fn has_attempt_left(
     alloc: &Alloc,
-    status: &AllocStatus,
+    status: &KnownStatus,
     policy: &ReschedulePolicy,
     now: UnixNanos,
 ) -> bool {

@@ -16,7 +16,7 @@ use std::{ops::Deref, sync::Arc};
 
 use imbl::OrdMap;
 use rove_model::{
-    alloc::{Alloc, AllocControl, AllocStatus, ClientStatus, DesiredStatus},
+    alloc::{Alloc, AllocControl, ClientStatus, DesiredStatus, KnownStatus},
     deployment::Deployment,
     eval::Eval,
     ids::{AllocId, DeploymentId, EvalId, JobKey, JobUid, NodeId, Revision, VersionKey},
@@ -60,7 +60,8 @@ impl<T> Deref for Stored<T> {
 type Shared<T> = Arc<Stored<T>>;
 type ById<K, T> = OrdMap<K, Shared<T>>;
 
-/// What the store holds at one revision. Task events and placement metrics are left out (ask the store for them).
+/// What the store holds at one revision. Task events and placement metrics are left out (ask the store for
+/// them): values of types that can't be written.
 #[derive(Clone, Debug)]
 pub struct State {
     keys: Keys,
@@ -287,7 +288,7 @@ impl State {
 
     /// What the agent of an alloc's node said of it last.
     #[must_use]
-    pub fn alloc_status(&self, id: AllocId) -> Option<&Arc<Stored<AllocStatus>>> {
+    pub fn alloc_status(&self, id: AllocId) -> Option<&Arc<Stored<KnownStatus>>> {
         let node = self.alloc(id)?.node_id;
         self.tables.alloc_statuses.get(&(node, id))
     }
@@ -295,7 +296,7 @@ impl State {
     /// Every status, also of allocs that are gone.
     pub fn alloc_statuses(
         &self,
-    ) -> impl Iterator<Item = (NodeId, AllocId, &Arc<Stored<AllocStatus>>)> {
+    ) -> impl Iterator<Item = (NodeId, AllocId, &Arc<Stored<KnownStatus>>)> {
         self.tables
             .alloc_statuses
             .iter()

@@ -5,10 +5,10 @@ use std::{cmp::Ordering, fmt::Debug, marker::PhantomData, sync::Arc};
 
 use imbl::OrdMap;
 use rove_model::{
-    alloc::{Alloc, AllocControl, AllocStatus},
+    alloc::{Alloc, AllocControl, KnownStatus},
     deployment::Deployment,
     encoding::{EncodingError, decode},
-    eval::{AllocMetric, Eval},
+    eval::Eval,
     ids::{AllocId, DeploymentId, EvalId, JobId, JobKey, Namespace, NodeId, Revision, VersionKey},
     node::{Node, NodeAlive, NodeControl, NodeStatus},
     plan::Plan,
@@ -407,7 +407,7 @@ mod take {
         Ok(())
     }
 
-    /// As any that is named, on the node of its key; what was found at its placement is left to the store.
+    /// As any that is named, on the node of its key.
     pub(super) fn alloc(
         (node, id): &(NodeId, AllocId),
         alloc: &mut Alloc,
@@ -416,24 +416,20 @@ mod take {
         if alloc.node_id != *node {
             return Err(NotTaken::OtherKey);
         }
-        named(id, alloc, tables)?;
-        alloc.metrics = AllocMetric::default();
-        Ok(())
+        named(id, alloc, tables)
     }
 
-    /// Of the alloc of its key; the events of its tasks are left to the store.
+    /// Of the alloc of its key.
     pub(super) fn status(
         (_, id): &(NodeId, AllocId),
-        status: &mut AllocStatus,
+        status: &mut KnownStatus,
         _: &Tables,
     ) -> Result<(), NotTaken> {
-        if status.id != *id {
-            return Err(NotTaken::OtherKey);
+        if status.id == *id {
+            Ok(())
+        } else {
+            Err(NotTaken::OtherKey)
         }
-        for task in status.task_states.values_mut() {
-            task.events = Vec::new();
-        }
-        Ok(())
     }
 
     /// Of the node of its key.

@@ -96,17 +96,23 @@ pub(crate) fn collect(dir: &Path, report: impl FnOnce(Outcome)) -> io::Result<()
     while let Some(stream) = next {
         // An error is the end of the stream as well.
         let _ = sinks.copy(stream, log.tty);
-        next = go_on(&log, unix_now(), &mut sinks);
+        next = go_on(&log, &state, unix_now(), &mut sinks);
     }
     drop(lock);
     Ok(())
 }
 
 /// The output since the stream broke off, if there may be any.
-fn go_on(log: &ContainerLog, broke_off: UnixNanos, sinks: &mut Sinks) -> Option<Connection> {
+fn go_on(
+    log: &ContainerLog,
+    state: &StateDir,
+    broke_off: UnixNanos,
+    sinks: &mut Sinks,
+) -> Option<Connection> {
     let begun = Instant::now();
     let mut engine_was_away = false;
-    while begun.elapsed() < ENGINE_LIMIT {
+    // Without its directory nobody knows of the task any more.
+    while begun.elapsed() < ENGINE_LIMIT && state.path().exists() {
         match is_running(log) {
             Ok(Some(false)) if !engine_was_away => return None,
             Ok(None) => return None,

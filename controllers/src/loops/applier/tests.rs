@@ -22,7 +22,7 @@ fn planned(world: &mut World, job: &JobKey, change: impl FnOnce(&mut Plan)) -> E
 
 fn with_placements(world: &mut World, job: &JobKey, count: u32) -> EvalId {
     let node = NodeId(Uuid::from_u128(1));
-    let allocs: Vec<Alloc> = (0..count)
+    let allocs: Vec<PlacedAlloc> = (0..count)
         .map(|index| world.new_alloc(job, node, index))
         .collect();
     planned(world, job, |plan| plan.placements = allocs)
@@ -113,7 +113,7 @@ fn what_is_being_written_counts_as_there() {
     let node = NodeId(Uuid::from_u128(1));
     let under_way: Placements = Arc::new(
         (0..6)
-            .map(|index| world.new_alloc(&other, node, index))
+            .map(|index| world.new_alloc(&other, node, index).with_metrics(LeftOut))
             .collect(),
     );
     let in_flight = [under_way];

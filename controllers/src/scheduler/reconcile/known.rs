@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rove_model::{
-    alloc::{Alloc, AllocStatus, ClientStatus, DesiredStatus, TaskLifeState},
+    alloc::{Alloc, ClientStatus, DesiredStatus, KnownStatus, TaskLifeState},
     ids::DeploymentId,
     node::NodeState,
 };
@@ -16,7 +16,7 @@ use crate::facts;
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Known<'a> {
     pub alloc: &'a Alloc,
-    pub status: Option<&'a AllocStatus>,
+    pub status: Option<&'a KnownStatus>,
     pub client: ClientStatus,
     /// A user wants it stopped and replaced.
     pub asked_to_stop: bool,

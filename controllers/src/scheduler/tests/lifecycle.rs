@@ -442,8 +442,9 @@ fn however_many_allocs_wait_to_be_replaced_each_plan_can_be_stored_and_all_get_t
         alloc.id = AllocId::from_random(rng.random());
         (alloc.index, alloc.job_uid) = (index, eval.job_uid);
         alloc.create_time = world.now;
-        world.put(&Key::Alloc(alloc.node_id, alloc.id), &alloc);
-        world.report(alloc.id, ClientStatus::Failed, None);
+        let id = alloc.id;
+        world.put_alloc(alloc);
+        world.report(id, ClientStatus::Failed, None);
         // Some hundred of them share an evaluation at first, the last ones have one each.
         world.now += if index < FAILED - 500 {
             SECOND / 100

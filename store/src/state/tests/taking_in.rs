@@ -6,8 +6,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rove_model::{
     alloc::{
-        Alloc, AllocControl, AllocResources, AllocStatus, ClientStatus, DesiredStatus, TaskEvent,
-        TaskEventKind, TaskLifeState, TaskState,
+        Alloc, AllocControl, AllocResources, AllocStatus, ClientStatus, DesiredStatus, LeftOut,
+        PlacedAlloc, TaskEvent, TaskEventKind, TaskLifeState, TaskState,
     },
     encoding::encode,
     eval::{AllocMetric, Eval, EvalStatus, TriggeredBy},
@@ -45,7 +45,7 @@ pub(super) fn registration(version: u64) -> Registration {
     }
 }
 
-pub(super) fn alloc(number: u8, node: u8, job: &str, eval: u8) -> Alloc {
+pub(super) fn alloc(number: u8, node: u8, job: &str, eval: u8) -> PlacedAlloc {
     Alloc {
         id: AllocId(id(number)),
         eval_id: EvalId(id(eval)),
@@ -132,7 +132,7 @@ pub(super) fn status(number: u8, client_status: ClientStatus) -> AllocStatus {
     }
 }
 
-fn alloc_key(alloc: &Alloc) -> Key {
+fn alloc_key(alloc: &PlacedAlloc) -> Key {
     Key::Alloc(alloc.node_id, alloc.id)
 }
 
@@ -175,7 +175,7 @@ fn an_alloc_is_found_by_node_job_eval_and_deployment_and_leaves_all_of_them() {
 }
 
 #[test]
-fn events_and_metrics_are_left_to_the_store() {
+fn events_and_metrics_are_left_to_the_store_and_the_rest_is_as_it_was_written() {
     let mut state = State::new(Keys::default());
     let one = alloc(1, 2, "web", 3);
     state.put(&alloc_key(&one), &one).unwrap();
@@ -185,10 +185,11 @@ fn events_and_metrics_are_left_to_the_store() {
             &status(1, ClientStatus::Running),
         )
         .unwrap();
-    assert_eq!(state.alloc(one.id).unwrap().metrics, AllocMetric::default());
+    let held = state.alloc(one.id).unwrap().value.clone();
+    assert_eq!(held.with_metrics(one.metrics.clone()), one);
     let known = state.alloc_status(one.id).unwrap();
     assert_eq!(known.task_states["t"].state, TaskLifeState::Running);
-    assert!(known.task_states["t"].events.is_empty());
+    assert_eq!(known.task_states["t"].events, LeftOut);
 }
 
 #[test]

@@ -3,37 +3,36 @@
 //! Nothing here knows a process by its number: the supervisor's lock says whether it lives, its socket takes orders,
 //! its files say what was and how it ended. Limits are not enforced, as in Nomad.
 
+mod ending;
+mod program;
+
 use std::{
     collections::HashMap,
     fmt, io,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use nix::{
-    sys::signal::kill,
-    unistd::{AccessFlags, Pid, User, access, getgrouplist},
-};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::{
+    ending::{Takeovers, kill_orphans},
+    program::{find_program, read_config},
+};
 use super::{
     Driver, DriverError, ExitResult, Fingerprint, Host, OptionError, ProgressSender, Recovered,
-    Signal, TaskConfig, TaskHandle, TaskRef, TaskStats,
-    config::{ConfigProblem, Reader},
-    options::Options,
-    usage::Sampler,
+    Signal, TaskConfig, TaskHandle, TaskRef, TaskStats, options::Options, usage::Sampler,
 };
 use crate::{
     supervisor::{
         LaunchProblem, Launcher, Outcome, Program,
         client::{Answer, Connection, Work},
         spec::{Spec, Started, StateDir, is_damaged},
-        takeover,
     },
-    sys::{ProcessId, boot_id, cgroup::TaskCgroup, fork::Identity, tree},
+    sys::{ProcessId, boot_id, cgroup::TaskCgroup, fork::Identity, user},
 };
 
 /// The name that job files use.
@@ -47,14 +46,6 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 const SETTLE_TICK: Duration = Duration::from_millis(2);
 /// How often it is looked whether a supervisor that has to do something was stopped by a signal.
 const STUCK_TICK: Duration = Duration::from_secs(1);
-/// How often it is looked whether a task has ended unseen, as its supervisor was stopped by a signal.
-const UNSEEN_TICK: Duration = Duration::from_secs(10);
-/// A time that no task waits for.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-/// How often orphans are looked for, against those that make others.
-const ORPHAN_ROUNDS: u32 = 16;
-/// How much longer than its timeout a stop may take: killed processes have to go away and their output be read.
-const STOP_SLACK: Duration = Duration::from_secs(15);
 
 /// How raw_exec is set up on a node.
 #[derive(Clone, Debug)]
@@ -73,58 +64,6 @@ pub struct RawExecDriver {
     launcher: Launcher,
     samplers: Mutex<HashMap<PathBuf, Sampler>>,
     takeovers: Takeovers,
-}
-
-/// The tasks that the agent ends itself at this moment, by state directory, with how many do so. Their supervisors are
-/// stopped on purpose and stay so.
-#[derive(Clone, Debug, Default)]
-struct Takeovers(Arc<Mutex<HashMap<PathBuf, usize>>>);
-
-impl Takeovers {
-    /// Until what is returned is dropped.
-    fn begin(&self, dir: &Path) -> Takeover {
-        *self.lock().entry(dir.to_owned()).or_default() += 1;
-        Takeover {
-            all: self.clone(),
-            dir: dir.to_owned(),
-        }
-    }
-
-    /// Lets a supervisor go on that was stopped by a signal, but not by the agent. True when it was.
-    fn resume(&self, dir: &Path, supervisor: &ProcessId) -> bool {
-        // Held meanwhile: a takeover that begins now stops it afterwards.
-        let all = self.lock();
-        !all.contains_key(dir) && takeover::resume(supervisor)
-    }
-
-    /// Lets one go on that its task stopped before it could say that it runs.
-    fn resume_holder(&self, state: &StateDir) {
-        if let Some(holder) = state.holder() {
-            self.resume(state.path(), &holder);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Debug)]
-struct Takeover {
-    all: Takeovers,
-    dir: PathBuf,
-}
-
-impl Drop for Takeover {
-    fn drop(&mut self) {
-        let mut all = self.all.lock();
-        if let Some(running) = all.get_mut(&self.dir) {
-            *running -= 1;
-            if *running == 0 {
-                all.remove(&self.dir);
-            }
-        }
-    }
 }
 
 impl RawExecDriver {
@@ -244,109 +183,6 @@ impl RawExecDriver {
             tracing::warn!(%error, task = task.task, "the exit of the task can't be recorded");
         }
         Ok(Some(exit))
-    }
-
-    /// Has the supervisor end the task as `line` says, and ends both when it doesn't.
-    async fn end(
-        &self,
-        handle: &TaskHandle,
-        line: &str,
-        signal: Option<Signal>,
-        timeout: Duration,
-    ) -> Result<(), DriverError> {
-        let (task, state) = self.open(handle)?;
-        // So far away that it can't be told is never.
-        let deadline = Instant::now().checked_add(timeout);
-        let Own { supervisor } = handle.own(NAME)?;
-        if !takeover::is_stopped(&supervisor) {
-            match self.order(handle, line).await {
-                Ok(None) => {}
-                Ok(Some((mut connection, _))) => {
-                    let closed = async {
-                        let mut closed = std::pin::pin!(connection.closed());
-                        loop {
-                            tokio::select! {
-                                () = &mut closed => return,
-                                () = tokio::time::sleep(STUCK_TICK) => {}
-                            }
-                            if takeover::is_stopped(&supervisor) {
-                                return;
-                            }
-                        }
-                    };
-                    let limit = timeout.saturating_add(STOP_SLACK);
-                    let _ = tokio::time::timeout(limit, closed).await;
-                }
-                Err(DriverError::Supervisor { .. }) if is_held(task, &state)? => {}
-                Err(other) => return Err(other),
-            }
-        }
-        // What was heard at the socket proves nothing: the lock and the records say whether it has ended.
-        let Some(started) = self.started(task, &state, handle)? else {
-            return Ok(());
-        };
-        if to_handle(task, &started) != *handle || !is_held(task, &state)? {
-            return Ok(());
-        }
-        // About to end by itself.
-        let is_recorded = state.exit().is_ok_and(|exit| exit.is_some());
-        if is_recorded
-            && !takeover::is_stopped(&supervisor)
-            && self.settle(task, &state).await.is_ok()
-        {
-            return Ok(());
-        }
-        tracing::warn!(
-            alloc = %task.alloc_id,
-            task = task.task,
-            supervisor = started.supervisor.pid,
-            "the supervisor of the task does not answer: the agent ends the task itself"
-        );
-        let signal = signal.and_then(|signal| signal.number().try_into().ok());
-        let deadline = deadline.unwrap_or_else(|| Instant::now() + FOREVER);
-        let running = self.takeovers.begin(state.path());
-        tokio::task::spawn_blocking(move || {
-            let _running = running;
-            takeover::end_task(&state, &started, signal, deadline)
-        })
-        .await
-        .map_err(io::Error::other)
-        .flatten()
-        .map_err(|source| supervisor_of(task, "does not answer, and it could not be ended", source))
-    }
-
-    /// Waits until the supervisor closes the connection.
-    async fn closed_or_stuck(
-        &self,
-        task: &TaskRef,
-        state: &StateDir,
-        handle: &TaskHandle,
-        connection: &mut Connection,
-    ) -> Result<(), DriverError> {
-        let started = self.started(task, state, handle)?;
-        let mut closed = std::pin::pin!(connection.closed());
-        loop {
-            tokio::select! {
-                () = &mut closed => return Ok(()),
-                () = tokio::time::sleep(UNSEEN_TICK) => {}
-            }
-            if let Some(started) = &started {
-                self.resume_if_ended(task, state, started);
-            }
-        }
-    }
-
-    /// Lets a supervisor that is stopped by a signal while its task has ended go on, so that it can say how.
-    fn resume_if_ended(&self, task: &TaskRef, state: &StateDir, started: &Started) {
-        if !tree::is_living(started.task_pid)
-            && self.takeovers.resume(state.path(), &started.supervisor)
-        {
-            tracing::warn!(
-                alloc = %task.alloc_id,
-                task = task.task,
-                "the supervisor of the task was stopped by a signal, and goes on"
-            );
-        }
     }
 
     /// Waits until the supervisor's lock is free.
@@ -606,45 +442,6 @@ impl Driver for RawExecDriver {
     }
 }
 
-/// Kills what a supervisor that was killed left behind: what is in its control groups, and what was started with the
-/// task's own variables and is nobody's child any more.
-async fn kill_orphans(task: &TaskRef, groups: Vec<TaskCgroup>) {
-    let (alloc, name) = (task.alloc_id.to_string(), task.task.clone());
-    let killed = tokio::task::spawn_blocking(move || {
-        let variables = [
-            ("NOMAD_ALLOC_ID", alloc.as_str()),
-            ("NOMAD_TASK_NAME", name.as_str()),
-        ];
-        for _ in 0..ORPHAN_ROUNDS {
-            let orphans = tree::with_environment(&variables);
-            if orphans.is_empty() {
-                break;
-            }
-            for pid in orphans {
-                let _ = kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-            }
-        }
-        groups.iter().try_for_each(|group| {
-            group.kill()?;
-            group.remove()
-        })
-    });
-    if let Ok(Err(error)) = killed.await {
-        tracing::warn!(%error, task = task.task, "what the task left behind could not be killed");
-    }
-}
-
-fn read_config(config: &Map<String, Value>) -> Result<(String, Vec<String>), DriverError> {
-    let read = || {
-        let config = Reader::new(config, &rove_model::drivers::RAW_EXEC)?;
-        Ok((config.required_text("command")?, config.texts("args")?))
-    };
-    read().map_err(|problem: ConfigProblem| DriverError::Config {
-        driver: NAME,
-        problem,
-    })
-}
-
 /// What is stored of a task that was started.
 #[derive(Debug, Serialize, Deserialize)]
 struct Own {
@@ -717,129 +514,15 @@ fn file(operation: &'static str, task: &TaskRef, source: io::Error) -> DriverErr
     }
 }
 
-/// Looks for the program as Nomad does: in the task's `local`, in its directory, then on the agent's PATH.
-fn find_program(command: &str, task_dir: &Path) -> Result<PathBuf, DriverError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let in_path = |command: &str| {
-        std::env::split_paths(&path)
-            .filter(|dir| dir.is_absolute())
-            .map(|dir| dir.join(command))
-            .find(|candidate| candidate.is_file() && access(candidate, AccessFlags::X_OK).is_ok())
-    };
-    let found = if Path::new(command).is_absolute() {
-        Some(PathBuf::from(command)).filter(|path| path.exists())
-    } else {
-        [task_dir.join("local").join(command), task_dir.join(command)]
-            .into_iter()
-            .find(|path| path.is_file())
-            .or_else(|| (!command.contains('/')).then(|| in_path(command)).flatten())
-    };
-    found.ok_or_else(|| DriverError::Launch {
-        problem: LaunchProblem::NotFound {
-            command: command.to_owned(),
-        },
-    })
-}
-
 fn identity(name: &str) -> Result<Identity, DriverError> {
-    let unknown = || DriverError::Launch {
+    user::look_up(name).ok_or_else(|| DriverError::Launch {
         problem: LaunchProblem::UnknownUser {
             user: name.to_owned(),
         },
-    };
-    let user = User::from_name(name).ok().flatten().ok_or_else(unknown)?;
-    let c_name = std::ffi::CString::new(name).map_err(|_| unknown())?;
-    let groups = getgrouplist(&c_name, user.gid).map_err(|_| unknown())?;
-    Ok(Identity {
-        uid: user.uid.as_raw(),
-        gid: user.gid.as_raw(),
-        groups: groups.iter().map(|group| group.as_raw()).collect(),
     })
 }
 
 /// A task's name as a part of a path.
 fn escape(name: &str) -> String {
     name.replace('/', "_")
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_config_that_can_not_be_run_is_refused_by_name() {
-        for (config, message) in [
-            (
-                json!({}),
-                r#"invalid raw_exec config: key "command" is required"#,
-            ),
-            (
-                json!({"command": ""}),
-                r#"invalid raw_exec config: key "command" is required"#,
-            ),
-            (
-                json!({"comand": "x"}),
-                r#"invalid raw_exec config: unknown key "comand"; did you mean "command"?"#,
-            ),
-            (
-                json!({"command": "x", "args": "y"}),
-                r#"invalid raw_exec config: key "args" must be a list of strings"#,
-            ),
-        ] {
-            let error = read_config(config.as_object().unwrap()).unwrap_err();
-            assert_eq!(error.full_message(), message);
-            assert!(!error.is_recoverable());
-        }
-    }
-
-    #[test]
-    fn a_supervisor_that_the_agent_stopped_stays_so_until_the_last_takeover_has_ended() {
-        use nix::sys::signal::Signal;
-
-        let mut child = std::process::Command::new("sleep")
-            .arg("1000")
-            .spawn()
-            .unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
-        let process = ProcessId::of(pid).unwrap();
-        kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
-        while !takeover::is_stopped(&process) {
-            std::thread::yield_now();
-        }
-        let (all, dir) = (Takeovers::default(), Path::new("/state"));
-        let (one, other) = (all.begin(dir), all.begin(dir));
-        assert!(!all.resume(dir, &process));
-        drop(one);
-        assert!(!all.resume(dir, &process));
-        assert!(takeover::is_stopped(&process));
-        drop(other);
-        assert!(all.resume(dir, &process));
-        assert!(all.lock().is_empty());
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    #[test]
-    fn programs_are_looked_for_in_the_task_then_on_the_path() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("local")).unwrap();
-        std::fs::write(dir.path().join("local/mine"), b"").unwrap();
-        std::fs::write(dir.path().join("mine"), b"").unwrap();
-        let find = |command: &str| find_program(command, dir.path());
-        assert_eq!(find("mine").unwrap(), dir.path().join("local/mine"));
-        assert_eq!(find("local/mine").unwrap(), dir.path().join("local/mine"));
-        assert!(find("sh").unwrap().is_absolute());
-        for missing in ["/no/such/binary", "no/such", "surely-not-there"] {
-            assert_eq!(
-                find(missing).unwrap_err().to_string(),
-                format!(
-                    "failed to launch command with executor: binary {missing:?} could not be found"
-                )
-            );
-        }
-    }
 }
