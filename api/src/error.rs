@@ -91,6 +91,7 @@ fn registration_status(error: &RegistrationError) -> StatusCode {
         | RegistrationError::Invalid { .. }
         | RegistrationError::Unsupported(_)
         | RegistrationError::Moved { .. }
+        | RegistrationError::OtherKind(_)
         | RegistrationError::CurrentVersion
         | RegistrationError::UnknownVersion { .. }
         | RegistrationError::OtherVersion { .. } => StatusCode::INTERNAL_SERVER_ERROR,

@@ -360,6 +360,62 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
         })
     }
 
+    /// A place on that node for the next alloc, which takes its room there; else why there is none.
+    pub(super) fn place_on(
+        &mut self,
+        draft: &mut Draft<'_>,
+        node: NodeId,
+        rng: &mut dyn Rng,
+    ) -> Result<Chosen, Box<AllocMetric>> {
+        let mut metric = AllocMetric {
+            nodes_evaluated: 1,
+            ..self.metric.clone()
+        };
+        let found = draft.cluster.slot(node);
+        let Some((slot, node)) = found.and_then(|slot| Some((slot, draft.cluster.node(slot)?)))
+        else {
+            metric.nodes_filtered = 1;
+            return Err(Box::new(metric));
+        };
+        let before = self.verdict(draft, slot);
+        let cell = self.cells.cell(node);
+        let shut = self.cells.shut(cell).map(str::to_owned);
+        let class = node.node_class.clone();
+        match (&before, shut) {
+            (Some(Verdict::Fits(_)), None) => {}
+            (Some(Verdict::Exhausted(reason)), None) => {
+                metric.nodes_exhausted = 1;
+                metric.dimension_exhausted = [(reason.clone(), 1)].into();
+                if !class.is_empty() {
+                    metric.class_exhausted = [(class, 1)].into();
+                }
+                return Err(Box::new(metric));
+            }
+            (verdict, shut) => {
+                let own = match verdict {
+                    Some(Verdict::RuledOut(reason)) => Some(reason.clone()),
+                    _ => None,
+                };
+                metric.nodes_filtered = 1;
+                let reason = own.or(shut);
+                metric.constraint_filtered = reason.map(|reason| (reason, 1)).into_iter().collect();
+                return Err(Box::new(metric));
+            }
+        }
+        let wish = Wish::default();
+        metric.score_meta_data = self.shown(draft, &wish, slot).into_iter().collect();
+        let id = node.id;
+        let Some(ports) = draft.take(slot, self.group, self.requirements, rng) else {
+            return Err(Box::new(metric));
+        };
+        self.changed(draft, slot, before, 1);
+        Ok(Chosen {
+            node: id,
+            ports,
+            metric,
+        })
+    }
+
     /// The node that the alloc would rather have than the best one.
     fn preferred(&mut self, draft: &Draft<'_>, wish: &Wish) -> Option<SlotId> {
         let slot = draft.cluster.slot(wish.preferred?)?;
