@@ -103,7 +103,7 @@ const FEATURES: &[Feature] = &[
             !matches!(job.node_pool.as_str(), "" | "default")
         })
     }),
-    row(false, "regions other than global", "", |job| {
+    row(true, "regions other than global", "", |job| {
         at_job(job, "region", |job| {
             !matches!(job.region.as_str(), "" | "global")
         })

@@ -274,6 +274,27 @@ async fn a_group_is_scaled_within_its_limits_and_not_during_a_roll_out() {
         (blocked.status.as_u16(), &*blocked.text),
         (400, "job scaling blocked due to active deployment")
     );
+    // Whoever asks for it replaces the roll-out; that is a scaling like others.
+    for (current, count, said) in [
+        (9, 3, Some("Expected replicas to be 9, was 4")),
+        (4, 3, None),
+    ] {
+        let body = json!({"Count": count, "Target": {"Group": "g"}, "CurrentCount": current,
+            "ReplaceDeployment": true, "Message": "anyway"});
+        let reply = world.call("PUT", "/v1/job/web/scale", &body).await;
+        assert_eq!(reply.status, if said.is_some() { 400 } else { 200 });
+        assert!(said.is_none_or(|said| reply.text == said), "{}", reply.text);
+    }
+    let shown = world.get("/v1/job/web/scale").await.json();
+    let newest = &shown["TaskGroups"]["g"]["Events"][0];
+    assert_eq!(
+        (
+            &newest["Count"],
+            &newest["PreviousCount"],
+            &newest["Message"]
+        ),
+        (&json!(3), &json!(4), &json!("anyway"))
+    );
 }
 
 #[tokio::test]
