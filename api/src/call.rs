@@ -96,6 +96,8 @@ impl Params {
 pub(crate) struct Call {
     pub(crate) params: Params,
     pub(crate) body: Bytes,
+    /// Reasons of a refusal are to be told with their fields.
+    pub(crate) problems: bool,
 }
 
 /// Which namespaces a call is about.
@@ -214,6 +216,7 @@ mod tests {
             let call = Call {
                 params: Params::default(),
                 body: Bytes::from_static(body.as_bytes()),
+                problems: false,
             };
             let error = call.json::<serde_json::Value>().unwrap_err();
             assert_eq!(error.to_string(), words, "{body}");

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use axum::{
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rove_controllers::{registration::RegistrationError, writer::WriteError};
+use rove_controllers::{
+    registration::{Refusal, RegistrationError},
+    writer::WriteError,
+};
+use rove_wire::Problem;
 use thiserror::Error;
 
 /// Why a call was not answered. Texts are part of the API: tools match them.
@@ -85,16 +89,52 @@ fn registration_status(error: &RegistrationError) -> StatusCode {
         RegistrationError::UnknownGroup(_)
         | RegistrationError::OutOfBounds { .. }
         | RegistrationError::TooMany { .. }
+        | RegistrationError::OtherCount { .. }
         | RegistrationError::ActiveDeployment => StatusCode::BAD_REQUEST,
-        RegistrationError::UnknownNamespace { .. }
-        | RegistrationError::UnknownRegion(_)
-        | RegistrationError::Invalid { .. }
-        | RegistrationError::Unsupported(_)
+        RegistrationError::UnknownRegion(_)
+        | RegistrationError::Refused(_)
         | RegistrationError::Moved { .. }
+        | RegistrationError::OtherKind(_)
         | RegistrationError::CurrentVersion
         | RegistrationError::UnknownVersion { .. }
         | RegistrationError::OtherVersion { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+impl ApiError {
+    /// The answer for a caller that reads refusals field by field ([`rove_wire::Refusal`]); others get the text alone.
+    pub(crate) fn by_field(self) -> Response {
+        let Self::Registration(RegistrationError::Refused(refused)) = &self else {
+            return self.into_response();
+        };
+        let status = self.status();
+        let body = rove_wire::Refusal {
+            status: status.as_u16(),
+            detail: self.to_string(),
+            problems: problems(refused),
+        };
+        match serde_json::to_vec(&body) {
+            Ok(body) => {
+                let kind = HeaderValue::from_static(rove_wire::Refusal::CONTENT_TYPE);
+                (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+            }
+            Err(_) => self.into_response(),
+        }
+    }
+}
+
+/// Each reason of a refusal with its field.
+pub(crate) fn problems(refused: &Refusal) -> Vec<Problem> {
+    let reasons = refused.reasons().into_iter();
+    reasons
+        .map(|reason| Problem {
+            field: reason.path.to_string(),
+            keys: reason.path.keys_outwards(),
+            message: reason.message,
+            hint: reason.hint.to_owned(),
+            unsupported: reason.unsupported,
+        })
+        .collect()
 }
 
 impl IntoResponse for ApiError {

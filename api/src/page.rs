@@ -61,6 +61,9 @@ impl FromStr for ByJob {
 
 impl Token for ByJob {}
 
+/// By name.
+impl Token for String {}
+
 /// By id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ById(pub(crate) Uuid);
@@ -206,6 +209,7 @@ mod tests {
         let call = Call {
             params: Params::parse(Some(query)),
             body: Bytes::new(),
+            problems: false,
         };
         let paging = Paging::of(&call)?;
         let token = |n: &u64| ByAge(*n, Uuid::nil());

@@ -56,6 +56,12 @@ const INSTEAD: &[(&str, &str)] = &[
     ("replace", "\"apply -f\""),
     ("members", "\"server members\""),
     ("ps", "\"get allocs\""),
+    ("nodes", "\"get nodes\" or \"node status\""),
+    ("allocs", "\"get allocs\""),
+    ("evals", "\"get evals\" or \"eval list\""),
+    ("deployments", "\"get deployments\" or \"deployment list\""),
+    ("restart", "\"alloc restart\""),
+    ("rollout", "\"deployment status\" and \"job revert\""),
     ("top", "\"alloc status -stats\" and \"node status -stats\""),
 ];
 
@@ -127,12 +133,16 @@ pub fn named(name: &str) -> Option<&'static Command> {
         .find(|c| c.name == name)
 }
 
-/// The noun of that name.
-pub fn group(name: &str) -> Option<&'static str> {
-    GROUPS
-        .iter()
-        .map(|(group, _)| *group)
-        .find(|group| *group == name)
+/// The noun that `words` begin with, with that below it if they name one.
+pub fn group(words: &[String]) -> Option<&'static str> {
+    let inner = INNER.iter().map(|(noun, _)| *noun);
+    let begins = |noun: &&str| {
+        let parts: Vec<&str> = noun.split(' ').collect();
+        words.len() >= parts.len() && parts.iter().zip(words).all(|(part, word)| part == word)
+    };
+    inner
+        .chain(GROUPS.iter().map(|(group, _)| *group))
+        .find(begins)
 }
 
 /// What to use in place of a command that has another name elsewhere.
@@ -147,7 +157,7 @@ pub fn instead_of(name: &str) -> Option<&'static str> {
 pub fn nearest(words: &[String]) -> (String, Option<&'static str>) {
     let given: Vec<&str> = words
         .iter()
-        .take(2)
+        .take(3)
         .take_while(|w| !w.starts_with('-'))
         .map(String::as_str)
         .collect();
@@ -155,18 +165,26 @@ pub fn nearest(words: &[String]) -> (String, Option<&'static str>) {
     let names = names
         .chain(ALIASES.iter().map(|(alias, _)| *alias))
         .chain(GROUPS.iter().map(|(group, _)| *group))
+        .chain(INNER.iter().map(|(noun, _)| *noun))
         .filter(|name| !HIDDEN.contains(name));
-    // Behind a noun that is known only the second word can be a slip.
-    if let [noun, verb] = given[..]
-        && group(noun).is_some()
-    {
-        let verbs = names.filter_map(|name| Some((name, name.split_once(' ')?)));
-        let verbs = verbs.filter(|(_, (of, _))| *of == noun);
-        let best = verbs
-            .map(|(name, (_, known))| (strsim::damerau_levenshtein(verb, known), known.len(), name))
+    // Behind a noun that is known only what follows it can be a slip.
+    if let Some(noun) = group(words) {
+        let before = noun.split(' ').count();
+        let rest = |name: &'static str| Some((name, name.strip_prefix(noun)?.strip_prefix(' ')?));
+        let best = names
+            .filter_map(rest)
+            .map(|(name, known)| {
+                let count = known.split(' ').count();
+                let end = given.len().min(before + count);
+                let slip = given[before.min(end)..end].join(" ");
+                let distance = strsim::damerau_levenshtein(&slip, known);
+                // Of two that are as near the longer says more.
+                (distance, std::cmp::Reverse(known.len()), name, end)
+            })
             .min();
-        let near = best.filter(|(distance, length, _)| distance * 3 <= *length);
-        return (given.join(" "), near.map(|(.., name)| name));
+        let near = best.filter(|(distance, length, ..)| distance * 3 <= length.0);
+        let end = near.map_or(given.len().min(before + 1), |(.., end)| end);
+        return (given[..end].join(" "), near.map(|(.., name, _)| name));
     }
     let best = names
         .chain([AGENT.0])
@@ -245,6 +263,7 @@ pub fn overview(program: &str) -> String {
 pub fn group_help(program: &str, group: &str) -> String {
     let about = GROUPS
         .iter()
+        .chain(INNER)
         .find(|(name, _)| *name == group)
         .map_or("", |(_, about)| about);
     let mut text = format!("Usage: {program} {group} <subcommand> [options] [args]\n\n");

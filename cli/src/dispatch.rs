@@ -85,8 +85,8 @@ async fn run_named(name: &str, words: &[String], mut world: World) -> (u8, Ui) {
 
 fn no_such_command(words: &[String], mut world: World) -> (u8, Ui) {
     let mut help = format!("{} -help", world.program);
-    if let Some(group) = catalogue::group(&words[0]) {
-        let code = match words.get(1).map(String::as_str) {
+    if let Some(group) = catalogue::group(words) {
+        let code = match words.get(group.split(' ').count()).map(String::as_str) {
             None => Some(1),
             Some("-h" | "-help" | "--help") => Some(0),
             Some(_) => None,

@@ -1,7 +1,7 @@
 //! What the writes to a job are: register, stop, scale, evaluate, revert. Pure: the same state and stamp give the same
 //! [`Change`], whoever asks for it: the API for a user, or a loop for itself. [`crate::writer`] commits it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use rove_model::{
     eval::TriggeredBy,
@@ -9,7 +9,7 @@ use rove_model::{
     job::Job,
     registration::{EvalRequest, JobVersion, MAX_SCALINGS, Registration, Scaling},
     supported::{self, Unsupported},
-    validate::{Report, too_many, validate_for},
+    validate::{FieldPath, Report, too_many, validate_for},
 };
 use rove_store::{keys::Key, state::State};
 use thiserror::Error;
@@ -22,30 +22,12 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 /// Why a write to a job is refused. Texts are part of the API: tools match them.
 #[derive(Clone, Debug, Error)]
 pub enum RegistrationError {
-    /// The job names a namespace that isn't there.
-    #[error("{}", of_namespace(.job, .namespace, .others))]
-    UnknownNamespace {
-        /// The job's id.
-        job: String,
-        /// The namespace.
-        namespace: String,
-        /// What else stands in the way; empty when nothing does.
-        others: String,
-    },
-    /// The job is for a region that this cluster is not of.
+    /// This is no cluster of that region.
     #[error("No path to region \"{0}\"")]
     UnknownRegion(String),
-    /// The job has mistakes; what this version can't run is named beside them, so that nobody finds one after the other.
-    #[error("{}", of_mistakes(.report, .unsupported))]
-    Invalid {
-        /// The mistakes.
-        report: Report,
-        /// What it asks for beyond what this version runs.
-        unsupported: Vec<Unsupported>,
-    },
-    /// The job asks for what this version can't run yet.
-    #[error("{}", complaints(.0))]
-    Unsupported(Vec<Unsupported>),
+    /// The job can't be registered: all that stands in the way.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
     /// The job is not as the caller last saw it.
     #[error("Enforcing job modify index {enforced}: {found}")]
     Moved {
@@ -74,6 +56,17 @@ pub enum RegistrationError {
         count: i64,
         /// What a job may have.
         complaint: String,
+    },
+    /// A job stays what it is.
+    #[error("cannot update {0}")]
+    OtherKind(OtherKind),
+    /// The group has not as many instances as the caller thinks.
+    #[error("Expected replicas to be {expected}, was {found}")]
+    OtherCount {
+        /// What the caller thinks.
+        expected: i64,
+        /// What it has.
+        found: u64,
     },
     /// A roll-out of the job is under way.
     #[error("job scaling blocked due to active deployment")]
@@ -111,6 +104,52 @@ pub enum Found {
     /// There was to be one.
     #[error("job does not exist")]
     Nothing,
+}
+
+/// What a job can't become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum OtherKind {
+    /// Of another type.
+    #[error("job from type \"{from}\" to \"{to}\"")]
+    Type {
+        /// What it is.
+        from: &'static str,
+        /// What it was to be.
+        to: &'static str,
+    },
+    /// A periodic job.
+    #[error("non-periodic job to being periodic")]
+    Periodic,
+    /// One that is no longer periodic.
+    #[error("periodic job to being non-periodic")]
+    NotPeriodic,
+    /// A parameterized job.
+    #[error("non-parameterized job to being parameterized")]
+    Parameterized,
+    /// One that is no longer parameterized.
+    #[error("parameterized job to being non-parameterized")]
+    NotParameterized,
+}
+
+impl OtherKind {
+    /// What `new` would make of `old` that can't be.
+    fn of(old: &Job, new: &Job) -> Option<Self> {
+        let (from, to) = (old.job_type(), new.job_type());
+        if from != to {
+            let (from, to) = (from.name(), to.name());
+            return Some(Self::Type { from, to });
+        }
+        match (old.is_periodic(), new.is_periodic()) {
+            (false, true) => return Some(Self::Periodic),
+            (true, false) => return Some(Self::NotPeriodic),
+            (true, true) | (false, false) => {}
+        }
+        match (old.is_parameterized(), new.is_parameterized()) {
+            (false, true) => Some(Self::Parameterized),
+            (true, false) => Some(Self::NotParameterized),
+            (true, true) | (false, false) => None,
+        }
+    }
 }
 
 /// A limit of a scaling policy.
@@ -165,18 +204,134 @@ pub fn complaints(list: impl IntoIterator<Item = impl ToString>) -> String {
     format!("{} {noun} occurred:\n{}\n", lines.len(), lines.concat())
 }
 
-fn of_namespace(job: &str, namespace: &str, others: &str) -> String {
-    let first = format!("job \"{job}\" is in nonexistent namespace \"{namespace}\"");
-    format!("{}{others}", complaints([first]))
+/// Everything that keeps a job from being registered, so that nobody finds one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Refusal {
+    /// The region that it names and this cluster is not of.
+    region: Option<String>,
+    /// The job's id and the namespace that it names and that isn't there.
+    namespace: Option<(String, String)>,
+    /// Its mistakes.
+    report: Report,
+    /// What it asks for beyond what this version runs.
+    unsupported: Vec<Unsupported>,
 }
 
-/// The mistakes in the layout that clients know, and then what this version can't run.
-fn of_mistakes(report: &Report, unsupported: &[Unsupported]) -> String {
-    let mut text = report.to_string();
-    if !unsupported.is_empty() {
-        text.push_str(&complaints(unsupported));
+impl Refusal {
+    /// What stands in the way of a job with this report, in a cluster of this region.
+    fn of(job: &Job, region: &str, report: Report) -> Self {
+        Self {
+            region: (job.region != region).then(|| job.region.clone()),
+            namespace: (job.namespace != DEFAULT_NAMESPACE)
+                .then(|| (job.id.clone(), job.namespace.clone())),
+            report,
+            unsupported: supported::check(job),
+        }
     }
-    text
+
+    /// Whether nothing stands in the way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_sound() && self.unsupported.is_empty()
+    }
+
+    /// Whether nothing but what this version can't run stands in the way.
+    fn is_sound(&self) -> bool {
+        self.region.is_none() && self.namespace.is_none() && self.report.is_empty()
+    }
+
+    /// It without what this version can't run, unless there is nothing else: clients know the list of a job's mistakes.
+    #[must_use]
+    pub fn mistakes_first(&self) -> Self {
+        let mut first = self.clone();
+        if !self.is_sound() {
+            first.unsupported.clear();
+        }
+        first
+    }
+
+    /// The outermost entries of it: `ValidationErrors` of the API.
+    #[must_use]
+    pub fn messages(&self) -> Vec<String> {
+        self.elsewhere()
+            .map(|(_, message)| message)
+            .chain(self.report.messages())
+            .chain(self.unsupported.iter().map(ToString::to_string))
+            .collect()
+    }
+
+    /// Every single reason with the field that it is about.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<Reason> {
+        let elsewhere = self.elsewhere().map(|(field, message)| Reason {
+            path: FieldPath::default().field(field),
+            message,
+            hint: "",
+            unsupported: false,
+        });
+        let mistakes = self.report.problems().into_iter().map(|problem| Reason {
+            path: problem.path.clone(),
+            message: problem.message.clone(),
+            hint: "",
+            unsupported: false,
+        });
+        let unsupported = self.unsupported.iter().map(|found| Reason {
+            path: found.path.clone(),
+            message: format!("This version of rove does not support {}.", found.feature),
+            hint: found.hint,
+            unsupported: true,
+        });
+        elsewhere.chain(mistakes).chain(unsupported).collect()
+    }
+
+    /// What only this cluster knows to be wrong: the field and the message.
+    fn elsewhere(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let region = self.region.iter().map(|region| ("region", no_path(region)));
+        let namespace = self.namespace.iter().map(|(job, namespace)| {
+            let message = format!("job \"{job}\" is in nonexistent namespace \"{namespace}\"");
+            ("namespace", message)
+        });
+        region.chain(namespace)
+    }
+}
+
+fn no_path(region: &str) -> String {
+    format!("No path to region \"{region}\"")
+}
+
+impl fmt::Display for Refusal {
+    /// The region alone is said as Nomad says it; everything else in lists.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alone =
+            self.namespace.is_none() && self.report.is_empty() && self.unsupported.is_empty();
+        if let (Some(region), true) = (&self.region, alone) {
+            return f.write_str(&no_path(region));
+        }
+        let elsewhere: Vec<String> = self.elsewhere().map(|(_, message)| message).collect();
+        if !elsewhere.is_empty() {
+            f.write_str(&complaints(elsewhere))?;
+        }
+        write!(f, "{}", self.report)?;
+        if !self.unsupported.is_empty() {
+            f.write_str(&complaints(&self.unsupported))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// One reason why a job can't be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The field it is about.
+    pub path: FieldPath,
+    /// What is wrong.
+    pub message: String,
+    /// What to do instead; may be empty.
+    pub hint: &'static str,
+    /// Nothing is wrong: this version can't run it yet.
+    pub unsupported: bool,
 }
 
 /// A job that may be registered, and what should be said about it.
@@ -195,13 +350,12 @@ pub struct Examined {
     pub job: Job,
     /// In the layout that clients know; empty when there are none.
     pub warnings: String,
-    /// A job that has any isn't registered.
-    pub unsupported: Vec<Unsupported>,
+    /// What of it this version can't run. A job with any of that isn't registered.
+    pub refusal: Refusal,
 }
 
 /// Fills in what the user left out. `region` is the cluster's.
-#[must_use]
-pub fn canonical(mut job: Job, namespace: &str, region: &str) -> Job {
+fn canonical(mut job: Job, namespace: &str, region: &str) -> Job {
     // Whoever names another namespace beside the job means that one.
     if namespace != DEFAULT_NAMESPACE || job.namespace.is_empty() {
         job.namespace = namespace.to_owned();
@@ -235,10 +389,10 @@ pub fn admit(
     let Examined {
         job,
         warnings,
-        unsupported,
+        refusal,
     } = examine(job, namespace, region, drivers)?;
-    if !unsupported.is_empty() {
-        return Err(RegistrationError::Unsupported(unsupported));
+    if !refusal.is_empty() {
+        return Err(RegistrationError::Refused(Box::new(refusal)));
     }
     Ok(Admitted { job, warnings })
 }
@@ -254,34 +408,30 @@ pub fn examine(
     region: &str,
     drivers: Option<&BTreeSet<String>>,
 ) -> Result<Examined, RegistrationError> {
-    let job = canonical(job, namespace, region);
-    if job.region != region {
-        return Err(RegistrationError::UnknownRegion(job.region));
+    let (job, refusal, warnings) = look_through(job, namespace, region, drivers);
+    if !refusal.is_sound() {
+        return Err(RegistrationError::Refused(Box::new(refusal)));
     }
-    let checked = validate_for(&job, drivers).into_result();
-    let unsupported = supported::check(&job);
-    if job.namespace != DEFAULT_NAMESPACE {
-        let report = checked.err().unwrap_or_default();
-        return Err(RegistrationError::UnknownNamespace {
-            job: job.id,
-            namespace: job.namespace,
-            others: of_mistakes(&report, &unsupported),
-        });
-    }
-    let warnings = match checked {
-        Ok(warnings) => warnings,
-        Err(report) => {
-            return Err(RegistrationError::Invalid {
-                report,
-                unsupported,
-            });
-        }
-    };
     Ok(Examined {
         job,
-        warnings: warnings.to_string(),
-        unsupported,
+        warnings,
+        refusal,
     })
+}
+
+/// The canonical job, all that stands in the way of its registration, and what should be changed in it, in the layout
+/// that clients know.
+#[must_use]
+pub fn look_through(
+    job: Job,
+    namespace: &str,
+    region: &str,
+    drivers: Option<&BTreeSet<String>>,
+) -> (Job, Refusal, String) {
+    let job = canonical(job, namespace, region);
+    let found = validate_for(&job, drivers);
+    let refusal = Refusal::of(&job, region, found.errors);
+    (job, refusal, found.warnings.to_string())
 }
 
 /// When and as whose evaluation a write is made.
@@ -382,7 +532,7 @@ fn enforce_index(
 /// `enforced` only when the job's current version was made at that revision, or, for 0, when there is no such job.
 ///
 /// # Errors
-/// When the job isn't as the caller last saw it.
+/// When the job isn't as the caller last saw it, or is of another kind.
 pub fn register(
     state: &State,
     job: &Job,
@@ -411,6 +561,9 @@ pub fn register(
             version: Some(JobVersion { job }),
         });
     };
+    if let Some(kind) = OtherKind::of(&current.version.job, &job) {
+        return Err(RegistrationError::OtherKind(kind));
+    }
     if preserve_counts {
         for group in &mut job.task_groups {
             if let Some(old) = current.version.job.group(&group.name) {
@@ -483,13 +636,17 @@ pub struct NewCount {
     pub message: String,
     /// More of that, as it was sent.
     pub meta: Option<serde_json::Map<String, serde_json::Value>>,
+    /// How many the caller thinks there are; it is not done where there are others.
+    pub current: Option<i64>,
+    /// A deployment that is under way gives way to the new version; else it stands in the way.
+    pub replace_deployment: bool,
 }
 
 /// Sets the count of a group, and remembers that.
 ///
 /// # Errors
-/// When there is no such group, when its scaling policy or a job's limits don't allow the count, and while a roll-out
-/// of the job is under way.
+/// When there is no such group, when its scaling policy or a job's limits don't allow the count, when it has another
+/// count than the caller thinks, and, unless it is to be replaced, while a roll-out of the job is under way.
 pub fn scale(
     state: &State,
     current: &ShownJob<'_>,
@@ -519,10 +676,17 @@ pub fn scale(
     let active = state.deployments_of_job(current.key).any(|deployment| {
         deployment.job_uid == current.registration.uid && deployment.status.is_active()
     });
-    if active {
+    if active && !wanted.replace_deployment {
         return Err(RegistrationError::ActiveDeployment);
     }
     let previous = found.count();
+    let found_count = i64::try_from(previous).unwrap_or(i64::MAX);
+    if let Some(expected) = wanted.current.filter(|current| *current != found_count) {
+        return Err(RegistrationError::OtherCount {
+            expected,
+            found: previous,
+        });
+    }
     let is_same = found.count == Some(count);
     found.count = Some(count);
     let wanted_count = found.count();
@@ -623,6 +787,51 @@ mod tests {
     }
 
     #[test]
+    fn a_job_stays_of_its_kind() {
+        let job = |type_name: &str, more: serde_json::Value| -> Job {
+            let mut job = json!({"ID": "j", "Type": type_name});
+            for (key, value) in more.as_object().expect("an object") {
+                job[key] = value.clone();
+            }
+            serde_json::from_value(job).expect("a job")
+        };
+        let plain = || json!({});
+        let periodic = || json!({"Periodic": {"Spec": "@daily"}});
+        let parameterized = || json!({"ParameterizedJob": {}});
+        for (old, new, expected) in [
+            (job("service", plain()), job("service", plain()), None),
+            (
+                job("service", plain()),
+                job("system", plain()),
+                Some("cannot update job from type \"service\" to \"system\""),
+            ),
+            (
+                job("batch", plain()),
+                job("batch", periodic()),
+                Some("cannot update non-periodic job to being periodic"),
+            ),
+            (
+                job("batch", periodic()),
+                job("batch", plain()),
+                Some("cannot update periodic job to being non-periodic"),
+            ),
+            (
+                job("batch", plain()),
+                job("batch", parameterized()),
+                Some("cannot update non-parameterized job to being parameterized"),
+            ),
+            (
+                job("batch", parameterized()),
+                job("batch", plain()),
+                Some("cannot update parameterized job to being non-parameterized"),
+            ),
+        ] {
+            let found = OtherKind::of(&old, &new).map(RegistrationError::OtherKind);
+            assert_eq!(found.map(|error| error.to_string()).as_deref(), expected);
+        }
+    }
+
+    #[test]
     fn a_driver_that_no_node_has_is_said_with_the_nearest_name() {
         let job: Job = serde_json::from_value(json!({"ID": "j", "TaskGroups": [{"Name": "g",
             "Tasks": [{"Name": "t", "Driver": "dokcer"}]}]}))
@@ -636,5 +845,38 @@ mod tests {
             "{}",
             admitted.warnings
         );
+    }
+
+    #[test]
+    fn a_job_without_a_region_runs_in_that_of_the_cluster_and_one_of_another_is_refused_once() {
+        let job = |region: &str| -> Job {
+            serde_json::from_value(
+                json!({"ID": "j", "Region": region, "TaskGroups": [{"Name": "g",
+                "Tasks": [{"Name": "t", "Driver": "docker", "Config": {"image": "redis"}}]}]}),
+            )
+            .expect("a job")
+        };
+        for (named, cluster, refused) in [
+            ("", "eu", None),
+            ("global", "eu", None),
+            ("eu", "eu", None),
+            ("", "global", None),
+            ("mars", "eu", Some("No path to region \"mars\"")),
+            ("eu", "global", Some("No path to region \"eu\"")),
+        ] {
+            let (_, refusal, _) = look_through(job(named), "default", cluster, None);
+            let text = refusal.to_string();
+            assert_eq!(text, refused.unwrap_or_default(), "{named} in {cluster}");
+            assert_eq!(refusal.is_empty(), refused.is_none());
+            let fields: Vec<_> = refusal
+                .reasons()
+                .into_iter()
+                .map(|r| r.path.key())
+                .collect();
+            assert_eq!(
+                fields,
+                refused.map_or(vec![], |_| vec!["region".to_owned()])
+            );
+        }
     }
 }

@@ -101,6 +101,27 @@ impl Parsed {
         located
     }
 
+    /// Findings of somebody else, each with the keys of the field that it is about ([`FieldPath::keys_outwards`]), at
+    /// their places in the file.
+    ///
+    /// [`FieldPath::keys_outwards`]: rove_model::validate::FieldPath::keys_outwards
+    #[must_use]
+    pub fn place(
+        &self,
+        findings: impl IntoIterator<Item = (Vec<String>, Diagnostic)>,
+    ) -> Diagnostics {
+        let list = findings.into_iter().map(|(keys, mut finding)| {
+            finding.span = self.spans.first(&keys);
+            finding
+        });
+        let mut placed = Diagnostics {
+            source: Arc::clone(&self.warnings.source),
+            list: list.collect(),
+        };
+        placed.redact(self.spans.secrets());
+        placed
+    }
+
     /// A text about this job without the values of sensitive variables.
     #[must_use]
     pub fn redacted(&self, text: String) -> String {

@@ -76,7 +76,7 @@ async fn a_dead_and_a_hung_endpoint_are_passed_over() {
     }
     let hung = Etcd::start(&[]).await;
     let good = Etcd::start(&[]).await;
-    let dead = format!("127.0.0.1:{}", free_port());
+    let dead = format!("127.0.0.1:{}", rove_testkit::free_port());
     let store = EtcdStore::new(EtcdConfig::new(vec![
         dead,
         hung.endpoint(),

@@ -450,6 +450,8 @@ pub(super) async fn scale(
         count,
         message: body.message,
         meta: body.meta,
+        current: body.current_count,
+        replace_deployment: body.replace_deployment,
     };
     let not_found = || ApiError::NotFound(format!("job \"{}\" not found", key.id));
     let done = change(context, server, key, not_found, |state, job, stamp| {

@@ -2,10 +2,10 @@
 
 use rove_controllers::{
     facts::{self, ShownJob},
-    registration::{canonical, complaints},
+    registration::look_through,
 };
 use rove_jobspec::{Diagnostics, ParseOptions, Parsed};
-use rove_model::{as_parsed::AsParsed, supported, validate};
+use rove_model::as_parsed::AsParsed;
 use rove_store::state::{State, Table};
 use rove_wire::{JobStub, ParseRequest, PlanRequest, Validation};
 
@@ -14,7 +14,7 @@ use crate::{
     blocking,
     call::Call,
     context::{ApiContext, ServerSide},
-    error::ApiError,
+    error::{ApiError, problems},
     long_work::off_the_workers,
     page::{ByJob, Paging},
     view,
@@ -109,7 +109,7 @@ fn as_answered(read: Result<Parsed, Diagnostics>) -> Result<Parsed, ApiError> {
 }
 
 /// Says why a job would not be registered; with 200, whatever it is. A job with mistakes gets the list of them that
-/// clients know, a job without any what this version does not run yet.
+/// clients know, a job without any what this version does not run yet; whoever asks for fields gets all of it.
 pub(super) fn validate(
     context: &ApiContext,
     server: &ServerSide,
@@ -119,24 +119,21 @@ pub(super) fn validate(
     let job = body
         .job
         .ok_or_else(|| ApiError::BadRequest("Job must be specified".to_owned()))?;
-    let job = canonical(job, call.namespace(), &context.info.region);
     // A job is checked also where the cluster can't be seen.
     let drivers = facts::drivers(&server.state.latest());
-    let found = validate::validate_for(&job, drivers.as_ref());
-    let unsupported = supported::check(&job);
-    let (error, errors) = if !found.errors.is_empty() {
-        (found.errors.to_string(), found.errors.messages())
-    } else if !unsupported.is_empty() {
-        let messages: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
-        (complaints(&messages), messages)
-    } else {
-        (String::new(), Vec::new())
-    };
+    let region = &context.info.region;
+    let (_, refusal, warnings) = look_through(job, call.namespace(), region, drivers.as_ref());
+    let told = refusal.mistakes_first();
     let answer = Validation {
         driver_config_validated: true,
-        errors,
-        error,
-        warnings: found.warnings.to_string(),
+        errors: told.messages(),
+        error: told.to_string(),
+        warnings,
+        problems: if call.problems {
+            problems(&refusal)
+        } else {
+            Vec::new()
+        },
     };
     Answer::json(call, &answer)
 }

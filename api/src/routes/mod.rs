@@ -24,10 +24,12 @@ use std::{str::FromStr, sync::Arc};
 use axum::{
     Router,
     extract::{Request, State},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use rove_controllers::registration::RegistrationError;
+use rove_wire::Refusal;
 use uuid::Uuid;
 
 use self::{
@@ -51,15 +53,29 @@ pub fn router(context: ApiContext) -> Router {
 }
 
 async fn handle(State(context): State<Arc<ApiContext>>, request: Request) -> Response {
+    let by_field = wants_problems(request.headers());
     match answer(&context, request).await {
         Ok(answer) => answer.into_response(),
         Err(error) => {
             if error.status().is_server_error() {
                 tracing::debug!(%error, "a call was not answered");
             }
-            error.into_response()
+            if by_field {
+                error.by_field()
+            } else {
+                error.into_response()
+            }
         }
     }
+}
+
+/// The caller reads refusals field by field.
+fn wants_problems(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|kind| kind.split(';').next().map(str::trim) == Some(Refusal::CONTENT_TYPE))
 }
 
 async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, ApiError> {
@@ -74,6 +90,7 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
     if verb != Verb::Read || route.right.changes() {
         origin::refuse_other_sites(&parts.headers)?;
     }
+    let problems = wants_problems(&parts.headers);
     let mut incoming = Incoming {
         method: parts.method.clone(),
         path_and_query: parts
@@ -100,6 +117,7 @@ async fn answer(context: &Arc<ApiContext>, request: Request) -> Result<Answer, A
     let call = Call {
         params,
         body: incoming.body.clone(),
+        problems,
     };
     match route.handler {
         Handler::NotBuilt(what) => Err(ApiError::NotBuilt(what)),

@@ -88,13 +88,14 @@ pub(super) async fn allocations(
 
 /// The pools there are: those that nodes are in, and the two that are always there.
 pub(super) async fn pools(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {
+    let paging = Paging::of(call)?;
     let index = |state: &State| state.table_index(Table::Nodes);
     let state = blocking::wait(server, &call.params, index).await?;
     let mut names: Vec<&str> = state.nodes().map(|node| node.node_pool.as_str()).collect();
     names.extend(["all", "default"]);
     names.sort_unstable();
     names.dedup();
-    let pools: Vec<_> = names
+    let mut pools: Vec<NodePool> = names
         .into_iter()
         .filter(|name| !name.is_empty())
         .map(|name| {
@@ -112,7 +113,12 @@ pub(super) async fn pools(server: &ServerSide, call: &Call) -> Result<Answer, Ap
             }
         })
         .collect();
-    Ok(Answer::json(call, &pools)?.with_meta(Meta::of(&state, index(&state))))
+    let token = |pool: &NodePool| pool.name.clone();
+    paging.sort(&mut pools, token);
+    let page = paging.page(pools, token, NodePool::clone, NodePool::clone)?;
+    Ok(Answer::json(call, &page.entries)?
+        .with_meta(Meta::of(&state, index(&state)))
+        .with_next_token(page.next_token))
 }
 
 pub(super) async fn eligibility(

@@ -22,7 +22,7 @@ use crate::{
     blocking,
     call::Call,
     context::{ApiContext, ServerSide},
-    error::ApiError,
+    error::{ApiError, problems},
     view,
 };
 
@@ -47,14 +47,19 @@ pub(super) async fn plan(
     let Examined {
         job,
         mut warnings,
-        unsupported,
+        refusal,
     } = examine(
         job,
         call.namespace(),
         &context.info.region,
         drivers.as_ref(),
     )?;
-    let unsupported: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
+    let unsupported = refusal.messages();
+    let problems = if call.problems {
+        problems(&refusal)
+    } else {
+        Vec::new()
+    };
     if !unsupported.is_empty() {
         let list = complaints(&unsupported);
         warnings = format!("This job can't be registered: {list}{warnings}");
@@ -102,6 +107,7 @@ pub(super) async fn plan(
             warnings,
             index,
             unsupported,
+            problems,
         };
         (answer, index)
     })

@@ -1,9 +1,13 @@
 //! Job files that are refused: the parse and validate calls answer with the status and text that clients know, and
 //! nothing is registered.
 
+use rove_wire::{Refusal, Validation};
 use serde_json::{Value, json};
 
-use super::{golden::reference, world::World};
+use super::{
+    golden::reference,
+    world::{World, small_job},
+};
 
 /// What stands between two lines of a recording.
 fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
@@ -95,5 +99,83 @@ async fn variables_of_the_parse_call_are_a_variable_file() {
         parsed.text.contains("filesystem function disabled"),
         "{}",
         parsed.text
+    );
+}
+
+#[tokio::test]
+async fn a_caller_that_asks_for_it_is_told_the_field_of_every_reason_of_a_refusal() {
+    let world = World::new().await;
+    let mut job = small_job("web");
+    job["Region"] = json!("mars");
+    job["Namespace"] = json!("moon");
+    job["Priority"] = json!(900);
+    job["TaskGroups"][0]["Tasks"][0]["Vault"] = json!({"Policies": ["p"]});
+    let body = json!({"Job": job, "Diff": true});
+    let mut fields = Vec::new();
+    for (path, status) in [
+        ("/v1/jobs", 500),
+        ("/v1/job/web/plan", 500),
+        ("/v1/validate/job", 200),
+    ] {
+        let plain = world.call("PUT", path, &body).await;
+        assert_eq!(plain.status, status, "{path}: {}", plain.text);
+        let kind = "text/html, application/problem+json;q=0.9";
+        let by_field = world.call_accepting("PUT", path, &body, kind).await;
+        assert_eq!(by_field.status, status, "{path}: {}", by_field.text);
+        let (text, problems) = if status == 200 {
+            let answer: Validation = serde_json::from_str(&by_field.text).unwrap();
+            assert_eq!(plain.json()["Error"], answer.error, "{path}");
+            assert_eq!(plain.json().get("Problems"), None);
+            (answer.error, answer.problems)
+        } else {
+            assert_eq!(by_field.headers["content-type"], Refusal::CONTENT_TYPE);
+            let answer: Refusal = serde_json::from_str(&by_field.text).unwrap();
+            assert_eq!(
+                (answer.status, &answer.detail),
+                (500, &plain.text),
+                "{path}"
+            );
+            (answer.detail, answer.problems)
+        };
+        let found: Vec<String> = problems.iter().map(|found| found.field.clone()).collect();
+        for problem in &problems {
+            assert!(problem.keys.len() > 1 && problem.keys.last().unwrap().is_empty());
+            assert!(text.contains(problem.message.trim_end_matches('.')) || problem.unsupported);
+        }
+        for field in [
+            "region",
+            "namespace",
+            "priority",
+            "group[\"g\"].task[\"t\"].vault",
+        ] {
+            assert!(
+                found.iter().any(|f| f == field),
+                "{path}: {field} in {found:?}"
+            );
+        }
+        fields.push(found);
+    }
+    assert!(fields.iter().all(|found| *found == fields[0]), "{fields:?}");
+    assert_eq!(world.get("/v1/jobs?namespace=*").await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn another_region_alone_is_refused_in_the_words_that_clients_know() {
+    let world = World::new().await;
+    let mut job = small_job("web");
+    job["Region"] = json!("mars");
+    let body = json!({"Job": job});
+    for path in ["/v1/jobs", "/v1/job/web/plan"] {
+        let refused = world.call("PUT", path, &body).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.text.as_str()),
+            (500, "No path to region \"mars\"")
+        );
+    }
+    let checked = world.call("PUT", "/v1/validate/job", &body).await;
+    assert_eq!(checked.json()["Error"], "No path to region \"mars\"");
+    assert_eq!(
+        checked.json()["ValidationErrors"],
+        json!(["No path to region \"mars\""])
     );
 }

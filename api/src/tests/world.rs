@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use axum::{
@@ -35,6 +34,7 @@ use rove_store::{
     state::{FeederConfig, State, StateFeeder, StateHandle},
     store::{Op, Txn},
 };
+use rove_testkit::PATIENCE;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -171,7 +171,7 @@ impl World {
     }
 
     pub(super) async fn at(&self, revision: Revision) -> Arc<State> {
-        tokio::time::timeout(Duration::from_secs(60), self.state.wait_for(revision))
+        tokio::time::timeout(PATIENCE, self.state.wait_for(revision))
             .await
             .expect("the state does not get there")
             .unwrap()
@@ -184,6 +184,25 @@ impl World {
             value => Body::from(value.to_string()),
         };
         send(&self.router, method, path, body).await
+    }
+
+    /// A call of somebody who says what he reads.
+    pub(super) async fn call_accepting(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        kind: &str,
+    ) -> Reply {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("accept", kind);
+        taken_apart(
+            &self.router,
+            request.body(Body::from(body.to_string())).unwrap(),
+        )
+        .await
     }
 
     pub(super) async fn get(&self, path: &str) -> Reply {
@@ -210,6 +229,10 @@ pub(super) async fn send(router: &Router, method: &str, path: &str, body: Body) 
         .uri(path)
         .body(body)
         .unwrap();
+    taken_apart(router, request).await
+}
+
+async fn taken_apart(router: &Router, request: Request<Body>) -> Reply {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();

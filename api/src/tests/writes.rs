@@ -274,6 +274,27 @@ async fn a_group_is_scaled_within_its_limits_and_not_during_a_roll_out() {
         (blocked.status.as_u16(), &*blocked.text),
         (400, "job scaling blocked due to active deployment")
     );
+    // Whoever asks for it replaces the roll-out; that is a scaling like others.
+    for (current, count, said) in [
+        (9, 3, Some("Expected replicas to be 9, was 4")),
+        (4, 3, None),
+    ] {
+        let body = json!({"Count": count, "Target": {"Group": "g"}, "CurrentCount": current,
+            "ReplaceDeployment": true, "Message": "anyway"});
+        let reply = world.call("PUT", "/v1/job/web/scale", &body).await;
+        assert_eq!(reply.status, if said.is_some() { 400 } else { 200 });
+        assert!(said.is_none_or(|said| reply.text == said), "{}", reply.text);
+    }
+    let shown = world.get("/v1/job/web/scale").await.json();
+    let newest = &shown["TaskGroups"]["g"]["Events"][0];
+    assert_eq!(
+        (
+            &newest["Count"],
+            &newest["PreviousCount"],
+            &newest["Message"]
+        ),
+        (&json!(3), &json!(4), &json!("anyway"))
+    );
 }
 
 #[tokio::test]
@@ -329,17 +350,17 @@ async fn an_earlier_version_is_gone_back_to_as_a_new_one() {
 async fn what_can_not_run_is_refused_by_name() {
     let world = World::new().await;
     let mut job = small_job("web");
-    job["Type"] = json!("system");
+    job["AllAtOnce"] = json!(true);
     let reply = world.call("PUT", "/v1/jobs", &json!({"Job": job})).await;
     assert_eq!(reply.status, 500);
-    assert!(reply.text.contains("system"), "{}", reply.text);
+    assert!(reply.text.contains("all_at_once"), "{}", reply.text);
     assert_eq!(world.state.latest().registrations().count(), 0);
     let checked = world
         .call("PUT", "/v1/validate/job", &json!({"Job": job}))
         .await;
     assert_eq!(checked.status, 200);
     let checked = checked.json();
-    let why = "type: this version of rove does not support system jobs; use a service job";
+    let why = "all_at_once: this version of rove does not support all_at_once";
     assert_eq!(
         (&checked["Error"], &checked["ValidationErrors"]),
         (

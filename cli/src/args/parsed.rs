@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Flag, flags, nearest};
+use super::{Flag, Kind, flags, nearest};
 
 /// Why the words can't be understood; the texts are Go's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,9 +35,10 @@ pub enum ParseError {
 impl ParseError {
     pub(super) fn unknown(name: &str, tables: &[&[Flag]]) -> Self {
         let near = nearest(name, flags(tables).flat_map(Flag::names));
+        let near = near.map(str::to_owned).or_else(|| attached(name, tables));
         Self::Unknown {
             name: name.to_owned(),
-            near: near.map(str::to_owned),
+            near,
         }
     }
 
@@ -47,6 +48,22 @@ impl ParseError {
         let stop = if text.ends_with('?') { "" } else { "." };
         format!("{text}{stop} See \"{command} -help\".")
     }
+}
+
+/// The one-letter flag with a word attached that `name` is a slip of: `oyaml`.
+fn attached(name: &str, tables: &[&[Flag]]) -> Option<String> {
+    let choices = flags(tables).filter_map(|flag| match flag.kind {
+        Kind::Text(words) if words.contains('|') => Some((flag, words)),
+        _ => None,
+    });
+    let written: Vec<String> = choices
+        .flat_map(|(flag, words)| {
+            let letters = flag.names().filter(|name| name.chars().count() == 1);
+            letters.flat_map(move |letter| words.split('|').map(move |w| format!("{letter}{w}")))
+        })
+        .filter(|known| known != name && known.chars().next() == name.chars().next())
+        .collect();
+    nearest(name, written.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The flags and arguments that a command was given.

@@ -2,6 +2,8 @@
 
 use std::error::Error as _;
 
+use rove_wire::Problem;
+
 /// A request that did not give what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -24,6 +26,8 @@ pub enum ApiError {
         code: u16,
         /// What the agent says.
         body: String,
+        /// What of it is about a field of the job that was sent.
+        problems: Vec<Problem>,
     },
     /// The answer is not what such an answer looks like.
     #[error("failed to read the answer of {url}")]
@@ -53,6 +57,14 @@ impl ApiError {
         match self {
             Self::Status { body, .. } => Some(body),
             _ => None,
+        }
+    }
+
+    /// What the agent says of the fields of the job that was sent.
+    pub fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Status { problems, .. } => problems,
+            _ => &[],
         }
     }
 

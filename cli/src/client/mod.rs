@@ -7,7 +7,9 @@ mod error;
 
 use std::time::Duration;
 
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response, Url};
+use rove_wire::Refusal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -184,7 +186,7 @@ impl Client {
         query: Query<'_>,
     ) -> Result<(T, u64), ApiError> {
         let url = self.url(path, query);
-        let answer = self.send(Method::GET, url.clone(), None, ANSWER).await?;
+        let answer = self.send(Method::GET, url.clone(), ANSWER).await?;
         let index = index_of(&answer);
         Ok((read(answer, &url, "Get").await?, index))
     }
@@ -203,7 +205,7 @@ impl Client {
         let url = self.url(path, &query);
         // The agent adds up to a sixteenth of the wait, so that not all come back at once.
         let answer = self
-            .send(Method::GET, url.clone(), None, WAIT + WAIT / 16 + ANSWER)
+            .send(Method::GET, url.clone(), WAIT + WAIT / 16 + ANSWER)
             .await?;
         let index = index_of(&answer);
         Ok((read(answer, &url, "Get").await?, index))
@@ -242,8 +244,11 @@ impl Client {
             source,
         })?;
         let verb = verb(&method);
-        let answer = self.send(method, url.clone(), Some(bytes), ANSWER).await?;
-        read(answer, &url, verb).await
+        let request = self
+            .request(method, url.clone(), Some(bytes))
+            .header(ACCEPT, format!("{}, */*", Refusal::CONTENT_TYPE))
+            .timeout(ANSWER);
+        read(finish(request, &url, verb).await?, &url, verb).await
     }
 
     /// Deletes what is at `path`.
@@ -253,14 +258,14 @@ impl Client {
         query: Query<'_>,
     ) -> Result<T, ApiError> {
         let url = self.url(path, query);
-        let answer = self.send(Method::DELETE, url.clone(), None, ANSWER).await?;
+        let answer = self.send(Method::DELETE, url.clone(), ANSWER).await?;
         read(answer, &url, "Delete").await
     }
 
     /// The bytes at `path`.
     pub async fn bytes(&self, path: &str, query: Query<'_>) -> Result<Vec<u8>, ApiError> {
         let url = self.url(path, query);
-        let answer = self.send(Method::GET, url.clone(), None, ANSWER).await?;
+        let answer = self.send(Method::GET, url.clone(), ANSWER).await?;
         Ok(answer
             .bytes()
             .await
@@ -293,20 +298,10 @@ impl Client {
         Stream::open(request, url, "Get", SILENCE).await
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        url: Url,
-        body: Option<Vec<u8>>,
-        limit: Duration,
-    ) -> Result<Response, ApiError> {
+    async fn send(&self, method: Method, url: Url, limit: Duration) -> Result<Response, ApiError> {
         let verb = verb(&method);
-        finish(
-            self.request(method, url.clone(), body).timeout(limit),
-            &url,
-            verb,
-        )
-        .await
+        let request = self.request(method, url.clone(), None).timeout(limit);
+        finish(request, &url, verb).await
     }
 
     fn request(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> reqwest::RequestBuilder {
@@ -413,14 +408,23 @@ async fn finish(
     if code.is_success() {
         return Ok(answer);
     }
-    let body = answer
-        .bytes()
-        .await
-        .map(|b| String::from_utf8_lossy(&b).trim_end().to_owned())
-        .unwrap_or_default();
+    let by_field = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes()
+            .starts_with(Refusal::CONTENT_TYPE.as_bytes())
+    });
+    let bytes = answer.bytes().await.unwrap_or_default();
+    let refusal = by_field.then(|| serde_json::from_slice::<Refusal>(&bytes));
+    let (mut body, problems) = match refusal {
+        Some(Ok(refusal)) => (refusal.detail, refusal.problems),
+        Some(Err(_)) | None => (String::from_utf8_lossy(&bytes).into_owned(), Vec::new()),
+    };
+    if body.trim().is_empty() {
+        body = code.canonical_reason().unwrap_or_default().to_owned();
+    }
     Err(ApiError::Status {
         code: code.as_u16(),
-        body,
+        body: body.trim_end().to_owned(),
+        problems,
     })
 }
 

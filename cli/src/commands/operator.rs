@@ -44,10 +44,10 @@ pub const COMMANDS: &[Command] = &[
         name: "operator store check",
         usage: "operator store check <data_dir>",
         about: "Looks at all of an embedded store, and says what is in it or what is damaged. The server that uses it has to \
-            be stopped.",
+            be stopped. Exits with 0 if it is whole, with 1 if it is damaged or can't be read, with 2 on a wrong call.",
         flags: &[],
         verb: false,
-        misuse: 1,
+        misuse: 2,
         run: |cx| Box::pin(async { check(cx) }),
     },
     Command {

@@ -5,7 +5,7 @@ use crate::command::{Command, Context, failed};
 use crate::commands::{alloc, deployment, eval, job, node};
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
-use rove_wire::Matches;
+use rove_wire::{Matches, SearchRequest};
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[Command {
@@ -59,7 +59,10 @@ async fn status(cx: &mut Context) -> Outcome {
         return job::status::list(cx).await;
     };
     let client = cx.client()?;
-    let body = serde_json::json!({"Prefix": given, "Context": "all"});
+    let body = SearchRequest {
+        prefix: given.clone(),
+        context: "all".to_owned(),
+    };
     let found: Matches = match client.post("/v1/search", &[], &body).await {
         Ok(found) => found,
         // An agent without a search still knows jobs.

@@ -1,21 +1,22 @@
 //! `apply -f` and `diff -f`: make the jobs be as the files say, or show what that would change.
 
-use serde_json::{Value, json};
+use rove_jobspec::Parsed;
 
-use super::documents::{self, Document};
+use super::documents;
 use super::get::{client, server};
 use crate::client::{ApiError, Client};
 use crate::command::Context;
+use crate::commands::job::plan::unsupported;
 use crate::commands::job::source;
 use crate::commands::lookup::segment;
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
 use crate::render::diff;
 use rove_model::diff::DiffType;
-use rove_wire::{Plan, Registered};
+use rove_wire::{Plan, PlanRequest, RegisterRequest, Registered};
 
 /// How often a job is looked at again after somebody else has changed it in between.
-pub const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 5;
 /// The exit code of `diff` when it failed; 1 means that something differs.
 const DIFF_FAILED: u8 = 2;
 
@@ -100,7 +101,7 @@ pub async fn apply(cx: &mut Context) -> Outcome {
     let client = client(cx)?;
     let mut code = 0;
     for document in documents::read(cx, &files)? {
-        let client = client.in_namespace(&document.namespace);
+        let client = client.in_namespace(&document.job.namespace);
         match one(cx, &client, &document, dry).await {
             Ok(result) => code = code.max(result),
             Err(failure) => {
@@ -112,25 +113,19 @@ pub async fn apply(cx: &mut Context) -> Outcome {
     Ok(code)
 }
 
-async fn one(
-    cx: &mut Context,
-    client: &Client,
-    document: &Document,
-    dry: Option<DryRun>,
-) -> Outcome {
-    source::check(cx, &document.parsed)?;
-    let name = format!("job/{}", document.id);
+async fn one(cx: &mut Context, client: &Client, document: &Parsed, dry: Option<DryRun>) -> Outcome {
+    source::check(cx, document).await?;
+    let name = format!("job/{}", document.job.id);
     let mut attempt = 0;
     let (change, answer) = loop {
         attempt += 1;
-        let plan = plan(client, document).await.map_err(server)?;
+        let plan = plan(cx, client, document).await?;
         let change = Change::of(&plan);
         if let Some(dry) = dry {
             if dry == DryRun::Server && !plan.unsupported.is_empty() {
-                return Err(Failure::new(format!(
-                    "Error from server: {name}: {}",
-                    plan.unsupported.join("; ")
-                )));
+                let why = plan.unsupported.join("; ");
+                let text = format!("Error from server: {name}: {why}");
+                return Err(unsupported(cx, text, &plan, document));
             }
             cx.ui
                 .line(format!("{name} {}{}", change.word(), dry.word()));
@@ -139,16 +134,16 @@ async fn one(
         if change == Change::Unchanged {
             break (change, Registered::default());
         }
-        let body =
-            json!({"Job": document.job, "EnforceIndex": true, "JobModifyIndex": plan.modify_index});
+        let body = RegisterRequest {
+            job: Some(document.job.clone()),
+            enforce_index: true,
+            job_modify_index: plan.modify_index,
+            ..RegisterRequest::default()
+        };
         match client.put::<_, Registered>("/v1/jobs", &[], &body).await {
             Ok(answer) => break (change, answer),
             Err(error) if attempt < ATTEMPTS && changed_meanwhile(&error) => {}
-            Err(error) if error.body().is_some() => {
-                let what = "Error from server";
-                return Err(source::refused(cx, what, &error, &document.parsed));
-            }
-            Err(error) => return Err(server(error)),
+            Err(error) => return Err(refused(cx, error, document)),
         }
     };
     if cx.args.last("output") == Some("name") {
@@ -166,21 +161,29 @@ async fn one(
 }
 
 /// Somebody else has registered the job in between.
-pub fn changed_meanwhile(error: &ApiError) -> bool {
+fn changed_meanwhile(error: &ApiError) -> bool {
     error
         .body()
         .is_some_and(|body| body.contains("Enforcing job modify index"))
 }
 
-async fn plan(client: &Client, document: &Document) -> Result<Plan, ApiError> {
-    let body: Value = json!({"Job": document.job, "Diff": true});
-    client
-        .put(
-            &format!("/v1/job/{}/plan", segment(&document.id)),
-            &[],
-            &body,
-        )
-        .await
+/// The agent's refusal of a job in kubectl's words, with the places in its file.
+fn refused(cx: &Context, error: ApiError, document: &Parsed) -> Failure {
+    match error.body() {
+        Some(_) => source::refused(cx, "Error from server", &error, document),
+        None => server(error),
+    }
+}
+
+async fn plan(cx: &Context, client: &Client, document: &Parsed) -> Result<Plan, Failure> {
+    let body = PlanRequest {
+        job: Some(document.job.clone()),
+        diff: true,
+        ..PlanRequest::default()
+    };
+    let path = format!("/v1/job/{}/plan", segment(&document.job.id));
+    let answer = client.put(&path, &[], &body).await;
+    answer.map_err(|error| refused(cx, error, document))
 }
 
 /// Shows what applying would change; exits 1 if it would change anything.
@@ -196,7 +199,7 @@ async fn differences(cx: &mut Context) -> Outcome {
     let mut code = 0;
     let mut shown = false;
     for document in documents::read(cx, &files)? {
-        let client = client.in_namespace(&document.namespace);
+        let client = client.in_namespace(&document.job.namespace);
         match difference(cx, &client, &document).await {
             Ok(None) => {}
             Ok(Some(text)) => {
@@ -220,12 +223,12 @@ async fn differences(cx: &mut Context) -> Outcome {
 async fn difference(
     cx: &mut Context,
     client: &Client,
-    document: &Document,
+    document: &Parsed,
 ) -> Result<Option<String>, Failure> {
-    let plan = plan(client, document).await.map_err(server)?;
+    let plan = plan(cx, client, document).await?;
     for complaint in &plan.unsupported {
-        cx.ui
-            .error(format!("Warning: job/{}: {complaint}", document.id));
+        let id = &document.job.id;
+        cx.ui.error(format!("Warning: job/{id}: {complaint}"));
     }
     if Change::of(&plan) == Change::Unchanged {
         return Ok(None);

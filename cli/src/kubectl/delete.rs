@@ -1,6 +1,5 @@
 //! `delete`: stops jobs and forgets them; an alloc that is deleted is replaced by another.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -66,16 +65,15 @@ pub async fn run(cx: &mut Context) -> Outcome {
             return Err(Failure::new("error: files and names can't be combined"));
         }
         for document in documents::read(cx, &files)? {
-            if !selector.matches(&meta(&document.job)) {
+            let job = document.job;
+            if !selector.matches(&job.meta) {
                 continue;
             }
-            wanted.push((
-                Target {
-                    kind: Kind::Job,
-                    name: Some(document.id),
-                },
-                document.namespace,
-            ));
+            let target = Target {
+                kind: Kind::Job,
+                name: Some(job.id),
+            };
+            wanted.push((target, job.namespace));
         }
     }
     let mut code = 0;
@@ -87,16 +85,6 @@ pub async fn run(cx: &mut Context) -> Outcome {
         }
     }
     Ok(code)
-}
-
-/// The meta of a job as the API takes it.
-fn meta(job: &Value) -> BTreeMap<String, String> {
-    job["Meta"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect()
 }
 
 async fn one(

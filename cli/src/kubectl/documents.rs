@@ -1,6 +1,7 @@
 //! `-f`: the jobs of files, folders and standard input, in HCL, YAML or JSON.
 
-use serde_json::Value;
+use rove_jobspec::Parsed;
+use serde_json::value::RawValue;
 
 use crate::command::Context;
 use crate::commands::job::source::{self, Source};
@@ -9,41 +10,20 @@ use crate::failure::{Failure, plain};
 /// The endings of files that are looked at in a folder.
 const ENDINGS: &[&str] = &["hcl", "nomad", "yaml", "yml", "json"];
 
-/// One job of a file.
-#[derive(Debug)]
-pub struct Document {
-    /// The job as the API takes it.
-    pub job: Value,
-    /// Its id.
-    pub id: String,
-    /// Its namespace, empty if the file names none.
-    pub namespace: String,
-    /// As it was read, with its places in the file.
-    pub parsed: rove_jobspec::Parsed,
-}
-
-/// The jobs of everything that `names` names, in order.
-pub fn read(cx: &mut Context, names: &[String]) -> Result<Vec<Document>, Failure> {
+/// The jobs of everything that `names` names, in order, with their places in the files. Each has an id.
+pub fn read(cx: &mut Context, names: &[String]) -> Result<Vec<Parsed>, Failure> {
     let mut documents = Vec::new();
     for name in names {
         let sources = sources(cx, name)?;
         for source in sources.into_iter().flat_map(unpacked) {
             for parsed in source::jobs(cx, &source).map_err(in_other_words)? {
-                let job = source::as_value(&parsed.job)?;
-                let id = source::text(&job, "ID").to_owned();
-                if id.is_empty() {
+                if parsed.job.id.is_empty() {
                     return Err(Failure::new(format!(
                         "error: {}: a job without a name",
                         source.name
                     )));
                 }
-                let namespace = source::text(&job, "Namespace").to_owned();
-                documents.push(Document {
-                    job,
-                    id,
-                    namespace,
-                    parsed,
-                });
+                documents.push(parsed);
             }
         }
     }
@@ -58,26 +38,40 @@ pub fn read(cx: &mut Context, names: &[String]) -> Result<Vec<Document>, Failure
 
 /// The parts of a file: a list that `get -o json` has printed holds many, an empty file none.
 fn unpacked(source: Source) -> Vec<Source> {
-    let text = source.text.trim_start();
-    if text.is_empty() {
+    #[derive(serde::Deserialize)]
+    struct List<'a> {
+        kind: String,
+        #[serde(borrow)]
+        items: Vec<&'a RawValue>,
+    }
+    if source.text.trim_start().is_empty() {
         return Vec::new();
     }
-    let list = match serde_json::from_str::<Value>(text) {
-        Ok(Value::Object(mut list)) if list.get("kind") == Some(&Value::from("List")) => {
-            list.remove("items")
-        }
-        _ => None,
-    };
-    match list {
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| Source {
-                text: item.to_string(),
+    match serde_json::from_str::<List<'_>>(&source.text) {
+        Ok(list) if list.kind == "List" => {
+            let texts: Vec<String> = list
+                .items
+                .iter()
+                .map(|item| in_place(&source.text, item.get()))
+                .collect();
+            let part = |text| Source {
+                text,
                 ..source.clone()
-            })
-            .collect(),
-        _ => vec![source],
+            };
+            texts.into_iter().map(part).collect()
+        }
+        Ok(_) | Err(_) => vec![source],
     }
+}
+
+/// A part of a text by itself, at the line and column where it stands in the whole.
+fn in_place(whole: &str, part: &str) -> String {
+    let at = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+    let before = whole.get(..at).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let lines = "\n".repeat(before.matches('\n').count());
+    let columns = " ".repeat(line.chars().count());
+    format!("{lines}{columns}{part}")
 }
 
 /// Failures to read a file begin here as kubectl's do.

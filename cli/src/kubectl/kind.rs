@@ -1,5 +1,6 @@
 //! What the verbs work on, and how it is named on the command line.
 
+use crate::args::nearest;
 use crate::failure::Failure;
 
 /// A kind of thing.
@@ -149,8 +150,13 @@ fn one(word: &str) -> Result<Target, Failure> {
 
 fn kind(name: &str) -> Result<Kind, Failure> {
     Kind::parse(name).ok_or_else(|| {
+        let known = NAMES.iter().flat_map(|(_, names)| names.iter().copied());
+        let meant = match nearest(&name.to_ascii_lowercase(), known) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => "there are jobs, nodes, allocs, evals and deployments".to_owned(),
+        };
         Failure::new(format!(
-            "error: the server doesn't have a resource type {name:?}"
+            "error: the server doesn't have a resource type {name:?}; {meant}"
         ))
     })
 }

@@ -19,7 +19,7 @@ use super::selector::Selector;
 use crate::client::{ApiError, Client, Stream};
 use crate::command::Context;
 use crate::failure::{Failure, Outcome};
-use crate::render::{json as text, yaml};
+use crate::render::{json as text, or_none, yaml};
 
 /// The pause before a list is asked for again after the agent did not answer, or answered without waiting.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -185,11 +185,10 @@ impl Shown {
                 self.widen(&cells(item, self.namespaces, false));
             }
             if items.is_empty() {
-                self.widths = self
-                    .head
-                    .iter()
-                    .map(|heading| usual_width(heading))
-                    .collect();
+                self.widths = self.head.iter().map(|h| usual_width(h)).collect();
+            } else if let Some(age) = self.head.iter().position(|h| *h == "AGE") {
+                // It grows by itself.
+                self.widths[age] = self.widths[age].max(usual_width("AGE"));
             }
             let head: Vec<String> = self.head.iter().map(|h| (*h).to_owned()).collect();
             cx.ui.line(padded(&head, &self.widths));
@@ -286,7 +285,7 @@ impl Shown {
 
     fn widen(&mut self, cells: &[String]) {
         for (width, cell) in self.widths.iter_mut().zip(cells) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(or_none(cell).chars().count());
         }
     }
 }
@@ -301,7 +300,9 @@ fn usual_width(heading: &str) -> usize {
         "STATUS" => 16,
         "TRIGGERED BY" => 18,
         "NAMESPACE" | "NODE" => 12,
-        "AGE" => 6,
+        "AGE" => 7,
+        "ADDRESS" => 15,
+        "CLASS" => 12,
         _ => 0,
     };
     usual.max(heading.chars().count())
@@ -313,7 +314,7 @@ fn padded(cells: &[String], widths: &[usize]) -> String {
         .iter()
         .enumerate()
         .map(|(at, cell)| {
-            let cell = crate::render::or_none(cell);
+            let cell = or_none(cell);
             let width = if at == last {
                 0
             } else {

@@ -165,6 +165,7 @@ async fn an_odd_prefix_is_looked_for_by_whole_bytes_and_matched_whole() {
 async fn logs(text: &[u8]) -> Server {
     let server = Server::start().await;
     let answer = |body: &[u8]| Answer {
+        kind: "application/json",
         status: 200,
         index: 0,
         body: body.to_vec(),
@@ -270,6 +271,7 @@ async fn a_followed_log_ends_with_its_stream_and_begins_at_the_last_lines() {
         )
     };
     let frames = |text: &str| Answer {
+        kind: "application/json",
         status: 200,
         index: 0,
         body: text.as_bytes().to_vec(),
@@ -366,6 +368,7 @@ async fn files_are_listed_and_printed() {
                 "GET /v1/client/fs/cat/{TALKER}?namespace=default&path=say%2Flocal%2Ffile.txt"
             ),
             Answer {
+                kind: "application/json",
                 status: 200,
                 index: 0,
                 body: b"data\n".to_vec(),
@@ -426,14 +429,17 @@ async fn an_alloc_is_stopped_restarted_and_signalled() {
         let Some(expected) = cli(number) else { return };
         assert_eq!(call.run(&words).await, expected, "{number}");
     }
-    let bodies: Vec<String> = server
+    let bodies: Vec<serde_json::Value> = server
         .requests()
         .into_iter()
         .filter(|r| r.method == "PUT")
-        .map(|r| r.body)
+        .map(|r| serde_json::from_str(&r.body).unwrap())
         .collect();
-    assert_eq!(bodies[1], "{\"AllTasks\":false,\"TaskName\":\"say\"}");
-    assert_eq!(bodies[2], "{\"Signal\":\"SIGHUP\",\"Task\":\"say\"}");
+    assert_eq!(bodies[1], json!({"AllTasks": false, "TaskName": "say"}));
+    assert_eq!(
+        bodies[2],
+        json!({"Signal": "SIGHUP", "Task": "say", "AllTasks": false})
+    );
 }
 
 #[tokio::test]

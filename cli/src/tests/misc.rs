@@ -104,9 +104,7 @@ async fn every_help_fits_a_terminal_of_80_columns() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_said_plainly() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let port = rove_testkit::free_port();
     let ran = Call::to(&format!("http://127.0.0.1:{port}"))
         .run(&["job", "status"])
         .await;
@@ -475,6 +473,7 @@ async fn operator_api_prints_the_answer_as_it_comes() {
         .on(
             "GET /v1/status/leader",
             Answer {
+                kind: "application/json",
                 status: 200,
                 index: 0,
                 body: b"\"127.0.0.1:14021\"".to_vec(),
@@ -483,6 +482,7 @@ async fn operator_api_prints_the_answer_as_it_comes() {
         .on(
             "PUT /v1/jobs",
             Answer {
+                kind: "application/json",
                 status: 200,
                 index: 0,
                 body: b"{}".to_vec(),
@@ -531,6 +531,7 @@ async fn housekeeping_says_nothing_when_it_is_done() {
     server.on(
         "PUT /v1/system/gc",
         Answer {
+            kind: "application/json",
             status: 200,
             index: 0,
             body: Vec::new(),

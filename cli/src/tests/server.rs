@@ -13,6 +13,7 @@ pub struct Answer {
     pub status: u16,
     pub index: u64,
     pub body: Vec<u8>,
+    pub kind: &'static str,
 }
 
 impl Answer {
@@ -21,6 +22,7 @@ impl Answer {
             status: 200,
             index: 10,
             body: value.to_string().into_bytes(),
+            kind: "application/json",
         }
     }
 
@@ -29,6 +31,17 @@ impl Answer {
             status,
             index: 0,
             body: body.as_bytes().to_vec(),
+            kind: "text/plain",
+        }
+    }
+
+    /// A refusal field by field.
+    pub fn refusal(refusal: &rove_wire::Refusal) -> Self {
+        Self {
+            status: refusal.status,
+            index: 0,
+            body: serde_json::to_vec(refusal).unwrap(),
+            kind: rove_wire::Refusal::CONTENT_TYPE,
         }
     }
 }
@@ -155,8 +168,9 @@ async fn serve(mut stream: TcpStream, inner: Arc<Mutex<Inner>>) {
         }
     };
     let head = format!(
-        "HTTP/1.1 {} X\r\nContent-Length: {}\r\nX-Nomad-Index: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {} X\r\nContent-Type: {}\r\nContent-Length: {}\r\nX-Nomad-Index: {}\r\nConnection: close\r\n\r\n",
         answer.status,
+        answer.kind,
         answer.body.len(),
         answer.index
     );

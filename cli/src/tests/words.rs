@@ -40,6 +40,29 @@ async fn an_unknown_command_is_told_of_in_one_line_with_the_nearest_name() {
             "There is no command \"job dispatch\". See \"nomad job -help\".\n",
         ),
         (
+            &["operator", "store", "chekc", "x"],
+            "There is no command \"operator store chekc\". Did you mean \"operator store check\"? See \"nomad operator \
+             store -help\".\n",
+        ),
+        (
+            &["operator", "stor", "check"],
+            "There is no command \"operator stor check\". Did you mean \"operator store check\"? See \"nomad operator \
+             -help\".\n",
+        ),
+        (
+            &["operator", "snapshot", "save"],
+            "There is no command \"operator snapshot\". See \"nomad operator -help\".\n",
+        ),
+        (
+            &["evals"],
+            "There is no command \"evals\". Use \"get evals\" or \"eval list\" instead. See \"nomad -help\".\n",
+        ),
+        (
+            &["rollout", "status", "job/web"],
+            "There is no command \"rollout\". Use \"deployment status\" and \"job revert\" instead. See \"nomad \
+             -help\".\n",
+        ),
+        (
             &["-x", "get", "jobs"],
             "flag provided but not defined: -x. See \"nomad -help\".\n",
         ),
@@ -86,6 +109,10 @@ async fn a_slip_in_a_flag_is_told_of_in_one_line_with_the_nearest_name() {
             "flag provided but not defined: -outptu. Did you mean -output? See \"nomad get -help\".\n",
         ),
         (
+            &["get", "jobs", "-oymal"],
+            "flag provided but not defined: -oymal. Did you mean -oyaml? See \"nomad get -help\".\n",
+        ),
+        (
             &["job", "run", "-check-index", "x", "f"],
             "invalid value \"x\" for flag -check-index: parse error. See \"nomad job run -help\".\n",
         ),
@@ -126,6 +153,9 @@ async fn where_an_exit_code_is_a_result_a_wrong_call_has_another() {
         (&["job", "plan"], 255),
         (&["fmt", "-nope"], 2),
         (&["fmt", "-check", "-list=perhaps"], 2),
+        (&["operator", "store", "check"], 2),
+        (&["operator", "store", "check", "-nope", "x"], 2),
+        (&["operator", "store", "check", "no-such-folder"], 1),
         (&["job", "run", "-nope"], 1),
     ] {
         assert_eq!(call.run(words).await.code, code, "{words:?}");
@@ -198,9 +228,7 @@ async fn what_can_be_no_id_is_said_to_be_none_and_nothing_is_asked() {
 
 #[tokio::test]
 async fn where_no_agent_is_the_way_to_one_is_said() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let address = format!("http://127.0.0.1:{}", rove_testkit::free_port());
     for words in [
         &["job", "status"][..],
         &["get", "jobs"],
@@ -316,6 +344,7 @@ async fn of_several_allocs_the_one_whose_log_is_shown_is_named() {
         .on(
             "GET /v1/client/fs/logs/aaaaaaaa-1?*",
             Answer {
+                kind: "application/json",
                 status: 200,
                 index: 1,
                 body: b"hello\n".to_vec(),
@@ -427,40 +456,93 @@ async fn a_refusal_of_the_agent_is_shown_as_it_is() {
 }
 
 #[tokio::test]
-async fn kubectls_scale_works_while_a_roll_out_is_under_way() {
+async fn kubectls_scale_works_while_a_roll_out_is_under_way_and_is_recorded_as_a_scaling() {
     let server = Server::start().await;
     let job = json!({"ID": "web", "JobModifyIndex": 7, "Meta": {"a": "b"},
         "TaskGroups": [{"Name": "f", "Count": 1}, {"Name": "g", "Count": 1}]});
-    server
-        .get("/v1/job/web", job)
-        .on(
-            "PUT /v1/job/web/scale",
-            Answer::text(400, "job scaling blocked due to active deployment"),
-        )
-        .on(
-            "PUT /v1/jobs",
-            Answer::text(
-                500,
-                "Enforcing job modify index 7: job exists with conflicting job modify index: 8",
-            ),
-        )
-        .on("PUT /v1/jobs", Answer::json(&json!({"EvalID": "e"})));
-    let ran = Call::to(&server.address)
-        .run(&["scale", "job/web", "--group=g", "--replicas=3"])
-        .await;
-    assert_eq!(
-        (ran.out.as_str(), ran.err.as_str(), ran.code),
-        ("job/web scaled\n", "", 0)
+    server.get("/v1/job/web", job).on(
+        "PUT /v1/job/web/scale",
+        Answer::json(&json!({"EvalID": "e"})),
     );
-    let sent = server
-        .requests()
-        .into_iter()
-        .rfind(|r| r.method == "PUT")
-        .unwrap();
-    let body: serde_json::Value = serde_json::from_str(&sent.body).unwrap();
-    assert_eq!(
-        body,
-        json!({"EnforceIndex": true, "JobModifyIndex": 7, "Job": {"ID": "web", "JobModifyIndex": 7,
-            "Meta": {"a": "b"}, "TaskGroups": [{"Name": "f", "Count": 1}, {"Name": "g", "Count": 3}]}})
+    let scale = ["scale", "job/web", "--group=g", "--replicas=3"];
+    for (flags, current) in [
+        (&[][..], json!(null)),
+        (&["--current-replicas=1"], json!(1)),
+    ] {
+        let ran = Call::to(&server.address)
+            .run(&[&scale, flags].concat())
+            .await;
+        assert_eq!(
+            (ran.out.as_str(), ran.err.as_str(), ran.code),
+            ("job/web scaled\n", "", 0)
+        );
+        let sent = server.requests();
+        let sent = sent.iter().rfind(|r| r.method == "PUT").unwrap();
+        let body: serde_json::Value = serde_json::from_str(&sent.body).unwrap();
+        let mut expected = json!({"Count": 3, "Target": {"Group": "g"}, "ReplaceDeployment": true,
+            "Message": "submitted using nomad job scale"});
+        if !current.is_null() {
+            expected["CurrentCount"] = current;
+        }
+        assert_eq!(body, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_noun_below_a_noun_lists_its_commands() {
+    let call = Call::to(NOBODY);
+    for (words, code) in [
+        (&["operator", "store"][..], 1),
+        (&["operator", "store", "-help"], 0),
+    ] {
+        let ran = call.run(words).await;
+        assert_eq!((ran.code, ran.err.as_str()), (code, ""), "{words:?}");
+        assert!(
+            ran.out
+                .starts_with("Usage: nomad operator store <subcommand>")
+        );
+        for name in ["check", "repair", "export"] {
+            assert!(ran.out.contains(&format!("\n    {name} ")), "{}", ran.out);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_is_none_is_told_of_with_the_nearest_or_with_all() {
+    let call = Call::to(NOBODY);
+    for (words, said) in [
+        (&["get", "jbos"][..], "\"jbos\"; did you mean \"jobs\"?"),
+        (
+            &["describe", "nodse/x"],
+            "\"nodse\"; did you mean \"node\"?",
+        ),
+        (
+            &["delete", "services"],
+            "\"services\"; there are jobs, nodes, allocs, evals and deployments",
+        ),
+    ] {
+        let ran = call.run(words).await;
+        let text = format!("error: the server doesn't have a resource type {said}\n");
+        assert_eq!(
+            (ran.err.as_str(), ran.code),
+            (text.as_str(), 1),
+            "{words:?}"
+        );
+    }
+    let ran = call.run(&["scale", "web", "--replicas=2"]).await;
+    let said = "error: only jobs can be scaled, by name: job/web\n";
+    assert_eq!((ran.err.as_str(), ran.code), (said, 1));
+}
+
+#[tokio::test]
+async fn an_answer_without_a_word_is_told_of_by_its_name() {
+    let server = Server::start().await;
+    server.on("GET /v1/nope", Answer::text(404, ""));
+    let call = Call::to(&server.address);
+    let ran = call.run(&["operator", "api", "/v1/nope"]).await;
+    assert!(
+        ran.err
+            .contains("Unexpected response code: 404 (Not Found)"),
+        "{ran:?}"
     );
 }

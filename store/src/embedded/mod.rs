@@ -94,6 +94,12 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// There is none.
+    #[error("there is no embedded store in {}; name the data_dir of a server that uses no etcd", .path.display())]
+    Absent {
+        /// Where one was looked for.
+        path: PathBuf,
+    },
     /// Another process has it open.
     #[error("the store in {path} is in use by process {pid}")]
     InUse {

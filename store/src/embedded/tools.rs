@@ -52,9 +52,8 @@ pub fn folder(path: &Path) -> PathBuf {
 }
 
 fn absent(dir: &Path) -> OpenError {
-    OpenError::Folder {
-        path: dir.join(FILE),
-        source: std::io::ErrorKind::NotFound.into(),
+    OpenError::Absent {
+        path: dir.to_owned(),
     }
 }
 
@@ -79,7 +78,11 @@ fn require(dir: &Path) -> Result<(), OpenError> {
             file: dir.join(FILE),
             why: "it is empty: nothing of it can be kept".to_owned(),
         }),
-        Err(_) => Err(absent(dir)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(absent(dir)),
+        Err(source) => Err(OpenError::Folder {
+            path: dir.join(FILE),
+            source,
+        }),
     }
 }
 

@@ -1,11 +1,11 @@
 //! `alloc stop`, `alloc restart` and `alloc signal`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::command::{Context, failed};
 use crate::commands::{lookup, monitor};
 use crate::failure::{Failure, Outcome};
-use rove_wire::AllocStopped;
+use rove_wire::{AllocStopped, TaskRequest};
 
 /// Stops an alloc.
 pub async fn stop(cx: &mut Context) -> Outcome {
@@ -57,7 +57,11 @@ pub async fn restart(cx: &mut Context) -> Outcome {
     let client = cx.client()?;
     let stub = lookup::alloc(cx, &client, &prefix, cx.args.is("verbose")).await?;
     let client = client.in_namespace(&stub.namespace);
-    let body = json!({"TaskName": task, "AllTasks": all});
+    let body = TaskRequest {
+        task_name: task,
+        all_tasks: all,
+        ..TaskRequest::default()
+    };
     let _: Value = client
         .put(
             &format!("/v1/client/allocation/{}/restart", stub.id),
@@ -75,7 +79,11 @@ pub async fn signal(cx: &mut Context) -> Outcome {
     let client = cx.client()?;
     let stub = lookup::alloc(cx, &client, &prefix, cx.args.is("verbose")).await?;
     let client = client.in_namespace(&stub.namespace);
-    let body = json!({"Signal": cx.args.last("s").unwrap_or("SIGKILL"), "Task": task});
+    let body = TaskRequest {
+        task,
+        signal: cx.args.last("s").unwrap_or("SIGKILL").to_owned(),
+        ..TaskRequest::default()
+    };
     let _: Value = client
         .put(
             &format!("/v1/client/allocation/{}/signal", stub.id),

@@ -7,7 +7,8 @@ use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
 use crate::render::quote::quoted;
 use crate::render::{diff, metrics, time};
-use rove_wire::Plan;
+use rove_jobspec::Parsed;
+use rove_wire::{Plan, PlanRequest};
 
 /// The exit code of every error, so that it can't be taken for "there are changes".
 const ERROR: u8 = 255;
@@ -19,21 +20,23 @@ pub async fn run(cx: &mut Context) -> Outcome {
 
 async fn plan(cx: &mut Context) -> Outcome {
     let [path] = cx.arguments("This command takes one argument: <path>")?;
-    let (parsed, _) = source::checked(cx, &path)?;
-    let job = source::as_value(&parsed.job)?;
-    let id = source::text(&job, "ID").to_owned();
-    if id.is_empty() {
+    let (parsed, _) = source::checked(cx, &path).await?;
+    let job = &parsed.job;
+    if job.id.is_empty() {
         return Err(Failure::new("Error during plan: the job has no id"));
     }
-    let client = cx.client()?.in_namespace(source::text(&job, "Namespace"));
-    let wants_diff = cx.args.switch("diff").unwrap_or(true);
+    let client = cx.client()?.in_namespace(&job.namespace);
     let verbose = cx.args.is("verbose");
-    let body = serde_json::json!({"Job": job, "Diff": wants_diff, "PolicyOverride": cx.args.is("policy-override")});
+    let body = PlanRequest {
+        job: Some(job.clone()),
+        diff: cx.args.switch("diff").unwrap_or(true),
+        policy_override: cx.args.is("policy-override"),
+    };
     let answer: Plan = client
-        .put(&format!("/v1/job/{}/plan", segment(&id)), &[], &body)
+        .put(&format!("/v1/job/{}/plan", segment(&job.id)), &[], &body)
         .await
         .map_err(|error| source::refused(cx, "Error during plan", &error, &parsed))?;
-    if let (true, Some(found)) = (wants_diff, &answer.diff) {
+    if let (true, Some(found)) = (body.diff, &answer.diff) {
         let text = diff::job(found, verbose, cx.ui.colour);
         cx.ui.line(format!("{text}\n"));
     }
@@ -42,12 +45,8 @@ async fn plan(cx: &mut Context) -> Outcome {
     dry_run(cx, &answer);
     cx.ui.line("");
     if !answer.unsupported.is_empty() {
-        let why = answer.warnings.trim_end();
-        let places = source::refusals(cx, &parsed).map(|places| format!("\n\n{places}"));
-        return Err(Failure::new(format!(
-            "Error during plan: {why}{}",
-            places.unwrap_or_default()
-        )));
+        let text = format!("Error during plan: {}", answer.warnings.trim_end());
+        return Err(unsupported(cx, text, &answer, &parsed));
     }
     validate::warn(cx, &answer.warnings);
     if !answer
@@ -59,6 +58,18 @@ async fn plan(cx: &mut Context) -> Outcome {
     }
     how_to_run(cx, answer.modify_index, &path);
     Ok(u8::from(changes(&answer)))
+}
+
+/// What of the job the agent can't run yet, at its places, behind a text that says so.
+pub fn unsupported(cx: &Context, text: String, answer: &Plan, parsed: &Parsed) -> Failure {
+    let places = match answer.problems.as_slice() {
+        [] => source::refusals(cx, parsed),
+        problems => Some(source::placed(cx, parsed, problems)),
+    };
+    Failure::new(match places {
+        Some(places) => format!("{text}\n\n{places}"),
+        None => text,
+    })
 }
 
 fn dry_run(cx: &mut Context, answer: &Plan) {

@@ -1,13 +1,13 @@
 //! `job run`: registers a job and follows what comes of it.
 
-use serde_json::Value;
+use rove_model::job::Job;
 
-use super::{source, validate};
-use crate::client::ApiError;
+use super::source::{self, Source};
+use super::validate;
 use crate::command::Context;
 use crate::commands::monitor;
 use crate::failure::{Failure, Outcome};
-use rove_wire::Registered;
+use rove_wire::{RegisterRequest, Registered, Submission};
 
 /// How the refusal of an index that does not match begins.
 const MISMATCH: &str = "Enforcing job modify index";
@@ -20,11 +20,11 @@ pub async fn run(cx: &mut Context) -> Outcome {
         cx.ui.line(text);
         return Ok(0);
     }
-    let (parsed, source) = source::checked(cx, &path)?;
-    let job = source::as_value(&parsed.job)?;
-    let client = cx.client()?.in_namespace(source::text(&job, "Namespace"));
-    let answer = register(cx, &client, &job, Some(&source)).await;
-    let answer = match answer {
+    let (parsed, source) = source::checked(cx, &path).await?;
+    let job = &parsed.job;
+    let client = cx.client()?.in_namespace(&job.namespace);
+    let request = request(cx, job, &source)?;
+    let answer = match client.put::<_, Registered>("/v1/jobs", &[], &request).await {
         Ok(answer) => answer,
         Err(error) => {
             return Err(
@@ -39,7 +39,7 @@ pub async fn run(cx: &mut Context) -> Outcome {
         }
     };
     validate::warn(cx, &answer.warnings);
-    let template = source::is_template(&job);
+    let template = source::is_template(job);
     if cx.args.is("detach") || template || answer.eval.is_empty() {
         cx.ui.line("Job registration successful");
         if !answer.eval.is_empty() && !template {
@@ -51,44 +51,29 @@ pub async fn run(cx: &mut Context) -> Outcome {
     monitor::evaluation(cx, &client, &answer.eval, verbose).await
 }
 
-/// Sends the job with the command's conditions.
-pub async fn register(
-    cx: &Context,
-    client: &crate::client::Client,
-    job: &Value,
-    source: Option<&source::Source>,
-) -> Result<Registered, ApiError> {
-    let mut body = serde_json::json!({"Job": job});
-    if let Some(index) = cx.args.number("check-index") {
-        body["EnforceIndex"] = Value::Bool(true);
-        body["JobModifyIndex"] = Value::from(index);
-    }
-    for (flag, field) in [
-        ("preserve-counts", "PreserveCounts"),
-        ("policy-override", "PolicyOverride"),
-    ] {
-        if cx.args.is(flag) {
-            body[field] = Value::Bool(true);
-        }
-    }
-    if let Some(priority) = cx.args.number("eval-priority") {
-        body["EvalPriority"] = Value::from(priority);
-    }
-    if let Some(source) = source {
-        let given = cx
+/// The job with the command's conditions.
+fn request(cx: &Context, job: &Job, source: &Source) -> Result<RegisterRequest, Failure> {
+    let index = cx.args.number("check-index").map(u64::try_from).transpose();
+    let index = index.map_err(|_| Failure::new("-check-index takes a number from 0"))?;
+    let given = cx.args.all("var").iter();
+    Ok(RegisterRequest {
+        job: Some(job.clone()),
+        enforce_index: index.is_some(),
+        job_modify_index: index.unwrap_or_default(),
+        preserve_counts: cx.args.is("preserve-counts"),
+        policy_override: cx.args.is("policy-override"),
+        eval_priority: cx
             .args
-            .all("var")
-            .iter()
-            .filter_map(|given| given.split_once('='));
-        let flags: serde_json::Map<String, Value> = given
-            .map(|(name, value)| (name.to_owned(), Value::from(value)))
-            .collect();
-        body["Submission"] = serde_json::json!({
-            "Source": source.text,
-            "Format": source.submitted_as(),
-            "VariableFlags": flags,
-            "Variables": source.variables,
-        });
-    }
-    client.put("/v1/jobs", &[], &body).await
+            .number("eval-priority")
+            .map(|priority| i32::try_from(priority).unwrap_or(i32::MAX)),
+        submission: Some(Submission {
+            source: source.text.clone(),
+            format: source.submitted_as().to_owned(),
+            variable_flags: given
+                .filter_map(|given| given.split_once('='))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            variables: source.variables.clone(),
+        }),
+    })
 }

@@ -3,13 +3,16 @@
 use serde_json::Value;
 
 use super::versions::follow;
+use crate::client::{ApiError, Client};
 use crate::command::{Context, failed};
 use crate::commands::lookup::{self, segment};
 use crate::failure::{Failure, Outcome};
 use crate::render::table::Table;
 use crate::render::{allocs, deployment, short, time};
 use rove_model::job::Job;
-use rove_wire::{Deployment, Registered, ScaleStatus};
+use rove_wire::{
+    Deployment, EvaluateOptions, EvaluateRequest, Registered, ScaleRequest, ScaleStatus,
+};
 
 /// Sets how many instances of a group run.
 pub async fn scale(cx: &mut Context) -> Outcome {
@@ -44,26 +47,30 @@ pub async fn scale(cx: &mut Context) -> Outcome {
             )));
         }
     };
-    let answer = send(&client, &path, &group, count, &cx.program)
+    let request = ScaleRequest {
+        count: Some(count),
+        ..ScaleRequest::default()
+    };
+    let answer = send(&client, &path, &group, request, &cx.program)
         .await
         .map_err(failed("Error submitting scaling request"))?;
     super::validate::warn(cx, &answer.warnings);
     follow(cx, &client, &answer).await
 }
 
-/// Sends a scaling request.
+/// Sends a scaling request for a group, in the name of this command.
 pub async fn send(
-    client: &crate::client::Client,
+    client: &Client,
     path: &str,
     group: &str,
-    count: i64,
+    request: ScaleRequest,
     program: &str,
-) -> Result<Registered, crate::client::ApiError> {
-    let body = serde_json::json!({
-        "Count": count,
-        "Target": {"Group": group},
-        "Message": format!("submitted using {program} job scale"),
-    });
+) -> Result<Registered, ApiError> {
+    let body = ScaleRequest {
+        target: [("Group".to_owned(), group.to_owned())].into(),
+        message: format!("submitted using {program} job scale"),
+        ..request
+    };
     client.put(&format!("{path}/scale"), &[], &body).await
 }
 
@@ -73,10 +80,12 @@ pub async fn evaluate(cx: &mut Context) -> Outcome {
     let client = cx.client()?;
     let stub = lookup::job(cx, &client, &prefix).await?;
     let client = client.in_namespace(&stub.namespace);
-    let body = serde_json::json!({
-        "JobID": stub.id,
-        "EvalOptions": {"ForceReschedule": cx.args.is("force-reschedule")},
-    });
+    let body = EvaluateRequest {
+        job: stub.id.clone(),
+        options: EvaluateOptions {
+            force_reschedule: cx.args.is("force-reschedule"),
+        },
+    };
     let answer: Registered = client
         .put(
             &format!("/v1/job/{}/evaluate", segment(&stub.id)),

@@ -1,9 +1,11 @@
 //! Job files: read from disk or standard input, and made into the JSON that the API takes.
 
-use rove_jobspec::{Format, Parsed};
+use std::time::Duration;
+
+use rove_jobspec::{Diagnostic, Format, Parsed};
 use rove_model::as_parsed::AsParsed;
 use rove_model::job::Job;
-use serde_json::Value;
+use rove_wire::{PlanRequest, Problem, Validation};
 
 use crate::args::{Flag, many, switch};
 use crate::client::ApiError;
@@ -11,6 +13,9 @@ use crate::command::Context;
 use crate::failure::{Failure, plain};
 use crate::render::json;
 use crate::render::quote::quoted;
+
+/// How long an agent has to say what else is wrong with a job that has mistakes.
+const SOON: Duration = Duration::from_secs(5);
 
 /// The flags of every command that reads a job file.
 pub const FLAGS: &[Flag] = &[
@@ -116,40 +121,105 @@ pub fn existing(cx: &mut Context, path: &str) -> String {
     other
 }
 
-/// The job that the command's flags and the file at `path` give, with its source; checked before anything is sent.
-pub fn checked(cx: &mut Context, path: &str) -> Result<(Parsed, Source), Failure> {
+/// The job that the command's flags and the file at `path` give, with its source; checked before anything is done.
+pub async fn checked(cx: &mut Context, path: &str) -> Result<(Parsed, Source), Failure> {
     let mut source = read(cx, path)?;
     let parsed = only(cx, &source)?;
     source.format = Some(parsed.format);
-    check(cx, &parsed)?;
+    check(cx, &parsed).await?;
     Ok((parsed, source))
 }
 
-/// Refuses a job that a server would refuse, with the places in its file. What has no places (the API's JSON) is left to
-/// the server, as is what only its version decides.
-pub fn check(cx: &Context, parsed: &Parsed) -> Result<(), Failure> {
+/// Refuses a job with mistakes, with their places in its file. An agent that answers soon is asked what else stands in
+/// the way, so that all of it is told at once. What only this version can't run is left to the agent.
+pub async fn check(cx: &Context, parsed: &Parsed) -> Result<(), Failure> {
     let mut job = parsed.job.clone();
     job.server_canonicalize();
     let report = rove_model::validate::validate(&job).errors;
-    let located = parsed.locate(&report);
-    if located.list.iter().all(|finding| finding.span.is_none()) {
+    if report.is_empty() {
         return Ok(());
     }
-    let text = parsed.redacted(report.to_string());
+    let mut problems: Vec<Problem> = report.problems().into_iter().map(mistake).collect();
+    problems.extend(unsupported(parsed));
+    let mut text = report.to_string();
+    if let Some(answer) = asked(cx, parsed).await {
+        let known = |found: &Problem| {
+            let is_same = |own: &Problem| own.keys == found.keys && own.message == found.message;
+            problems.iter().any(is_same)
+        };
+        let further: Vec<Problem> = answer.problems.into_iter().filter(|p| !known(p)).collect();
+        problems.extend(further);
+        if !answer.error.is_empty() {
+            text = answer.error;
+        }
+    }
+    let text = parsed.redacted(text);
     Err(Failure::new(format!(
         "Job validation errors:\n{}\n\n{}",
         text.trim_end(),
-        rendered(cx, &located)
+        placed(cx, parsed, &problems)
     )))
+}
+
+/// What the agent says to a job with mistakes, if it answers soon.
+async fn asked(cx: &Context, parsed: &Parsed) -> Option<Validation> {
+    let client = cx.client().ok()?.in_namespace(&parsed.job.namespace);
+    let body = PlanRequest {
+        job: Some(parsed.job.clone()),
+        ..PlanRequest::default()
+    };
+    let answer = client.put("/v1/validate/job", &[], &body);
+    tokio::time::timeout(SOON, answer).await.ok()?.ok()
 }
 
 /// What of a job this version does not run yet, at its places in the file: the job is sound, and would not be
 /// registered.
 pub fn refusals(cx: &Context, parsed: &Parsed) -> Option<String> {
+    let found = unsupported(parsed);
+    (!found.is_empty()).then(|| placed(cx, parsed, &found))
+}
+
+/// What of a job this version does not run yet.
+fn unsupported(parsed: &Parsed) -> Vec<Problem> {
     let mut job = parsed.job.clone();
     job.server_canonicalize();
-    let found = parsed.locate_unsupported(&rove_model::supported::check(&job));
-    (!found.list.is_empty()).then(|| rendered(cx, &found))
+    let found = rove_model::supported::check(&job).into_iter();
+    found
+        .map(|found| Problem {
+            field: found.path.to_string(),
+            keys: found.path.keys_outwards(),
+            message: format!("This version of rove does not support {}.", found.feature),
+            hint: found.hint.to_owned(),
+            unsupported: true,
+        })
+        .collect()
+}
+
+fn mistake(found: &rove_model::validate::Problem) -> Problem {
+    Problem {
+        field: found.path.to_string(),
+        keys: found.path.keys_outwards(),
+        message: found.message.clone(),
+        ..Problem::default()
+    }
+}
+
+/// Each problem at its place in the file of the job.
+pub fn placed(cx: &Context, parsed: &Parsed, problems: &[Problem]) -> String {
+    let findings = problems.iter().map(|problem| {
+        let summary = if problem.unsupported {
+            "Not supported yet"
+        } else {
+            "Invalid job"
+        };
+        let mut finding =
+            Diagnostic::error(summary, problem.message.clone(), None).field(problem.field.clone());
+        if !problem.hint.is_empty() {
+            finding = finding.hint(problem.hint.clone());
+        }
+        (problem.keys.clone(), finding)
+    });
+    rendered(cx, &parsed.place(findings))
 }
 
 /// The agent's refusal of a job, with the places in its file that it comes from.
@@ -157,8 +227,13 @@ pub fn refused(cx: &Context, what: &str, error: &ApiError, parsed: &Parsed) -> F
     let Some(body) = error.body() else {
         return Failure::new(format!("{what}: {}", error.full()));
     };
-    let text = format!("{what}: {}", body.trim_end());
-    Failure::new(match refusals(cx, parsed) {
+    let text = parsed.redacted(format!("{what}: {}", body.trim_end()));
+    let places = match error.problems() {
+        // Of an older agent only what this program knows too can be placed.
+        [] => refusals(cx, parsed),
+        problems => Some(placed(cx, parsed, problems)),
+    };
+    Failure::new(match places {
         Some(places) => format!("{text}\n\n{places}"),
         None => text,
     })
@@ -167,9 +242,9 @@ pub fn refused(cx: &Context, what: &str, error: &ApiError, parsed: &Parsed) -> F
 /// The job of the file at `path` as the API takes it, as JSON with its fields in the API's order.
 pub fn pretty(cx: &mut Context, path: &str) -> Result<String, Failure> {
     #[derive(serde::Serialize)]
-    struct Wrapped<'a> {
+    struct Wrapped {
         #[serde(rename = "Job")]
-        job: AsParsed<'a>,
+        job: AsParsed,
     }
     let source = read(cx, path)?;
     let parsed = only(cx, &source)?;
@@ -178,11 +253,6 @@ pub fn pretty(cx: &mut Context, path: &str) -> Result<String, Failure> {
         job: AsParsed::new(&parsed.job, &said),
     })
     .map_err(|e| Failure::new(format!("Error converting job: {e}")))
-}
-
-/// A job as the API takes it.
-pub fn as_value(job: &Job) -> Result<Value, Failure> {
-    serde_json::to_value(job).map_err(|e| Failure::new(format!("Error converting job: {e}")))
 }
 
 fn only(cx: &mut Context, source: &Source) -> Result<Parsed, Failure> {
@@ -303,13 +373,7 @@ pub fn options(cx: &Context, source: &Source) -> Result<rove_jobspec::ParseOptio
     Ok(options)
 }
 
-/// A text field of a job.
-pub fn text<'a>(job: &'a Value, field: &str) -> &'a str {
-    job.get(field).and_then(Value::as_str).unwrap_or("")
-}
-
 /// The job is only started by its schedule or by a dispatch: registering it makes no evaluation.
-pub fn is_template(job: &Value) -> bool {
-    let set = |field: &str| job.get(field).is_some_and(|v| !v.is_null());
-    set("Periodic") || set("ParameterizedJob")
+pub fn is_template(job: &Job) -> bool {
+    job.periodic.is_some() || job.parameterized_job.is_some()
 }

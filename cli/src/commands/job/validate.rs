@@ -8,21 +8,32 @@ use crate::client::ApiError;
 use crate::command::Context;
 use crate::failure::{Failure, Outcome};
 use crate::render::colour::Style;
-use rove_wire::Validation;
+use rove_wire::{PlanRequest, Validation};
 
 /// Checks the job, with the places of its mistakes, then asks the agent whether it would take it.
 pub async fn run(cx: &mut Context) -> Outcome {
     let [path] = cx.arguments("This command takes one argument: <path>")?;
-    let (parsed, _) = source::checked(cx, &path)?;
+    let (parsed, _) = source::checked(cx, &path).await?;
     let client = cx.client()?.in_namespace(&parsed.job.namespace);
-    let body = serde_json::json!({"Job": source::as_value(&parsed.job)?});
+    let body = PlanRequest {
+        job: Some(parsed.job.clone()),
+        ..PlanRequest::default()
+    };
     match client.put("/v1/validate/job", &[], &body).await {
         Ok(Validation {
-            error, warnings, ..
+            error,
+            warnings,
+            problems,
+            ..
         }) => {
             if !error.is_empty() {
+                let places = match problems.as_slice() {
+                    [] => source::refusals(cx, &parsed),
+                    problems => Some(source::placed(cx, &parsed, problems)),
+                };
+                let error = parsed.redacted(error);
                 cx.ui.error("Job validation errors:");
-                return Err(Failure::new(match source::refusals(cx, &parsed) {
+                return Err(Failure::new(match places {
                     Some(places) => format!(
                         "{}\n\n{places}\nThe job would not be registered.",
                         error.trim_end()

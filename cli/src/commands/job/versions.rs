@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::render::table::Fields;
 use crate::render::{diff, json, time};
 use rove_model::{diff::JobDiff, job::Job};
-use rove_wire::Registered;
+use rove_wire::{Registered, RevertRequest};
 
 /// Prints the versions of a job, with what changed if asked.
 pub async fn history(cx: &mut Context) -> Outcome {
@@ -112,7 +112,11 @@ pub async fn revert(cx: &mut Context) -> Outcome {
     let client = cx.client()?;
     let stub = lookup::job(cx, &client, &prefix).await?;
     let client = client.in_namespace(&stub.namespace);
-    let body = serde_json::json!({"JobID": stub.id, "JobVersion": version});
+    let body = RevertRequest {
+        job: stub.id.clone(),
+        version,
+        enforce_prior_version: None,
+    };
     let answer: Registered = client
         .put(&format!("/v1/job/{}/revert", segment(&stub.id)), &[], &body)
         .await

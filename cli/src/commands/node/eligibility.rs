@@ -1,11 +1,12 @@
 //! `node eligibility`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::command::{Context, failed};
 use crate::commands::lookup;
 use crate::failure::{Failure, Outcome};
 use crate::render::quote::quoted;
+use rove_wire::EligibilityRequest;
 
 /// Sets whether new allocs may be placed on a node.
 pub async fn run(cx: &mut Context) -> Outcome {
@@ -40,7 +41,10 @@ pub async fn run(cx: &mut Context) -> Outcome {
         .put(
             &format!("/v1/node/{id}/eligibility"),
             &[],
-            &json!({"Eligibility": word, "NodeID": id}),
+            &EligibilityRequest {
+                node: id.clone(),
+                eligibility: word.to_owned(),
+            },
         )
         .await
         .map_err(failed("Error updating scheduling eligibility"))?;
