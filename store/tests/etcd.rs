@@ -12,7 +12,6 @@ use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::store::{
     Event, KeyRange, Op, RangeRequest, Store, StoreError, Txn, WatchEvent, WatchRequest,
 };
-use rove_testkit::etcd::free_port;
 use support::{Etcd, PATIENCE, etcdctl, eventually, is_there};
 
 fn put(key: &str, value: impl Into<bytes::Bytes>) -> Txn {
