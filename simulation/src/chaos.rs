@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Everything that may happen beside the faults of the store, as it is counted.
-pub(crate) const EVENTS: [&str; 19] = [
+pub(crate) const EVENTS: [&str; 18] = [
     "job scaled",
     "job scaled by two at once",
     "job updated",
@@ -29,7 +29,6 @@ pub(crate) const EVENTS: [&str; 19] = [
     "node cut off",
     "node lost before it was seen",
     "store away for all",
-    "store full",
     "store compacted",
 ];
 
@@ -41,6 +40,10 @@ pub(crate) enum Undo {
     Reconnect(usize),
     Store,
 }
+
+/// Faults that no run has: a store that is full stays so, and a silent watch is only noticed after minutes. The tests
+/// of the store and of the writer inject them.
+pub(crate) const IN_NO_RUN: [&str; 2] = ["no_space", "silent_watch"];
 
 /// The store's faults of a run: each seed has its own mixture.
 pub(crate) fn faults(rng: &mut StdRng) -> Faults {
@@ -60,9 +63,6 @@ pub(crate) fn faults(rng: &mut StdRng) -> Faults {
         broken_watch: some(0.02),
         compacted_watch: some(0.01),
         stale_read: some(0.05),
-        silent_watch: some(0.01),
-        // As long as a connection may be dead before its keep-alive notices.
-        max_silence: Some(Duration::from_secs(20)),
         ..Faults::default()
     }
 }
@@ -96,7 +96,6 @@ impl World {
             "node cut off" => self.cut_off(),
             "node lost before it was seen" => self.lose_unseen().await,
             "store away for all" => self.store_away(),
-            "store full" => self.store_full(),
             _ => self.compact().await,
         };
         if happened {
@@ -277,31 +276,20 @@ impl World {
     }
 
     fn store_away(&mut self) -> bool {
-        self.store_is(Faults {
-            unavailable: 1.0,
-            broken_watch: 1.0,
-            ..Faults::default()
-        })
-    }
-
-    /// Until somebody made room.
-    fn store_full(&mut self) -> bool {
-        self.store_is(Faults {
-            no_space: 1.0,
-            ..self.faults.clone()
-        })
-    }
-
-    fn store_is(&mut self, faults: Faults) -> bool {
         if self.store_away {
             return false;
         }
         self.store_away = true;
+        let away = Faults {
+            unavailable: 1.0,
+            broken_watch: 1.0,
+            ..Faults::default()
+        };
         for server in &self.servers {
-            server.store.set_faults(faults.clone());
+            server.store.set_faults(away.clone());
         }
-        for machine in self.machines.iter().filter(|machine| !machine.cut_off) {
-            machine.store.set_faults(faults.clone());
+        for machine in &self.machines {
+            machine.store.set_faults(away.clone());
         }
         let after = self.rng.random_range(500..20_000);
         self.later(after, Undo::Store);
