@@ -42,8 +42,12 @@ async fn open_store(config: &AgentConfig, data_dir: &Path) -> Result<Arc<dyn Sto
     let etcd = &config.server.etcd;
     if etcd.endpoints.is_empty() {
         let folder = data_dir.join("server");
-        embedded::make_private(&folder)
-            .with_context(|| format!("can't use {} for the server", folder.display()))?;
+        embedded::make_private(&folder).with_context(|| {
+            format!(
+                "data_dir: can't use {} for the server; name a folder that the agent may write to",
+                folder.display()
+            )
+        })?;
         let folder = folder.join("store");
         let options = Options {
             quota_bytes: config.server.embedded_quota,
@@ -53,17 +57,20 @@ async fn open_store(config: &AgentConfig, data_dir: &Path) -> Result<Arc<dyn Sto
         let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(folder, options));
         return Ok(Arc::new(opened.await??));
     }
-    let pem = |path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>> {
+    let pem = |name: &str, path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>> {
         path.as_ref()
             .map(|path| {
-                std::fs::read(path).with_context(|| format!("can't read {}", path.display()))
+                std::fs::read(path).with_context(|| {
+                    let path = path.display();
+                    format!("server.etcd.{name}: can't read {path}; name a PEM file that the agent may read")
+                })
             })
             .transpose()
     };
     let (ca, cert, key) = (
-        pem(&etcd.ca_file)?,
-        pem(&etcd.cert_file)?,
-        pem(&etcd.key_file)?,
+        pem("ca_file", &etcd.ca_file)?,
+        pem("cert_file", &etcd.cert_file)?,
+        pem("key_file", &etcd.key_file)?,
     );
     let tls = match (ca, cert, key) {
         (None, None, None) => None,
