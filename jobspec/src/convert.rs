@@ -180,7 +180,7 @@ pub(crate) fn comparable(job: &Job) -> Json {
         object.retain(|name, _| {
             !FILLED_IN.contains(&name.as_str()) && !BESIDE_THE_FILE.contains(&name.as_str())
         });
-        settle(&crate::schema::JOB, object);
+        settle(*crate::schema::JOB, object);
     }
     json
 }

@@ -136,7 +136,7 @@ pub(crate) fn job(
         decoder.spans.note("id".to_owned(), label);
         decoder.spans.note("name".to_owned(), label);
     }
-    let object = decoder.block(&JOB, groups_for_lone_tasks(block), &Path::root());
+    let object = decoder.block(*JOB, groups_for_lone_tasks(block), &Path::root());
     let spans = decoder.spans;
     match serde_json::from_value(Json::Object(object)) {
         Ok(job) => (Some(job), spans),

@@ -3,8 +3,6 @@
 //! A field is left out where leaving it out is read as what it holds; nothing else is. What no table names (what the
 //! API fills in) isn't written.
 
-use std::{collections::HashMap, sync::LazyLock};
-
 use rove_model::{duration::Nanos, job::Job};
 use serde_json::{Map, Value as Json};
 
@@ -44,73 +42,13 @@ pub(crate) enum Said {
 /// What the file of a job says.
 pub(crate) fn job(job: &Job, detail: Detail) -> Written {
     match serde_json::to_value(job) {
-        Ok(Json::Object(object)) => Encoder { detail }.block(&JOB, object),
+        Ok(Json::Object(object)) => Encoder { detail }.block(*JOB, object),
         // A job is made of texts, numbers and maps by text: JSON holds it.
         _ => Written {
             label: None,
             fields: Vec::new(),
         },
     }
-}
-
-/// What each table's fields hold where they aren't written, by the table's address.
-static UNSAID: LazyLock<HashMap<usize, Map<String, Json>>> = LazyLock::new(|| {
-    let mut unsaid = HashMap::new();
-    let job: Option<Job> = serde_json::from_value(Json::Object(one_of_each(&JOB))).ok();
-    if let Some(Json::Object(object)) = job.and_then(|job| serde_json::to_value(job).ok()) {
-        collect(&JOB, object, &mut unsaid);
-    }
-    unsaid
-});
-
-fn address(table: &'static Table) -> usize {
-    std::ptr::from_ref(table) as usize
-}
-
-/// A block that holds one of each block and no argument, read.
-fn one_of_each(table: &'static Table) -> Map<String, Json> {
-    let mut object = Map::new();
-    if let Some(label) = table.label {
-        object.insert(label.to_owned(), "x".into());
-    }
-    for field in table.fields {
-        let Some(inner) = field.table() else { continue };
-        let inner = Json::Object(one_of_each(inner));
-        let value = match field.kind {
-            Kind::Blocks(_) => Json::Array(vec![inner]),
-            Kind::NamedBlocks(_) => Json::Object(Map::from_iter([("x".to_owned(), inner)])),
-            _ => inner,
-        };
-        object.insert(field.json.to_owned(), value);
-    }
-    if let Some(finish) = table.finish {
-        finish(&mut object);
-    }
-    object
-}
-
-fn collect(
-    table: &'static Table,
-    mut object: Map<String, Json>,
-    unsaid: &mut HashMap<usize, Map<String, Json>>,
-) {
-    if let Some(restore) = table.restore {
-        restore(&mut object);
-    }
-    for field in table.fields {
-        let Some(inner) = field.table() else { continue };
-        let found = match (field.kind, object.remove(field.json)) {
-            (Kind::Blocks(_), Some(Json::Array(list))) => list.into_iter().next(),
-            (Kind::NamedBlocks(_), Some(Json::Object(map))) => {
-                map.into_iter().next().map(|(_, value)| value)
-            }
-            (_, found) => found,
-        };
-        if let Some(Json::Object(found)) = found {
-            collect(inner, found, unsaid);
-        }
-    }
-    unsaid.entry(address(table)).or_insert(object);
 }
 
 struct Encoder {
@@ -122,8 +60,7 @@ impl Encoder {
         if let Some(restore) = table.restore {
             restore(&mut object);
         }
-        let is_registered_job =
-            self.detail == Detail::Registered && std::ptr::eq(table, &raw const JOB);
+        let is_registered_job = self.detail == Detail::Registered && std::ptr::eq(table, *JOB);
         if is_registered_job && let Some(Json::Object(update)) = object.get_mut("Update") {
             // A registered job keeps only two fields there; the zeros of the others are no wish of anyone.
             update.retain(|_, value| !is_zero(value) && *value != "");
@@ -133,13 +70,12 @@ impl Encoder {
             .and_then(|label| object.remove(label))
             .and_then(|label| label.as_str().map(str::to_owned))
             .filter(|label| !(label.is_empty() && table.label_optional));
-        let unsaid = UNSAID.get(&address(table));
         let mut fields = Vec::new();
         for field in table.fields {
             let Some(value) = object.remove(field.json) else {
                 continue;
             };
-            if unsaid.and_then(|unsaid| unsaid.get(field.json)) == Some(&value) {
+            if table.unsaid.get(field.json) == Some(&value) {
                 continue;
             }
             if let Some(said) = self.field(field, value) {
@@ -251,12 +187,10 @@ mod tests {
     #[test]
     fn every_table_knows_what_its_fields_hold_when_they_are_not_written() {
         fn check(table: &'static Table) {
-            let unsaid = UNSAID.get(&address(table));
-            assert!(unsaid.is_some(), "{}", table.title);
             for field in table.fields {
                 // A short form has no place of its own in the API's JSON.
                 if field.table().is_none() && !field.json.starts_with('~') {
-                    let known = unsaid.is_some_and(|unsaid| unsaid.contains_key(field.json));
+                    let known = table.unsaid.contains_key(field.json);
                     let left_out = matches!(field.json, "Enabled" | "Namespace");
                     assert!(known || left_out, "{}.{}", table.title, field.json);
                 }
@@ -265,7 +199,7 @@ mod tests {
                 }
             }
         }
-        check(&JOB);
+        check(*JOB);
     }
 
     #[test]

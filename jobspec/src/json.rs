@@ -98,7 +98,7 @@ fn job(source: &Source, found: &mut Vec<Diagnostic>) -> Option<(Job, Spans)> {
         None => &root,
     };
     reader.spans.note(String::new(), &start_of(node));
-    let object = reader.object(&JOB, node, "");
+    let object = reader.object(*JOB, node, "");
     let spans = reader.spans;
     let job = typed(object, node, found)?;
     if job.id.is_empty() {

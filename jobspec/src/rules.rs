@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::schema::Table;
+use crate::schema::{Table, is_short_form};
 
 /// Whether no two blocks of this kind may have one label.
 pub(crate) fn labels_are_unique(table: &Table) -> bool {
@@ -16,11 +16,7 @@ fn is_task_scaling(table: &Table) -> bool {
 /// The fields that a short form of a constraint or an affinity stands for.
 pub(crate) fn long_form(table: &Table, name: &str) -> &'static [&'static str] {
     match (table.title, name) {
-        (
-            "constraint" | "affinity",
-            "version" | "semver" | "regexp" | "set_contains" | "set_contains_all"
-            | "set_contains_any",
-        ) => &["value"],
+        ("constraint" | "affinity", name) if is_short_form(name) => &["value"],
         ("constraint", "distinct_hosts") => &["operator"],
         ("constraint", "distinct_property") => &["attribute", "operator"],
         _ => &[],

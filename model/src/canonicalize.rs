@@ -1,65 +1,38 @@
-//! Defaults: what a job means by what it doesn't say.
+//! What a job means by what it doesn't say, where that isn't plainly a default: what is inherited, computed or depends
+//! on something else. Plain defaults stand where a field is declared ([`crate::job::declare`]).
 //!
 //! Two steps, as the reference has them. [`Job::canonicalize`] is done where a job is read (parse call, command
 //! line); [`Job::server_canonicalize`] does that and what only registration does, and gives the form that is stored,
 //! planned with and compared. Both leave a job that went through them as it is.
+//!
+//! A rule comes before the plain defaults of the block that it looks at, so that it still sees what was said. Where what
+//! is inside inherits from a block, it is taken out until the block is whole.
 
 use crate::{
     duration::Nanos,
     job::{
-        Affinity, CheckRestart, Connect, EphemeralDisk, Gateway, Job, JobType, LogConfig,
-        MigrateStrategy, Multiregion, NetworkResource, PeriodicConfig, ReschedulePolicy, Resources,
-        RestartPolicy, ScalingPolicy, Service, ServiceCheck, Spread, Task, TaskArtifact, TaskGroup,
-        Template, UpdateStrategy, Vault, VolumeMount,
+        CheckRestart, Connect, Declared as _, Job, JobType, MigrateStrategy, ReschedulePolicy,
+        Resources, RestartPolicy, Service, ServiceCheck, Task, TaskArtifact, TaskGroup, Template,
+        UpdateStrategy,
+        declare::{Fill as _, Stage},
     },
 };
-
-/// Fills `field` with `default` where nothing is said.
-fn fill<T>(field: &mut Option<T>, default: T) {
-    if field.is_none() {
-        *field = Some(default);
-    }
-}
-
-/// Fills an empty text.
-fn fill_text(field: &mut String, default: &str) {
-    if field.is_empty() {
-        default.clone_into(field);
-    }
-}
-
-/// Takes what `other` says over.
-fn take<T: Clone>(field: &mut Option<T>, other: &Option<T>) {
-    if other.is_some() {
-        field.clone_from(other);
-    }
-}
 
 impl Job {
     /// Fills in the defaults of a job that was read.
     pub fn canonicalize(&mut self) {
-        fill_text(&mut self.region, "global");
-        fill_text(&mut self.namespace, "default");
-        let id = self.id.clone();
-        fill_text(&mut self.name, &id);
-        fill_text(&mut self.type_name, JobType::Service.name());
-        fill(&mut self.priority, crate::job::DEFAULT_PRIORITY);
-        match &mut self.update {
-            Some(update) => update.canonicalize(),
-            None if self.type_name == JobType::Service.name() => {
-                self.update = Some(UpdateStrategy::defaults());
-            }
-            None => {}
+        let mut groups = std::mem::take(&mut self.task_groups);
+        self.name.fill(self.id.as_str());
+        if ["", JobType::Service.name()].contains(&self.type_name.as_str()) {
+            self.update.get_or_insert_default();
         }
         if let Some(multiregion) = &mut self.multiregion {
-            multiregion.canonicalize();
+            multiregion.strategy.get_or_insert_default();
         }
         if let Some(periodic) = &mut self.periodic {
-            periodic.canonicalize();
+            periodic.time_zone.take_if(|zone| zone.is_empty());
         }
-        self.spreads.iter_mut().for_each(Spread::canonicalize);
-        self.affinities.iter_mut().for_each(Affinity::canonicalize);
-        let mut groups = std::mem::take(&mut self.task_groups);
+        self.fill_defaults(Stage::Reading);
         for group in &mut groups {
             group.canonicalize(self);
         }
@@ -70,12 +43,8 @@ impl Job {
     /// registration keeps there.
     pub fn server_canonicalize(&mut self) {
         self.canonicalize();
-        fill_text(&mut self.node_pool, "default");
         if self.datacenters.is_empty() {
             self.datacenters.push("*".to_owned());
-        }
-        if let Some(parameterized) = &mut self.parameterized_job {
-            fill_text(&mut parameterized.payload, "optional");
         }
         self.reschedule = None;
         self.migrate = None;
@@ -93,9 +62,6 @@ impl Job {
         let job_id = self.id.clone();
         let namespace = self.namespace.clone();
         for group in &mut self.task_groups {
-            for network in &mut group.networks {
-                network.server_canonicalize();
-            }
             for service in &mut group.services {
                 service.server_canonicalize(&namespace, &job_id, &group.name, None);
             }
@@ -104,13 +70,8 @@ impl Job {
                     service.server_canonicalize(&namespace, &job_id, &group.name, Some(&task.name));
                 }
                 if let Some(resources) = &mut task.resources {
-                    fill(&mut resources.memory_max_mb, 0);
                     // Read and dropped since 0.9: a group has the disk.
                     resources.disk_mb = Some(0);
-                    fill(&mut resources.iops, 0);
-                    for network in &mut resources.networks {
-                        network.server_canonicalize();
-                    }
                 }
                 if let Some(log) = &mut task.log_config {
                     if log.enabled == Some(false) {
@@ -119,10 +80,12 @@ impl Job {
                     log.enabled = None;
                 }
                 for policy in &mut task.scaling_policies {
-                    policy.canonicalize(0);
+                    policy.min.fill(0);
+                    policy.fill_defaults(Stage::Registration);
                 }
             }
         }
+        self.fill_defaults(Stage::Registration);
     }
 }
 
@@ -130,48 +93,16 @@ impl UpdateStrategy {
     /// Nothing set: what a stored job has where no update applies.
     #[must_use]
     pub fn zero() -> Self {
-        Self {
-            stagger: Some(Nanos::ZERO),
-            max_parallel: Some(0),
-            health_check: Some(String::new()),
-            min_healthy_time: Some(Nanos::ZERO),
-            healthy_deadline: Some(Nanos::ZERO),
-            progress_deadline: Some(Nanos::ZERO),
-            canary: Some(0),
-            auto_revert: Some(false),
-            auto_promote: Some(false),
-        }
-    }
-
-    fn canonicalize(&mut self) {
-        let said = std::mem::replace(self, Self::defaults());
-        self.merge(&said);
-    }
-
-    fn merge(&mut self, other: &Self) {
-        take(&mut self.stagger, &other.stagger);
-        take(&mut self.max_parallel, &other.max_parallel);
-        take(&mut self.health_check, &other.health_check);
-        take(&mut self.min_healthy_time, &other.min_healthy_time);
-        take(&mut self.healthy_deadline, &other.healthy_deadline);
-        take(&mut self.progress_deadline, &other.progress_deadline);
-        take(&mut self.canary, &other.canary);
-        take(&mut self.auto_revert, &other.auto_revert);
-        take(&mut self.auto_promote, &other.auto_promote);
+        let mut zero = Self::default();
+        zero.fill_zeros();
+        zero
     }
 
     /// Says nothing, or only zeros.
     fn is_empty(&self) -> bool {
-        let zero_time = |time: Option<Nanos>| time.unwrap_or_default() == Nanos::ZERO;
-        zero_time(self.stagger)
-            && self.max_parallel() == 0
-            && self.health_check.as_deref().unwrap_or_default().is_empty()
-            && zero_time(self.min_healthy_time)
-            && zero_time(self.healthy_deadline)
-            && zero_time(self.progress_deadline)
-            && !self.auto_revert()
-            && !self.auto_promote()
-            && self.canary() == 0
+        let mut said = self.clone();
+        said.fill_zeros();
+        said == Self::zero()
     }
 }
 
@@ -183,21 +114,13 @@ impl RestartPolicy {
             JobType::Service | JobType::System => (2, Nanos::mins(30)),
             JobType::Batch | JobType::Sysbatch => (3, Nanos::hours(24)),
         };
-        Self {
+        let mut defaults = Self {
             interval: Some(interval),
             attempts: Some(attempts),
-            delay: Some(Nanos::secs(15)),
-            mode: Some("fail".to_owned()),
-            render_templates: Some(false),
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        take(&mut self.interval, &other.interval);
-        take(&mut self.attempts, &other.attempts);
-        take(&mut self.delay, &other.delay);
-        take(&mut self.mode, &other.mode);
-        take(&mut self.render_templates, &other.render_templates);
+            ..Self::default()
+        };
+        defaults.fill_defaults(Stage::Reading);
+        defaults
     }
 }
 
@@ -238,79 +161,7 @@ impl ReschedulePolicy {
 
     fn canonicalize(&mut self, job_type: JobType) {
         let said = std::mem::replace(self, Self::defaults(job_type));
-        self.merge(&said);
-    }
-
-    fn merge(&mut self, other: &Self) {
-        take(&mut self.attempts, &other.attempts);
-        take(&mut self.interval, &other.interval);
-        take(&mut self.delay, &other.delay);
-        take(&mut self.delay_function, &other.delay_function);
-        take(&mut self.max_delay, &other.max_delay);
-        take(&mut self.unlimited, &other.unlimited);
-    }
-}
-
-impl MigrateStrategy {
-    fn canonicalize(&mut self) {
-        let said = std::mem::replace(self, Self::defaults());
-        self.merge(&said);
-    }
-
-    fn merge(&mut self, other: &Self) {
-        take(&mut self.max_parallel, &other.max_parallel);
-        take(&mut self.health_check, &other.health_check);
-        take(&mut self.min_healthy_time, &other.min_healthy_time);
-        take(&mut self.healthy_deadline, &other.healthy_deadline);
-    }
-}
-
-impl EphemeralDisk {
-    fn canonicalize(&mut self) {
-        fill(&mut self.sticky, false);
-        fill(&mut self.migrate, false);
-        fill(&mut self.size_mb, Self::DEFAULT_SIZE_MB);
-    }
-}
-
-impl PeriodicConfig {
-    fn canonicalize(&mut self) {
-        fill(&mut self.enabled, true);
-        fill(&mut self.spec_type, "cron".to_owned());
-        fill(&mut self.prohibit_overlap, false);
-        if self.time_zone.as_deref().unwrap_or_default().is_empty() {
-            self.time_zone = Some("UTC".to_owned());
-        }
-    }
-}
-
-impl Multiregion {
-    fn canonicalize(&mut self) {
-        let strategy = self.strategy.get_or_insert_default();
-        fill(&mut strategy.max_parallel, 0);
-        for region in &mut self.regions {
-            fill(&mut region.count, 1);
-        }
-    }
-}
-
-impl Spread {
-    fn canonicalize(&mut self) {
-        fill(&mut self.weight, 50);
-    }
-}
-
-impl Affinity {
-    fn canonicalize(&mut self) {
-        fill(&mut self.weight, 50);
-    }
-}
-
-impl ScalingPolicy {
-    fn canonicalize(&mut self, count: i64) {
-        fill(&mut self.enabled, true);
-        fill(&mut self.min, count);
-        fill_text(&mut self.type_name, "horizontal");
+        self.take_said(&said);
     }
 }
 
@@ -322,32 +173,29 @@ impl TaskGroup {
             self.scaling
                 .as_ref()
                 .and_then(|scaling| scaling.min)
-                .unwrap_or(1)
+                .unwrap_or(Self::DEFAULT_COUNT)
         });
         if let Some(scaling) = &mut self.scaling {
-            scaling.canonicalize(count);
+            scaling.min.fill(count);
         }
-        self.ephemeral_disk.get_or_insert_default().canonicalize();
+        self.ephemeral_disk.get_or_insert_default();
         let consul = self.consul.get_or_insert_default();
-        fill_text(&mut consul.namespace, &job.consul_namespace);
+        consul.namespace.fill(job.consul_namespace.as_str());
 
         self.update = match (job.update.as_ref(), self.update.take()) {
             (Some(inherited), Some(own)) => {
                 let mut merged = inherited.clone();
-                merged.merge(&own);
+                merged.take_said(&own);
                 Some(merged)
             }
             (Some(inherited), None) if !inherited.is_empty() => Some(inherited.clone()),
             (_, own) => own,
         };
-        if let Some(update) = &mut self.update {
-            update.canonicalize();
-        }
 
         self.reschedule_policy = match (&job.reschedule, self.reschedule_policy.take()) {
             (Some(inherited), Some(own)) => {
                 let mut merged = inherited.clone();
-                merged.merge(&own);
+                merged.take_said(&own);
                 Some(merged)
             }
             (Some(inherited), None) => Some(inherited.clone()),
@@ -363,27 +211,22 @@ impl TaskGroup {
         self.migrate = match (&job.migrate, self.migrate.take()) {
             (Some(inherited), Some(own)) => {
                 let mut merged = inherited.clone();
-                merged.merge(&own);
+                merged.take_said(&own);
                 Some(merged)
             }
             (Some(inherited), None) => Some(inherited.clone()),
             (None, None) if job_type == JobType::Service => Some(MigrateStrategy::default()),
             (None, own) => own,
         };
-        if let Some(migrate) = &mut self.migrate {
-            migrate.canonicalize();
-        }
 
         let mut restart = RestartPolicy::defaults(job_type);
         if let Some(own) = &self.restart_policy {
-            restart.merge(own);
+            restart.take_said(own);
         }
         self.restart_policy = Some(restart.clone());
 
-        self.spreads.iter_mut().for_each(Spread::canonicalize);
-        self.affinities.iter_mut().for_each(Affinity::canonicalize);
         for (name, volume) in &mut self.volumes {
-            fill_text(&mut volume.name, name);
+            volume.name.fill(name.as_str());
         }
         for service in &mut self.services {
             service.canonicalize(&job.name, &self.name, None);
@@ -391,43 +234,27 @@ impl TaskGroup {
         for task in &mut self.tasks {
             task.canonicalize(&job.name, &self.name, &restart);
         }
+        self.fill_defaults(Stage::Reading);
     }
 }
 
 impl Task {
     fn canonicalize(&mut self, job_name: &str, group: &str, restart: &RestartPolicy) {
         self.resources.get_or_insert_default().canonicalize();
-        fill(&mut self.kill_timeout, Self::DEFAULT_KILL_TIMEOUT);
-        self.log_config.get_or_insert_default().canonicalize();
+        self.log_config.get_or_insert_default();
         self.artifacts
             .iter_mut()
             .for_each(TaskArtifact::canonicalize);
-        if let Some(vault) = &mut self.vault {
-            vault.canonicalize();
-        }
         self.templates.iter_mut().for_each(Template::canonicalize);
         for service in &mut self.services {
             service.canonicalize(job_name, group, Some(&self.name));
         }
-        self.affinities.iter_mut().for_each(Affinity::canonicalize);
-        self.volume_mounts
-            .iter_mut()
-            .for_each(VolumeMount::canonicalize);
         // Without a hook it says nothing.
         self.lifecycle
             .take_if(|lifecycle| lifecycle.hook.is_empty());
-        if let Some(plugin) = &mut self.csi_plugin_config {
-            if plugin.mount_dir.is_empty() {
-                plugin.mount_dir = "/csi".to_owned();
-            }
-            fill_text(&mut plugin.stage_publish_base_dir, "/local/csi");
-            if plugin.health_timeout == Nanos::ZERO {
-                plugin.health_timeout = Nanos::secs(30);
-            }
-        }
         let mut merged = restart.clone();
         if let Some(own) = &self.restart_policy {
-            merged.merge(own);
+            merged.take_said(own);
         }
         self.restart_policy = Some(merged);
     }
@@ -436,35 +263,14 @@ impl Task {
 impl Resources {
     fn canonicalize(&mut self) {
         // A task that asks for whole cores has no share of its own.
-        let default_cpu = if self.cores.is_some() {
-            0
-        } else {
-            Self::DEFAULT_CPU
-        };
-        fill(&mut self.cpu, default_cpu);
-        fill(&mut self.cores, 0);
-        fill(&mut self.memory_mb, Self::DEFAULT_MEMORY_MB);
-        for device in &mut self.devices {
-            fill(&mut device.count, 1);
-            device
-                .affinities
-                .iter_mut()
-                .for_each(Affinity::canonicalize);
+        if self.cores.is_some() {
+            self.cpu.fill(0);
         }
-    }
-}
-
-impl LogConfig {
-    fn canonicalize(&mut self) {
-        fill(&mut self.max_files, Self::DEFAULT_MAX_FILES);
-        fill(&mut self.max_file_size_mb, Self::DEFAULT_MAX_FILE_SIZE_MB);
-        fill(&mut self.disabled, false);
     }
 }
 
 impl TaskArtifact {
     fn canonicalize(&mut self) {
-        fill(&mut self.getter_mode, "any".to_owned());
         if self.relative_dest.is_none() {
             let file = self.getter_mode.as_deref() == Some("file");
             let source = self.getter_source.trim_end_matches('/');
@@ -478,60 +284,14 @@ impl TaskArtifact {
     }
 }
 
-impl Vault {
-    fn canonicalize(&mut self) {
-        fill(&mut self.env, true);
-        fill(&mut self.disable_file, false);
-        fill(&mut self.namespace, String::new());
-        fill(&mut self.change_mode, "restart".to_owned());
-        fill(&mut self.change_signal, "SIGHUP".to_owned());
-    }
-}
-
 impl Template {
     fn canonicalize(&mut self) {
-        fill(&mut self.source_path, String::new());
-        fill(&mut self.dest_path, String::new());
-        fill(&mut self.embedded_tmpl, String::new());
-        fill(&mut self.change_mode, "restart".to_owned());
         let signals = self.change_mode.as_deref() == Some("signal");
         match &mut self.change_signal {
             Some(signal) => *signal = signal.to_uppercase(),
             None => {
                 self.change_signal = Some(if signals { "SIGHUP" } else { "" }.to_owned());
             }
-        }
-        if let Some(script) = &mut self.change_script {
-            fill(&mut script.command, String::new());
-            fill(&mut script.timeout, Nanos::secs(5));
-            fill(&mut script.fail_on_error, false);
-        }
-        fill(&mut self.splay, Nanos::secs(5));
-        fill(&mut self.perms, "0644".to_owned());
-        fill(&mut self.left_delim, "{{".to_owned());
-        fill(&mut self.right_delim, "}}".to_owned());
-        fill(&mut self.envvars, false);
-        fill(&mut self.vault_grace, Nanos::ZERO);
-        fill(&mut self.err_missing_key, false);
-    }
-}
-
-impl VolumeMount {
-    fn canonicalize(&mut self) {
-        fill(&mut self.propagation_mode, "private".to_owned());
-        fill(&mut self.read_only, false);
-    }
-}
-
-impl NetworkResource {
-    fn server_canonicalize(&mut self) {
-        fill(&mut self.mbits, 0);
-        for port in self
-            .dynamic_ports
-            .iter_mut()
-            .chain(&mut self.reserved_ports)
-        {
-            fill_text(&mut port.host_network, "default");
         }
     }
 }
@@ -544,15 +304,15 @@ impl Service {
                 None => format!("{job_name}-{group}"),
             };
         }
-        fill_text(&mut self.address_mode, "auto");
-        fill_text(&mut self.on_update, "require_healthy");
-        fill_text(&mut self.provider, "consul");
         if let Some(connect) = &mut self.connect {
             connect.canonicalize();
         }
-        for check in &mut self.checks {
+        let mut checks = std::mem::take(&mut self.checks);
+        self.fill_defaults(Stage::Reading);
+        for check in &mut checks {
             check.canonicalize(self.check_restart.as_ref(), &self.on_update);
         }
+        self.checks = checks;
     }
 
     /// As registration keeps it: names filled in, the namespace noted.
@@ -581,9 +341,9 @@ impl Service {
             }
         }
         if self.provider == "nomad" {
-            fill_text(&mut self.namespace, namespace);
+            self.namespace.fill(namespace);
         } else {
-            fill_text(&mut self.namespace, "default");
+            self.namespace.fill("default");
         }
     }
 }
@@ -603,12 +363,9 @@ impl ServiceCheck {
             (Some(inherited), None) => Some(inherited.clone()),
             (None, own) => own,
         };
-        if let Some(restart) = &mut self.check_restart {
-            fill(&mut restart.grace, Nanos::secs(1));
-        }
         self.success_before_passing = self.success_before_passing.max(0);
         self.failures_before_critical = self.failures_before_critical.max(0);
-        fill_text(&mut self.on_update, on_update);
+        self.on_update.fill(on_update);
     }
 }
 
@@ -616,27 +373,7 @@ impl Connect {
     fn canonicalize(&mut self) {
         if let Some(task) = &mut self.sidecar_task {
             task.resources.get_or_insert_default().canonicalize();
-            task.log_config.get_or_insert_default().canonicalize();
-            fill(&mut task.kill_timeout, Nanos::secs(5));
-            fill(&mut task.shutdown_delay, Nanos::ZERO);
-        }
-        if let Some(gateway) = &mut self.gateway {
-            gateway.canonicalize();
-        }
-    }
-}
-
-impl Gateway {
-    fn canonicalize(&mut self) {
-        if let Some(proxy) = &mut self.proxy {
-            fill(&mut proxy.connect_timeout, Nanos::secs(5));
-        }
-        let listeners = self
-            .ingress
-            .iter_mut()
-            .flat_map(|ingress| &mut ingress.listeners);
-        for listener in listeners {
-            fill_text(&mut listener.protocol, "tcp");
+            task.log_config.get_or_insert_default();
         }
     }
 }

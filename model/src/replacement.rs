@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::job::{
-    Affinity, Connect, Decides as _, DecidesWithin, Job, NetworkResource, Service, Spread, Task,
-    TaskGroup,
+    Affinity, Connect, Declared as _, Job, NetworkResource, Service, Spread, Task, TaskGroup,
+    declare::DecidesWithin,
 };
 
 /// Whether allocs of `group` have to be replaced to run `new` instead of `old`; both are canonical.
@@ -116,41 +116,43 @@ fn ports(network: &NetworkResource) -> BTreeMap<&str, (i64, i64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Change, Resources};
+    use crate::job::{Change, declare::Block};
 
     #[test]
-    fn every_field_says_what_its_change_does() {
-        let fate = |fields: &[(&str, Change)], name: &str| {
-            let found = fields.iter().find(|(field, _)| *field == name);
-            found.map(|(_, change)| *change)
-        };
-        assert_eq!(fate(Task::FIELDS, "driver"), Some(Change::Replace));
-        assert_eq!(fate(Task::FIELDS, "kill_timeout"), Some(Change::InPlace));
-        let memory_max = fate(Resources::FIELDS, "memory_max_mb");
-        assert_eq!(memory_max, Some(Change::ReplaceValue));
-        // What counts together has its reader here: a further one needs a line in this list and a reader.
-        for (fields, expected) in [
-            (
-                Job::FIELDS,
-                &["affinities", "task_groups", "spreads", "meta"][..],
-            ),
-            (
-                TaskGroup::FIELDS,
-                &["affinities", "tasks", "spreads", "meta", "services"],
-            ),
-            (Task::FIELDS, &["affinities", "meta"]),
-            (
-                NetworkResource::FIELDS,
-                &["reserved_ports", "dynamic_ports"],
-            ),
-            (Service::FIELDS, &["port_label", "connect"]),
-            (Connect::FIELDS, &["sidecar_service"]),
-        ] {
-            let together = fields
-                .iter()
-                .filter(|(_, change)| *change == Change::Together);
-            let together: Vec<&str> = together.map(|(field, _)| *field).collect();
-            assert_eq!(together, expected);
+    fn what_counts_together_has_its_reader_here() {
+        fn collect(block: &'static Block, found: &mut Vec<String>) {
+            for field in block.fields {
+                let name = format!("{}.{}", block.of, field.json);
+                if field.change == Change::Together && !found.contains(&name) {
+                    found.push(name);
+                }
+                if let Some(inner) = field.kind.block() {
+                    collect(inner, found);
+                }
+            }
         }
+        let mut found = Vec::new();
+        collect(Job::BLOCK, &mut found);
+        found.sort();
+        // A further one needs a line in this list and a reader.
+        let expected = [
+            "Connect.SidecarService",
+            "Job.Affinities",
+            "Job.Meta",
+            "Job.Spreads",
+            "Job.TaskGroups",
+            "NetworkResource.DynamicPorts",
+            "NetworkResource.ReservedPorts",
+            "Service.Connect",
+            "Service.PortLabel",
+            "Task.Affinities",
+            "Task.Meta",
+            "TaskGroup.Affinities",
+            "TaskGroup.Meta",
+            "TaskGroup.Services",
+            "TaskGroup.Spreads",
+            "TaskGroup.Tasks",
+        ];
+        assert_eq!(found, expected);
     }
 }

@@ -7,6 +7,7 @@ pub mod election;
 pub mod embedded;
 mod engine;
 pub mod etcd;
+mod event_ring;
 pub mod faults;
 pub mod frontend;
 pub mod keys;
@@ -19,5 +20,6 @@ pub mod state;
 pub mod store;
 mod tables;
 pub mod wall_clock;
+pub mod wrapped;
 
 pub use store::{Store, StoreError};

@@ -4,8 +4,9 @@
 //!
 //! - nothing is known → the caller lists, and says at which revision;
 //! - a watch that breaks resumes where it was, after a look whether the store is still that far;
-//! - a start that was compacted away, or a store whose revision is behind what was seen of it (it was restored from a
-//!   copy), lists again;
+//! - a start that was compacted away lists again, after the same look;
+//! - a store whose revision is behind what was seen of it, or whose history is another, was restored from a copy: list
+//!   again, and trust nothing that was known;
 //! - silence is death: a watch that says nothing is kept only if the store says that there is nothing to say.
 //!
 //! [`Position`] and its outcomes are pure; [`ListWatch`] drives them with time limits, and pauses that grow.
@@ -26,6 +27,8 @@ use crate::{
 pub enum Position {
     /// Nothing is known, or it is not the store's history any more: list.
     Empty(Why),
+    /// What came after this revision is gone from the store: look whether it is the same one, then list.
+    Lost(Revision),
     /// All is known up to this revision, and no watch runs: look whether the store is that far.
     Known(Revision),
     /// The store is as far as that: open a watch.
@@ -91,7 +94,7 @@ impl Position {
     /// After a failure that leaves all up to `known` true, unless it says otherwise.
     fn failed(known: Revision, error: &StoreError) -> Move {
         Move::after_pause(match error {
-            StoreError::Compacted { .. } => Self::Empty(Why::Compacted),
+            StoreError::Compacted { .. } => Self::Lost(known),
             StoreError::FutureRevision { .. } => Self::Empty(Why::Restored),
             StoreError::LeaseNotFound(_)
             | StoreError::LeaseExists(_)
@@ -102,6 +105,17 @@ impl Position {
             | StoreError::Disk(_)
             | StoreError::Corrupt(_) => Self::Known(known),
         })
+    }
+
+    /// `Lost`: the store was looked at.
+    fn looked(known: Revision, found: Result<Checked, &StoreError>) -> Move {
+        match found {
+            Ok(Checked::At(revision)) if revision < known => Move::on(Self::Empty(Why::Restored)),
+            Ok(Checked::At(_) | Checked::Unknown) => Move::on(Self::Empty(Why::Compacted)),
+            Ok(Checked::Another) => Move::on(Self::Empty(Why::Restored)),
+            Err(StoreError::FutureRevision { .. }) => Move::after_pause(Self::Empty(Why::Restored)),
+            Err(_) => Move::after_pause(Self::Lost(known)),
+        }
     }
 
     /// `Known`: the store was looked at.
@@ -136,12 +150,22 @@ impl Position {
         }
     }
 
-    /// `Silent`: the store was asked.
-    fn asked(known: Revision, found: Result<Checked, &StoreError>) -> Move {
+    /// `Silent`: the store was asked. When it was as far as `looked` the watch was opened, and would have told what
+    /// there was, unless `doubted`.
+    fn asked(
+        known: Revision,
+        looked: Revision,
+        doubted: bool,
+        found: Result<Checked, &StoreError>,
+    ) -> Move {
+        let seen = known.max(looked);
         match found {
             Ok(Checked::At(revision)) if revision == known => Move::on(Self::Watching(known)),
+            Ok(Checked::At(revision)) if revision == seen && !doubted => {
+                Move::on(Self::Watching(known))
+            }
             // Other keys may have been written, or the watch is dead: a new one knows.
-            Ok(Checked::At(revision)) if revision > known => Move::on(Self::Checked(known)),
+            Ok(Checked::At(revision)) if revision >= seen => Move::on(Self::Checked(known)),
             Ok(Checked::At(_) | Checked::Another) => Move::on(Self::Empty(Why::Restored)),
             Ok(Checked::Unknown) => Move::on(Self::Empty(Why::Compacted)),
             Err(error) => Self::failed(known, error),
@@ -152,7 +176,8 @@ impl Position {
     fn revision(self) -> Option<Revision> {
         match self {
             Self::Empty(_) => None,
-            Self::Known(revision)
+            Self::Lost(revision)
+            | Self::Known(revision)
             | Self::Checked(revision)
             | Self::Watching(revision)
             | Self::Silent(revision) => Some(revision),
@@ -203,6 +228,10 @@ pub struct ListWatch {
     position: Position,
     stream: Option<WatchStream>,
     opened: Instant,
+    /// How far the store was when the watch was opened, as far as that was asked.
+    looked: Revision,
+    /// How often in a row the watch said nothing while the store was not further than that.
+    silences: u32,
     pause: bool,
     list_at: Option<Instant>,
 }
@@ -226,6 +255,8 @@ impl ListWatch {
             position: Position::Empty(Why::First),
             stream: None,
             opened: Instant::now(),
+            looked: 0,
+            silences: 0,
             pause: false,
             list_at: None,
         }
@@ -249,7 +280,8 @@ impl ListWatch {
         self.note(error);
         let why = match self.position {
             Position::Empty(why) => why,
-            Position::Known(_)
+            Position::Lost(_)
+            | Position::Known(_)
             | Position::Checked(_)
             | Position::Watching(_)
             | Position::Silent(_) => Why::Asked,
@@ -303,8 +335,16 @@ impl ListWatch {
             }
             match self.position {
                 Position::Empty(why) => return Next::List(why),
+                Position::Lost(known) => {
+                    let found = within(longest, check()).await;
+                    self.settle(
+                        Position::looked(known, found.as_ref().copied()),
+                        found.err(),
+                    );
+                }
                 Position::Known(known) => {
                     let found = within(longest, check()).await;
+                    self.saw(&found);
                     self.settle(
                         Position::checked(known, found.as_ref().copied()),
                         found.err(),
@@ -332,7 +372,11 @@ impl ListWatch {
                 }
                 Position::Silent(known) => {
                     let found = within(longest, check()).await;
-                    let to = Position::asked(known, found.as_ref().copied());
+                    self.silences = self.silences.saturating_add(1);
+                    // Ever less often, so that a store that others write to is not troubled for it.
+                    let doubted = self.silences.is_power_of_two();
+                    let to = Position::asked(known, self.looked, doubted, found.as_ref().copied());
+                    self.saw(&found);
                     if to.to == Position::Watching(known) {
                         self.recovery.succeeded(&mut self.backoff);
                     }
@@ -401,6 +445,7 @@ impl ListWatch {
         if lived || to.to.revision().is_some_and(|reached| reached > known) {
             self.recovery.succeeded(&mut self.backoff);
         }
+        self.silences = 0;
         self.settle(to, error);
         match (item, to.to) {
             (Some(Ok(WatchEvent::Batch { revision, events })), Position::Watching(_)) => {
@@ -431,10 +476,24 @@ impl ListWatch {
         self.go(to);
     }
 
+    /// A watch that is opened now tells all there is up to what the store said.
+    fn saw(&mut self, found: &Result<Checked, StoreError>) {
+        if let Ok(Checked::At(revision)) = found
+            && self.looked != *revision
+        {
+            self.looked = *revision;
+            self.silences = 0;
+        }
+    }
+
     fn go(&mut self, to: Move) {
         match to.to {
             Position::Watching(_) | Position::Silent(_) => {}
-            Position::Empty(_) | Position::Known(_) | Position::Checked(_) => self.stream = None,
+            Position::Known(_) | Position::Checked(_) => self.stream = None,
+            Position::Empty(_) | Position::Lost(_) => {
+                self.stream = None;
+                self.looked = 0;
+            }
         }
         self.position = to.to;
         self.pause = to.pause;
@@ -492,7 +551,7 @@ mod tests {
     /// Every failure, and where each leads from what is known up to revision 7.
     fn failures() -> Vec<(StoreError, Position)> {
         vec![
-            (COMPACTED, Position::Empty(Why::Compacted)),
+            (COMPACTED, Position::Lost(7)),
             (FUTURE, Position::Empty(Why::Restored)),
             (StoreError::LeaseNotFound(LeaseId(1)), Position::Known(7)),
             (StoreError::LeaseExists(LeaseId(1)), Position::Known(7)),
@@ -575,27 +634,72 @@ mod tests {
             ),
             (
                 "asked, as far",
-                Position::asked(7, Ok(Checked::At(7))),
+                Position::asked(7, 0, false, Ok(Checked::At(7))),
                 Move::on(Watching(7)),
             ),
             (
                 "asked, further",
-                Position::asked(7, Ok(Checked::At(8))),
+                Position::asked(7, 0, false, Ok(Checked::At(8))),
                 Move::on(Open(7)),
             ),
             (
                 "asked, behind",
-                Position::asked(7, Ok(Checked::At(6))),
+                Position::asked(7, 0, false, Ok(Checked::At(6))),
+                restored,
+            ),
+            (
+                "asked, as far as when the watch was opened",
+                Position::asked(7, 9, false, Ok(Checked::At(9))),
+                Move::on(Watching(7)),
+            ),
+            (
+                "asked, as far as when the watch was opened, and in doubt",
+                Position::asked(7, 9, true, Ok(Checked::At(9))),
+                Move::on(Open(7)),
+            ),
+            (
+                "asked, as far as is known, and in doubt",
+                Position::asked(7, 7, true, Ok(Checked::At(7))),
+                Move::on(Watching(7)),
+            ),
+            (
+                "asked, further than when the watch was opened",
+                Position::asked(7, 9, false, Ok(Checked::At(10))),
+                Move::on(Open(7)),
+            ),
+            (
+                "asked, behind what it was when the watch was opened",
+                Position::asked(7, 9, false, Ok(Checked::At(8))),
+                restored,
+            ),
+            (
+                "lost, the same",
+                Position::looked(7, Ok(Checked::At(9))),
+                Move::on(Empty(Why::Compacted)),
+            ),
+            (
+                "lost, not to be known",
+                Position::looked(7, Ok(Checked::Unknown)),
+                Move::on(Empty(Why::Compacted)),
+            ),
+            (
+                "lost, behind",
+                Position::looked(7, Ok(Checked::At(6))),
+                restored,
+            ),
+            (
+                "lost, another",
+                Position::looked(7, Ok(Checked::Another)),
                 restored,
             ),
             (
                 "asked, another",
-                Position::asked(7, Ok(Checked::Another)),
+                Position::asked(7, 0, false, Ok(Checked::Another)),
                 restored,
             ),
             (
                 "asked, not to be known",
-                Position::asked(7, Ok(Checked::Unknown)),
+                Position::asked(7, 0, false, Ok(Checked::Unknown)),
                 Move::on(Empty(Why::Compacted)),
             ),
         ] {
@@ -603,10 +707,19 @@ mod tests {
         }
         for (error, to) in failures() {
             let wanted = Move::after_pause(to);
+            let lost = match to {
+                Known(known) => Position::Lost(known),
+                to => to,
+            };
+            assert_eq!(
+                Position::looked(7, Err(&error)),
+                Move::after_pause(lost),
+                "{error}"
+            );
             assert_eq!(Position::checked(7, Err(&error)), wanted, "{error}");
             assert_eq!(Position::opened(7, Err(&error)), wanted, "{error}");
             assert_eq!(Position::said(7, Said::Error(&error)), wanted, "{error}");
-            assert_eq!(Position::asked(7, Err(&error)), wanted, "{error}");
+            assert_eq!(Position::asked(7, 0, false, Err(&error)), wanted, "{error}");
         }
     }
 

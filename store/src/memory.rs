@@ -4,7 +4,7 @@
 //! the next lease's end. Under tokio's paused clock in a single-threaded runtime it is deterministic. A watch is a
 //! cursor into the shared history, so a slow reader costs nothing; one that is overtaken by compaction is told so.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::engine::{Engine, Place, Rows, check_range, check_txn, keys_of};
+use crate::event_ring::{Batch, Bounds, EventRing};
 use crate::store::{
     Event, KeyRange, KeyValue, LeaseId, RangeRequest, RangeResponse, Store, StoreError,
     StoreStatus, Txn, TxnResponse, WatchEvent, WatchRequest, WatchStream,
@@ -36,15 +37,13 @@ struct Inner {
     state: Mutex<State>,
     /// Told whenever a watcher may have something to do.
     changed: Notify,
-    max_history: usize,
 }
 
 struct State {
     engine: Engine<Bytes>,
     /// Every revision not compacted away.
-    history: VecDeque<(Revision, Arc<[Event]>)>,
+    history: EventRing,
     next_lease: i64,
-    bytes: u64,
 }
 
 /// Values stay in the index.
@@ -86,12 +85,13 @@ impl MemoryStore {
             inner: Arc::new(Inner {
                 state: Mutex::new(State {
                     engine: Engine::new(),
-                    history: VecDeque::new(),
+                    history: EventRing::new(Bounds {
+                        batches: revisions.max(1),
+                        ..Bounds::NONE
+                    }),
                     next_lease: 0x1000,
-                    bytes: 0,
                 }),
                 changed: Notify::new(),
-                max_history: revisions.max(1),
             }),
         }
     }
@@ -117,37 +117,27 @@ impl MemoryStore {
         if events.is_empty() {
             return;
         }
-        state.bytes += events.iter().map(event_size).sum::<u64>();
         let revision = state.engine.revision();
-        state.history.push_back((revision, events.into()));
-        if state.history.len() > self.inner.max_history
-            && let Some((second, _)) = state.history.get(1)
-        {
-            let second = *second;
-            state.compact(second);
+        let dropped = state.history.push(revision, events);
+        if let Some(oldest) = state.history.start().filter(|_| !dropped.is_empty()) {
+            state.compact(oldest, &dropped);
         }
         self.inner.changed.notify_waiters();
     }
 }
 
 impl State {
-    fn compact(&mut self, revision: Revision) {
+    /// Compacts at `revision`; `dropped` is what the history gave up for it before.
+    fn compact(&mut self, revision: Revision, dropped: &[Batch]) {
         self.engine.mark_compacted(revision);
-        let mut keys = BTreeSet::new();
-        for (at, events) in &self.history {
-            if *at > revision {
-                break;
-            }
-            keys.extend(keys_of(events));
-        }
-        while let Some((at, events)) = self.history.front() {
-            if *at >= revision {
-                break;
-            }
-            let bytes: u64 = events.iter().map(event_size).sum();
-            self.bytes = self.bytes.saturating_sub(bytes);
-            self.history.pop_front();
-        }
+        let forgotten = self.history.forget_before(revision);
+        let at = self.history.since(revision).next();
+        let keys: BTreeSet<_> = dropped
+            .iter()
+            .chain(&forgotten)
+            .chain(at.filter(|batch| batch.revision == revision))
+            .flat_map(|batch| keys_of(&batch.events))
+            .collect();
         for key in keys {
             self.engine.prune(&key);
         }
@@ -155,29 +145,9 @@ impl State {
 
     /// The next whole revisions from `next` on that touch `keys`, and where to go on.
     fn batch(&self, keys: &KeyRange, next: Revision) -> (Vec<Event>, Revision) {
-        let start = self.history.partition_point(|(at, _)| *at < next);
-        let mut found = Vec::new();
-        for (at, events) in self.history.iter().skip(start) {
-            found.extend(
-                events
-                    .iter()
-                    .filter(|event| keys.contains(event.key()))
-                    .cloned(),
-            );
-            if found.len() >= BATCH_EVENTS {
-                return (found, at + 1);
-            }
-        }
-        (found, next.max(self.engine.revision() + 1))
+        self.history
+            .events(keys, next, self.engine.revision(), BATCH_EVENTS)
     }
-}
-
-fn event_size(event: &Event) -> u64 {
-    let value = match event {
-        Event::Put(kv) => kv.value.len(),
-        Event::Delete { .. } => 0,
-    };
-    (event.key().len() + value) as u64
 }
 
 struct Cursor {
@@ -309,7 +279,7 @@ impl Store for MemoryStore {
         state
             .engine
             .check_compact(revision, state.engine.revision())?;
-        state.compact(revision);
+        state.compact(revision, &[]);
         self.inner.changed.notify_waiters();
         Ok(())
     }
@@ -319,8 +289,8 @@ impl Store for MemoryStore {
         Ok(StoreStatus {
             quota_counts_use: true,
             revision: state.engine.revision(),
-            db_size: state.bytes,
-            db_size_in_use: state.bytes,
+            db_size: state.history.bytes() as u64,
+            db_size_in_use: state.history.bytes() as u64,
             quota: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             store_id: 1,
@@ -436,7 +406,7 @@ mod tests {
             })
         ));
         assert!(slow.next().await.is_none());
-        assert_eq!(store.state().history.len(), 10);
+        assert_eq!(store.state().history.since(0).count(), 10);
     }
 
     #[tokio::test]

@@ -15,9 +15,11 @@ use rove_store::frontend::FrontendConfig;
 use rove_store::keys::Keys;
 use rove_store::memory::MemoryStore;
 use rove_store::store::{
-    Compare, KeyRange, LeaseId, Op, RangeRequest, Store, StoreError, Txn, WatchEvent, WatchRequest,
+    Compare, KeyRange, LeaseId, Op, RangeRequest, RangeResponse, Store, StoreError, Txn,
+    WatchEvent, WatchRequest,
 };
-use support::{Etcd, Mute, PATIENCE, Served, etcdctl, is_there};
+use rove_store::wrapped::Wrapped;
+use support::{Etcd, Mute, PATIENCE, Served, etcdctl, eventually, is_there};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -605,6 +607,75 @@ async fn a_watch_that_is_stuck_behind_a_living_connection_ends_and_an_idle_one_d
         panic!("the other server answers");
     };
     assert_eq!(revision, 3);
+}
+
+/// A store that never answers for one key.
+struct Sticky(Arc<MemoryStore>);
+
+#[async_trait::async_trait]
+impl Wrapped for Sticky {
+    fn inner(&self) -> Arc<dyn Store> {
+        self.0.clone()
+    }
+
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
+        if request.keys == KeyRange::Key("stuck".into()) {
+            std::future::pending::<()>().await;
+        }
+        self.0.range(request).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_call_that_is_not_answered_in_time_costs_the_others_no_connection() {
+    let memory = Arc::new(MemoryStore::new());
+    put(&memory, "a", "0").await;
+    let served = Served::open(Arc::new(Sticky(memory.clone()))).await;
+    let mute = Mute::before(&served.endpoint).await;
+    let client = EtcdStore::new(EtcdConfig {
+        // Longer than a busy machine takes for an answer.
+        request_timeout: Duration::from_secs(2),
+        connect_timeout: PATIENCE,
+        ..EtcdConfig::new(vec![mute.endpoint.clone()])
+    })
+    .unwrap();
+    let (lease, _) = client.lease_grant(60, None).await.unwrap();
+    let mut watch = client
+        .watch(WatchRequest {
+            keys: KeyRange::prefix("a"),
+            start: None,
+        })
+        .await
+        .unwrap();
+    let stuck = client.range(RangeRequest::new(KeyRange::Key("stuck".into())));
+    assert!(matches!(stuck.await, Err(StoreError::Unavailable(_))));
+    client.lease_keep_alive(lease).await.unwrap();
+    put(&memory, "a", "1").await;
+    assert!(matches!(watch.next().await, Some(Ok(_))));
+    assert_eq!(mute.accepted(), 1, "all on the one connection");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_answers_nothing_is_given_up_for_the_next_server() {
+    let store = Arc::new(MemoryStore::new());
+    let served = Served::open(Arc::clone(&store) as Arc<dyn Store>).await;
+    let mute = Mute::before(&served.endpoint).await;
+    let client = EtcdStore::new(EtcdConfig {
+        request_timeout: Duration::from_secs(1),
+        ..EtcdConfig::new(vec![mute.endpoint.clone(), served.endpoint.clone()])
+    })
+    .unwrap();
+    client.status().await.unwrap();
+    mute.set(true);
+    // A write is sent once, and it is by writes alone that it shows.
+    let write = || Txn {
+        then: vec![Op::put("a", "1")],
+        ..Txn::default()
+    };
+    eventually("the other server answers", async || {
+        client.txn(write()).await.ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

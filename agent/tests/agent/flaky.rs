@@ -13,10 +13,9 @@ use rove_agent::drivers::{
     Driver, DriverError, ExitResult, Fingerprint, ProgressSender, Recovered, Signal, TaskConfig,
     TaskHandle, TaskRef, TaskStats, mock::MockDriver,
 };
-use rove_model::ids::Revision;
-use rove_store::store::{
-    LeaseId, Op, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
-    WatchRequest, WatchStream,
+use rove_store::{
+    store::{Op, Store, StoreError, Txn, TxnResponse},
+    wrapped::Wrapped,
 };
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -141,9 +140,9 @@ pub struct Watched {
 }
 
 #[async_trait]
-impl Store for Watched {
-    async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
-        self.inner.range(request).await
+impl Wrapped for Watched {
+    fn inner(&self) -> Arc<dyn Store> {
+        self.inner.clone()
     }
 
     async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
@@ -158,41 +157,5 @@ impl Store for Watched {
             self.writes.lock().unwrap().push((Instant::now(), statuses));
         }
         self.inner.txn(txn).await
-    }
-
-    async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
-        self.inner.watch(request).await
-    }
-
-    async fn lease_grant(
-        &self,
-        ttl: i64,
-        id: Option<LeaseId>,
-    ) -> Result<(LeaseId, i64), StoreError> {
-        self.inner.lease_grant(ttl, id).await
-    }
-
-    async fn lease_keep_alive(&self, id: LeaseId) -> Result<i64, StoreError> {
-        self.inner.lease_keep_alive(id).await
-    }
-
-    async fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
-        self.inner.lease_revoke(id).await
-    }
-
-    async fn lease_time_to_live(&self, id: LeaseId) -> Result<(i64, i64), StoreError> {
-        self.inner.lease_time_to_live(id).await
-    }
-
-    async fn leases(&self) -> Result<Vec<LeaseId>, StoreError> {
-        self.inner.leases().await
-    }
-
-    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
-        self.inner.compact(revision).await
-    }
-
-    async fn status(&self) -> Result<StoreStatus, StoreError> {
-        self.inner.status().await
     }
 }

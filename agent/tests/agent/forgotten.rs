@@ -24,11 +24,10 @@ use rove_store::{
     frontend::{FrontendConfig, serve},
     keys::Key,
     memory::MemoryStore,
-    store::{
-        KeyRange, KeyValue, LeaseId, RangeRequest, RangeResponse, Store, StoreError, StoreStatus,
-        Txn, TxnResponse, WatchRequest, WatchStream,
-    },
+    store::{KeyRange, KeyValue, LeaseId, RangeRequest, Store, StoreError, Txn, TxnResponse},
+    wrapped::Wrapped,
 };
+use rove_testkit::etcd::Etcd;
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -54,16 +53,25 @@ enum What {
     Token,
 }
 
+/// What a server keeps its state in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Embedded,
+    Etcd,
+}
+
 /// A server: a store in a folder, and port 4647 before it.
 struct Server {
+    kind: Kind,
     endpoint: String,
-    store: EmbeddedStore,
+    store: Arc<dyn Store>,
+    etcd: Option<Etcd>,
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    async fn start(dir: &Path, at: &str) -> Self {
+    async fn start(kind: Kind, dir: &Path, at: &str) -> Self {
         let listener = loop {
             match TcpListener::bind(at).await {
                 Ok(listener) => break listener,
@@ -71,16 +79,30 @@ impl Server {
             }
         };
         let endpoint = listener.local_addr().unwrap().to_string();
-        let store = EmbeddedStore::open(dir, Options::default()).unwrap();
+        let (store, etcd): (Arc<dyn Store>, _) = match kind {
+            Kind::Embedded => (
+                Arc::new(EmbeddedStore::open(dir, Options::default()).unwrap()),
+                None,
+            ),
+            Kind::Etcd => {
+                let etcd = Etcd::start(dir, &[]);
+                let config = EtcdConfig::new(vec![etcd.endpoint()]);
+                let store = EtcdStore::new(config).unwrap();
+                until("etcd answers", async || store.status().await.is_ok()).await;
+                (Arc::new(store), Some(etcd))
+            }
+        };
         let cancel = CancellationToken::new();
         let task = tokio::spawn({
-            let (store, cancel) = (Arc::new(store.clone()), cancel.clone());
+            let (store, cancel) = (store.clone(), cancel.clone());
             let config = FrontendConfig::new(Default::default());
             async move { serve(listener, store, config, cancel).await.unwrap() }
         });
         Self {
+            kind,
             endpoint,
             store,
+            etcd,
             cancel,
             task,
         }
@@ -91,8 +113,9 @@ impl Server {
         self.cancel.cancel();
         self.task.await.unwrap();
         drop(self.store);
+        drop(self.etcd);
         // What is being answered still may hold the store a moment longer.
-        while EmbeddedStore::open(dir, Options::default()).is_err() {
+        while self.kind == Kind::Embedded && EmbeddedStore::open(dir, Options::default()).is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -106,6 +129,20 @@ impl Server {
             ..EtcdConfig::new(vec![self.endpoint.clone()])
         })
         .unwrap()
+    }
+}
+
+/// Copies a folder and what is beneath it.
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_all(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 
@@ -126,7 +163,7 @@ async fn is_registered(store: &dyn Store, world: &World) -> bool {
 }
 
 async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    let patience = tokio::time::timeout(Duration::from_secs(60), async {
+    let patience = tokio::time::timeout(rove_testkit::PATIENCE, async {
         while !check().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -148,13 +185,18 @@ fn endless() -> Job {
     service(&[("web", json!({"run_for": "100000s"}))])
 }
 
-async fn comes_back(how: How, what: What) {
-    let name = format!("{what:?} of a node that was {how:?}");
+async fn comes_back(kind: Kind, how: How, what: What) {
+    let name = format!("{what:?} of a node that was {how:?} in {kind:?}");
     let root = tempfile::tempdir().unwrap();
     let (dir, copy) = (root.path().join("store"), root.path().join("copy"));
-    let server = Server::start(&dir, "127.0.0.1:0").await;
+    let server = Server::start(
+        kind,
+        &dir,
+        &format!("127.0.0.1:{}", rove_testkit::free_port()),
+    )
+    .await;
     let endpoint = server.endpoint.clone();
-    let world = World::over(Arc::new(server.store.clone()));
+    let world = World::over(server.store.clone());
     let job = endless();
     let kept = world.place(&job, 1).await;
     let unknown = world.place(&job, 2).await;
@@ -165,31 +207,27 @@ async fn comes_back(how: How, what: What) {
         let driver = world.driver.clone();
         drop(world);
         server.stop(&dir).await;
-        std::fs::create_dir(&copy).unwrap();
-        for entry in std::fs::read_dir(&dir).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
-        }
+        copy_all(&dir, &copy);
         let mut world = World::new();
         (world.node, world.driver) = (node, driver);
         world
     };
-    let server = Server::start(&dir, &endpoint).await;
+    let server = Server::start(kind, &dir, &endpoint).await;
     let mut config = world.config();
     config.store = Arc::new(server.client(&config));
     config.lease_ttl = 3;
     let agent: Agent = start(config).await;
-    let direct = world.by(Arc::new(server.store.clone()));
+    let direct = world.by(server.store.clone());
     until("the node registers", async || {
-        is_registered(&server.store, &world).await
+        is_registered(&*server.store, &world).await
     })
     .await;
     for alloc in [&kept, &unknown] {
         direct.want(alloc).await;
         direct.until_status(alloc, ClientStatus::Running).await;
     }
-    let secret = found(&server.store, &world, &Key::NodeSecret(world.node)).await;
-    let alive = found(&server.store, &world, &Key::NodeAlive(world.node)).await;
+    let secret = found(&*server.store, &world, &Key::NodeSecret(world.node)).await;
+    let alive = found(&*server.store, &world, &Key::NodeAlive(world.node)).await;
     let lease = alive.and_then(|kv| kv.lease).unwrap();
     let seen = server.store.status().await.unwrap().revision;
     drop(direct);
@@ -199,7 +237,7 @@ async fn comes_back(how: How, what: What) {
         How::Collected => {
             if what == What::Token {
                 server.stop(&dir).await;
-                Server::start(&dir, &endpoint).await
+                Server::start(kind, &dir, &endpoint).await
             } else {
                 server
             }
@@ -210,10 +248,10 @@ async fn comes_back(how: How, what: What) {
             if how == How::Restored {
                 std::fs::rename(&copy, &dir).unwrap();
             }
-            Server::start(&dir, &endpoint).await
+            Server::start(kind, &dir, &endpoint).await
         }
     };
-    let direct = world.by(Arc::new(server.store.clone()));
+    let direct = world.by(server.store.clone());
     for key in [
         Key::Node(world.node),
         Key::NodeStatus(world.node),
@@ -250,12 +288,12 @@ async fn comes_back(how: How, what: What) {
     direct.want(&kept).await;
     direct.forget(&unknown).await;
     assert!(
-        found(&server.store, &world, &Key::Alloc(world.node, unknown.id))
+        found(&*server.store, &world, &Key::Alloc(world.node, unknown.id))
             .await
             .is_none()
     );
 
-    until(&name, async || is_registered(&server.store, &world).await).await;
+    until(&name, async || is_registered(&*server.store, &world).await).await;
     // Its secret is fixed again: another can't take the node's place.
     let thief = EtcdStore::new(EtcdConfig {
         user: Some((
@@ -267,7 +305,7 @@ async fn comes_back(how: How, what: What) {
     .unwrap();
     assert!(thief.status().await.is_err(), "{name}");
     // From a store that is behind what was seen nothing is concluded; from one that is not, it is.
-    fill(&server.store, seen).await;
+    fill(&*server.store, seen).await;
     until(
         &format!("the unknown alloc ends after {name}"),
         async || world.driver.running().len() == 1,
@@ -276,31 +314,51 @@ async fn comes_back(how: How, what: What) {
     assert_eq!(world.driver.started(), 2, "{name}: nothing was restarted");
     direct.stop(&kept).await;
     direct.until_status(&kept, ClientStatus::Complete).await;
-    assert!(is_registered(&server.store, &world).await, "{name}");
+    until(&format!("it stays registered after {name}"), async || {
+        is_registered(&*server.store, &world).await
+    })
+    .await;
     agent.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_was_forgotten_comes_back_whatever_is_refused() {
+/// All nine ways, `at_once` at a time.
+async fn every_way(kind: Kind, at_once: usize) {
+    let mut ways = Vec::new();
+    for how in [How::Collected, How::Restored, How::Emptied] {
+        for what in [What::Secret, What::Lease, What::Token] {
+            ways.push((how, what));
+        }
+    }
     let failed = tokio::task::LocalSet::new()
         .run_until(async {
-            let mut rows = Vec::new();
-            for how in [How::Collected, How::Restored, How::Emptied] {
-                for what in [What::Secret, What::Lease, What::Token] {
-                    let row = tokio::task::spawn_local(comes_back(how, what));
-                    rows.push((what, how, row));
-                }
-            }
             let mut failed = Vec::new();
-            for (what, how, row) in rows {
-                if row.await.is_err() {
-                    failed.push((what, how));
+            for ways in ways.chunks(at_once) {
+                let rows: Vec<_> = ways
+                    .iter()
+                    .map(|&(how, what)| tokio::task::spawn_local(comes_back(kind, how, what)))
+                    .collect();
+                for (way, row) in ways.iter().zip(rows) {
+                    if row.await.is_err() {
+                        failed.push(*way);
+                    }
                 }
             }
             failed
         })
         .await;
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_forgotten_comes_back_whatever_is_refused() {
+    every_way(Kind::Embedded, 9).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_forgotten_comes_back_over_etcd_whatever_is_refused() {
+    if rove_testkit::program("etcd") {
+        every_way(Kind::Etcd, 3).await;
+    }
 }
 
 /// A store that, while it is told to, lets its caller read and refuses the rest, as one does in which another secret
@@ -320,18 +378,14 @@ impl Refusing {
 }
 
 #[async_trait]
-impl Store for Refusing {
-    async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
-        self.inner.range(request).await
+impl Wrapped for Refusing {
+    fn inner(&self) -> Arc<dyn Store> {
+        self.inner.clone()
     }
 
     async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
         self.check()?;
         self.inner.txn(txn).await
-    }
-
-    async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
-        self.inner.watch(request).await
     }
 
     async fn lease_grant(
@@ -351,22 +405,6 @@ impl Store for Refusing {
     async fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
         self.check()?;
         self.inner.lease_revoke(id).await
-    }
-
-    async fn lease_time_to_live(&self, id: LeaseId) -> Result<(i64, i64), StoreError> {
-        self.inner.lease_time_to_live(id).await
-    }
-
-    async fn leases(&self) -> Result<Vec<LeaseId>, StoreError> {
-        self.inner.leases().await
-    }
-
-    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
-        self.inner.compact(revision).await
-    }
-
-    async fn status(&self) -> Result<StoreStatus, StoreError> {
-        self.inner.status().await
     }
 }
 
@@ -416,14 +454,14 @@ async fn nothing_is_stopped_while_the_node_is_refused_and_what_is_unknown_once_i
 async fn a_lease_that_only_the_writes_find_refused_is_replaced() {
     /// Refuses one lease, in writes only.
     struct Picky {
-        refusing: Refusing,
+        inner: Arc<MemoryStore>,
         lease: std::sync::Mutex<Option<LeaseId>>,
     }
 
     #[async_trait]
-    impl Store for Picky {
-        async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
-            self.refusing.range(request).await
+    impl Wrapped for Picky {
+        fn inner(&self) -> Arc<dyn Store> {
+            self.inner.clone()
         }
 
         async fn txn(&self, txn: Txn) -> Result<TxnResponse, StoreError> {
@@ -434,11 +472,7 @@ async fn a_lease_that_only_the_writes_find_refused_is_replaced() {
             if uses {
                 return Err(StoreError::PermissionDenied("not your lease".to_owned()));
             }
-            self.refusing.txn(txn).await
-        }
-
-        async fn watch(&self, request: WatchRequest) -> Result<WatchStream, StoreError> {
-            self.refusing.watch(request).await
+            self.inner.txn(txn).await
         }
 
         async fn lease_grant(
@@ -446,43 +480,16 @@ async fn a_lease_that_only_the_writes_find_refused_is_replaced() {
             ttl: i64,
             id: Option<LeaseId>,
         ) -> Result<(LeaseId, i64), StoreError> {
-            let granted = self.refusing.lease_grant(ttl, id).await?;
+            let granted = self.inner.lease_grant(ttl, id).await?;
             self.lease.lock().unwrap().get_or_insert(granted.0);
             Ok(granted)
-        }
-
-        async fn lease_keep_alive(&self, id: LeaseId) -> Result<i64, StoreError> {
-            self.refusing.lease_keep_alive(id).await
-        }
-
-        async fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
-            self.refusing.lease_revoke(id).await
-        }
-
-        async fn lease_time_to_live(&self, id: LeaseId) -> Result<(i64, i64), StoreError> {
-            self.refusing.lease_time_to_live(id).await
-        }
-
-        async fn leases(&self) -> Result<Vec<LeaseId>, StoreError> {
-            self.refusing.leases().await
-        }
-
-        async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
-            self.refusing.compact(revision).await
-        }
-
-        async fn status(&self) -> Result<StoreStatus, StoreError> {
-            self.refusing.status().await
         }
     }
 
     let memory = Arc::new(MemoryStore::new());
     let world = World::over(memory.clone());
     let picky = Picky {
-        refusing: Refusing {
-            inner: memory,
-            refuses: AtomicBool::new(false),
-        },
+        inner: memory,
         lease: std::sync::Mutex::default(),
     };
     let agent = start(AgentConfig {

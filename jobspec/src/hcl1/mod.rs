@@ -69,7 +69,7 @@ fn job(
             path: Vec::new(),
             merged: 0,
         };
-        match shaper.blocks_of(item, &JOB) {
+        match shaper.blocks_of(item, *JOB) {
             Ok(mut blocks) => jobs.append(&mut blocks),
             Err(item) => found.push(
                 Diagnostic::error(

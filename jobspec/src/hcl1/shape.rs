@@ -577,21 +577,41 @@ fn attribute(key: Key, value: Value, value_span: Span) -> Attribute {
 /// What HCL1 says in a block where nothing is said, though nobody asked for the defaults of the job.
 fn defaults(kind: &str, inside: Inside) -> Vec<(&'static str, Value)> {
     match (kind, inside) {
-        ("template", Inside::Table(_)) => vec![
-            ("change_mode", Value::text("restart")),
-            ("splay", Value::text("5s")),
-            ("perms", Value::text("0644")),
-            ("uid", Value::int(-1)),
-            ("gid", Value::int(-1)),
-            ("error_on_missing_key", Value::Bool(false)),
-        ],
-        ("vault", Inside::Table(_)) => vec![
-            ("env", Value::Bool(true)),
-            ("disable_file", Value::Bool(false)),
-            ("change_mode", Value::text("restart")),
-        ],
+        ("template", Inside::Table(table)) => told(
+            table,
+            &[
+                "change_mode",
+                "splay",
+                "perms",
+                "uid",
+                "gid",
+                "error_on_missing_key",
+            ],
+        ),
+        ("vault", Inside::Table(table)) => told(table, &["env", "disable_file", "change_mode"]),
         _ => Vec::new(),
     }
+}
+
+/// The defaults of these fields, as the table tells them.
+fn told(table: &Table, names: &'static [&'static str]) -> Vec<(&'static str, Value)> {
+    let value = |field: &Field| match field.kind {
+        Kind::Integer => field.default.parse::<i64>().map_or(Value::Null, Value::int),
+        Kind::Bool => field.default.parse().map_or(Value::Null, Value::Bool),
+        Kind::Text
+        | Kind::Duration
+        | Kind::Texts
+        | Kind::TextMap
+        | Kind::TextsMap
+        | Kind::Free
+        | Kind::Block(_)
+        | Kind::Blocks(_)
+        | Kind::NamedBlocks(_) => Value::text(field.default),
+    };
+    let names = names.iter();
+    names
+        .filter_map(|name| Some((*name, value(table.field(name)?))))
+        .collect()
 }
 
 /// A block of which only the kind counts: it is refused.

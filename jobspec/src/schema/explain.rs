@@ -65,7 +65,7 @@ impl Found {
     #[must_use]
     pub fn table(&self) -> Option<&'static Table> {
         match self.way.last() {
-            None => Some(&JOB),
+            None => Some(*JOB),
             Some(field) => field.table(),
         }
     }
@@ -233,7 +233,7 @@ fn paths_that_end_with(path: &str) -> Vec<String> {
     }
     let wanted: Vec<&str> = path.split('.').collect();
     let mut found = Vec::new();
-    walk(&JOB, "job", &wanted, &mut found);
+    walk(*JOB, "job", &wanted, &mut found);
     found.sort_by_key(|path| path.matches('.').count());
     found.truncate(SUGGESTIONS);
     if found.is_empty() && nearest(&path.to_ascii_lowercase(), ["job"]).is_some() {

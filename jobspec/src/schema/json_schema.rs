@@ -14,7 +14,7 @@ const DURATION: &str = r"^([+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|
 #[must_use]
 pub fn json_schema() -> Json {
     let mut definitions = Definitions::default();
-    definitions.table(&JOB, "spec");
+    definitions.table(*JOB, "spec");
     let spec = json!({"$ref": "#/definitions/spec"});
     let text = |doc: &str| json!({"type": "string", "minLength": 1, "description": doc});
     json!({
@@ -73,7 +73,7 @@ impl Definitions {
         {
             return name.clone();
         }
-        let title = if std::ptr::eq(table, &raw const JOB) {
+        let title = if std::ptr::eq(table, *JOB) {
             "spec"
         } else {
             table.title
@@ -87,7 +87,7 @@ impl Definitions {
         let mut properties = Map::new();
         let mut required = Vec::new();
         if let Some(key) = label_key(table)
-            && !std::ptr::eq(table, &raw const JOB)
+            && !std::ptr::eq(table, *JOB)
         {
             let doc = format!("The label of the {title}.");
             properties.insert(

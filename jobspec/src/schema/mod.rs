@@ -1,18 +1,22 @@
 //! The language of job files as tables: a row for each field, a table for each block.
 //!
-//! One table serves HCL, YAML, the way back to either, and what `explain` says. A field that has no counterpart of the
-//! same shape in the API's JSON goes under a name with `~` in front, which the table's `finish` turns into what it
-//! stands for.
+//! One table serves HCL, YAML, the way back to either, and what `explain` says. The rows are those that a job's fields are
+//! declared by ([`rove_model::job::declare`]). A field that has no counterpart of the same shape in the API's JSON goes
+//! under a name with `~` in front, which the table's `finish` turns into what it stands for.
 
 mod explain;
 mod json_schema;
+mod language;
 mod reference;
+mod shapes;
 mod tables;
 
+use rove_model::job::declare::Block;
 use serde_json::{Map, Value as Json};
 
 pub use explain::{Found, NotFound, find};
 pub use json_schema::{json_schema, json_schema_text};
+pub(crate) use language::is_short_form;
 pub use reference::markdown;
 pub use tables::JOB;
 
@@ -67,6 +71,8 @@ pub struct Field {
 /// One kind of block.
 #[derive(Debug)]
 pub struct Table {
+    /// The block whose fields it has.
+    pub block: &'static Block,
     /// The name of what is described, for people.
     pub title: &'static str,
     /// The JSON name of its label, for blocks that have one.
@@ -79,6 +85,8 @@ pub struct Table {
     pub finish: Option<fn(&mut Map<String, Json>)>,
     /// Turns the API's shape back into what is written.
     pub restore: Option<fn(&mut Map<String, Json>)>,
+    /// What its fields hold in the API's JSON where a job file doesn't write them.
+    pub unsaid: Map<String, Json>,
 }
 
 impl Table {
@@ -106,21 +114,6 @@ impl Table {
 }
 
 impl Field {
-    /// The same field with what it is when it is left out.
-    const fn default(self, default: &'static str) -> Self {
-        Self { default, ..self }
-    }
-
-    /// The same field with the unit of its number.
-    const fn unit(self, unit: &'static str) -> Self {
-        Self { unit, ..self }
-    }
-
-    /// The same field with the words it may be.
-    const fn values(self, values: &'static [&'static str]) -> Self {
-        Self { values, ..self }
-    }
-
     /// It can be written as a block.
     #[must_use]
     pub fn may_be_block(&self) -> bool {

@@ -30,7 +30,7 @@ pub fn markdown() -> String {
 /// Every table once, with the paths it is at, those nearest to the job first.
 fn tables() -> Vec<(&'static Table, Vec<String>)> {
     let mut sections: Vec<(&'static Table, Vec<String>)> = Vec::new();
-    let mut next: VecDeque<(&'static Table, String)> = VecDeque::from([(&JOB, "job".to_owned())]);
+    let mut next: VecDeque<(&'static Table, String)> = VecDeque::from([(*JOB, "job".to_owned())]);
     while let Some((table, path)) = next.pop_front() {
         // What is inside is told where the block is met first.
         if let Some((_, paths)) = sections

@@ -233,7 +233,7 @@ impl Reader<'_> {
             self.fail("Missing field", "A document needs a spec.", &place);
             return None;
         };
-        let mut body = self.beneath("spec", |reader| reader.body(&JOB, spec, "spec"));
+        let mut body = self.beneath("spec", |reader| reader.body(*JOB, spec, "spec"));
         let mut label = None;
         for (key, span, value) in metadata.unwrap_or_default() {
             match key.as_str() {

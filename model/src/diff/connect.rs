@@ -19,16 +19,6 @@ use crate::{
 impl Shape for Connect {
     const NAME: &'static str = "ConsulConnect";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            native,
-            gateway: _,
-            sidecar_service: _,
-            sidecar_task: _,
-        } = self;
-        Fields::new().with("Native", native)
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         let mut found = Vec::new();
         found.extend(detail.block(old.sidecar_service.as_ref(), new.sidecar_service.as_ref()));
@@ -40,20 +30,6 @@ impl Shape for Connect {
 
 impl Shape for SidecarService {
     const NAME: &'static str = "SidecarService";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            tags: _,
-            port,
-            proxy: _,
-            disable_default_tcp_check,
-            meta,
-        } = self;
-        Fields::new()
-            .with("Port", port)
-            .with("DisableDefaultTCPCheck", disable_default_tcp_check)
-            .with_map("Meta", meta)
-    }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         let mut found = Vec::new();
@@ -70,28 +46,9 @@ impl Shape for SidecarTask {
     const CONTEXTUAL: bool = false;
 
     fn fields(&self, detail: Detail) -> Fields {
-        let Self {
-            name,
-            driver,
-            user,
-            config: _,
-            env,
-            resources: _,
-            meta,
-            kill_timeout,
-            log_config: _,
-            shutdown_delay,
-            kill_signal,
-        } = self;
-        Fields::new()
-            .with("Name", name)
-            .with("Driver", driver)
-            .with("User", user)
-            .with_map("Env", env)
-            .with_map("Meta", meta)
-            .with("KillSignal", kill_signal)
-            .with_if(detail.complete, "KillTimeout", kill_timeout)
-            .with_if(detail.complete, "ShutdownDelay", shutdown_delay)
+        Fields::of(self)
+            .without_if(!detail.complete, "KillTimeout")
+            .without_if(!detail.complete, "ShutdownDelay")
     }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
@@ -105,20 +62,6 @@ impl Shape for SidecarTask {
 
 impl Shape for Proxy {
     const NAME: &'static str = "ConsulProxy";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            local_service_address,
-            local_service_port,
-            expose: _,
-            expose_config: _,
-            upstreams: _,
-            config: _,
-        } = self;
-        Fields::new()
-            .with("LocalServiceAddress", local_service_address)
-            .with("LocalServicePort", local_service_port)
-    }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         let mut found = detail.keyed(
@@ -139,10 +82,6 @@ impl Shape for Proxy {
 impl Shape for ExposeConfig {
     const NAME: &'static str = "Expose";
 
-    fn fields(&self, _: Detail) -> Fields {
-        Fields::new()
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         fn all(ExposeConfig { paths, path }: &ExposeConfig) -> Vec<ExposePath> {
             paths.iter().chain(path).cloned().collect()
@@ -153,50 +92,10 @@ impl Shape for ExposeConfig {
 
 impl Shape for ExposePath {
     const NAME: &'static str = "Path";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            path,
-            protocol,
-            local_path_port,
-            listener_port,
-        } = self;
-        Fields::new()
-            .with("Path", path)
-            .with("Protocol", protocol)
-            .with("LocalPathPort", local_path_port)
-            .with("ListenerPort", listener_port)
-    }
 }
 
 impl Shape for Upstream {
     const NAME: &'static str = "ConsulUpstreams";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            destination_name,
-            destination_namespace,
-            destination_peer,
-            destination_type,
-            local_bind_port,
-            datacenter,
-            local_bind_address,
-            local_bind_socket_path,
-            local_bind_socket_mode,
-            mesh_gateway: _,
-            config: _,
-        } = self;
-        Fields::new()
-            .with("DestinationName", destination_name)
-            .with("DestinationNamespace", destination_namespace)
-            .with("DestinationPeer", destination_peer)
-            .with("DestinationType", destination_type)
-            .with("LocalBindPort", local_bind_port)
-            .with("Datacenter", datacenter)
-            .with("LocalBindAddress", local_bind_address)
-            .with("LocalBindSocketPath", local_bind_socket_path)
-            .with("LocalBindSocketMode", local_bind_socket_mode)
-    }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         let mut found = Vec::new();
@@ -210,25 +109,10 @@ impl Shape for Upstream {
 
 impl Shape for MeshGateway {
     const NAME: &'static str = "MeshGateway";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self { mode } = self;
-        Fields::new().with("Mode", mode)
-    }
 }
 
 impl Shape for Gateway {
     const NAME: &'static str = "Gateway";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            proxy: _,
-            ingress: _,
-            terminating: _,
-            mesh: _,
-        } = self;
-        Fields::new()
-    }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         let mut found = Vec::new();
@@ -265,21 +149,7 @@ impl Shape for GatewayProxy {
     const NAME: &'static str = "Proxy";
 
     fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            connect_timeout: _,
-            envoy_gateway_bind_tagged_addresses,
-            envoy_gateway_bind_addresses: _,
-            envoy_gateway_no_default_bind,
-            envoy_dns_discovery_type,
-            config: _,
-        } = self;
-        Fields::new()
-            .with(
-                "EnvoyGatewayBindTaggedAddresses",
-                envoy_gateway_bind_tagged_addresses,
-            )
-            .with("EnvoyGatewayNoDefaultBind", envoy_gateway_no_default_bind)
-            .with("EnvoyDNSDiscoveryType", envoy_dns_discovery_type)
+        Fields::of(self).without(&["ConnectTimeout"])
     }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
@@ -320,14 +190,6 @@ fn addresses(bound: &BTreeMap<String, GatewayBindAddress>) -> Fields {
 impl Shape for IngressConfig {
     const NAME: &'static str = "Ingress";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            tls: _,
-            listeners: _,
-        } = self;
-        Fields::new()
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         let mut found = Vec::new();
         found.extend(detail.block(old.tls.as_ref(), new.tls.as_ref()));
@@ -344,19 +206,6 @@ impl Shape for IngressConfig {
 impl Shape for GatewayTls {
     const NAME: &'static str = "TLS";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            enabled,
-            tls_min_version,
-            tls_max_version,
-            cipher_suites: _,
-        } = self;
-        Fields::new()
-            .with("Enabled", enabled)
-            .with("TLSMinVersion", tls_min_version)
-            .with("TLSMaxVersion", tls_max_version)
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         detail
             .texts("CipherSuites", &old.cipher_suites, &new.cipher_suites)
@@ -368,15 +217,6 @@ impl Shape for GatewayTls {
 impl Shape for IngressListener {
     const NAME: &'static str = "Listener";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            port,
-            protocol,
-            services: _,
-        } = self;
-        Fields::new().with("Port", port).with("Protocol", protocol)
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         detail.keyed(&old.services, &new.services, |one| &one.name, Detail::block)
     }
@@ -384,11 +224,6 @@ impl Shape for IngressListener {
 
 impl Shape for IngressService {
     const NAME: &'static str = "ConsulIngressService";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self { name, hosts: _ } = self;
-        Fields::new().with("Name", name)
-    }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         detail
@@ -401,11 +236,6 @@ impl Shape for IngressService {
 impl Shape for TerminatingConfig {
     const NAME: &'static str = "Terminating";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self { services: _ } = self;
-        Fields::new()
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         detail.keyed(&old.services, &new.services, |one| &one.name, Detail::block)
     }
@@ -413,29 +243,8 @@ impl Shape for TerminatingConfig {
 
 impl Shape for LinkedService {
     const NAME: &'static str = "Service";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            name,
-            ca_file,
-            cert_file,
-            key_file,
-            sni,
-        } = self;
-        Fields::new()
-            .with("Name", name)
-            .with("CAFile", ca_file)
-            .with("CertFile", cert_file)
-            .with("KeyFile", key_file)
-            .with("SNI", sni)
-    }
 }
 
 impl Shape for MeshConfig {
     const NAME: &'static str = "Mesh";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {} = self;
-        Fields::new()
-    }
 }

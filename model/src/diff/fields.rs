@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Number, Value};
 
 use super::{DiffType, FieldDiff};
-use crate::duration::Nanos;
+use crate::{
+    duration::Nanos,
+    job::{Declared, declare::Kind},
+};
 
 /// A value that a diff shows as text. What isn't set shows as the zero of its kind.
 pub(super) trait Shown {
@@ -52,6 +55,55 @@ impl Fields {
         Self::default()
     }
 
+    /// Every plain field of a block, by its name in JSON: single values, and texts by name as `Name[key]`. What isn't
+    /// set shows as the zero of its kind. Lists and blocks are objects of their own.
+    pub(super) fn of<T: Declared>(block: &T) -> Self {
+        let json = serde_json::to_value(block).unwrap_or_default();
+        let mut fields = Self::new();
+        for field in T::BLOCK.fields {
+            let value = &json[field.json];
+            let zero = match field.kind {
+                Kind::Text => "",
+                Kind::Integer | Kind::Duration => "0",
+                Kind::Bool => "false",
+                Kind::TextMap => {
+                    for (key, value) in value.as_object().into_iter().flatten() {
+                        let text = value.as_str().unwrap_or_default();
+                        fields
+                            .0
+                            .insert(format!("{}[{key}]", field.json), text.to_owned());
+                    }
+                    continue;
+                }
+                Kind::Texts
+                | Kind::TextsMap
+                | Kind::Free
+                | Kind::Block(_)
+                | Kind::Blocks(_)
+                | Kind::NamedBlocks(_) => continue,
+            };
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Null => zero.to_owned(),
+                other => other.to_string(),
+            };
+            fields.0.insert(field.json.to_owned(), text);
+        }
+        fields
+    }
+
+    /// Without these fields, and without the pairs of maps of these names.
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.0
+            .retain(|name, _| !names.contains(&name.split('[').next().unwrap_or(name)));
+        self
+    }
+
+    /// As [`Fields::without`], where `hidden` says so.
+    pub(super) fn without_if(self, hidden: bool, name: &str) -> Self {
+        if hidden { self.without(&[name]) } else { self }
+    }
+
     pub(super) fn with(mut self, name: &str, value: &impl Shown) -> Self {
         self.0.insert(name.to_owned(), value.shown());
         self
@@ -68,14 +120,6 @@ impl Fields {
     /// A field that is left out where `shown` says so.
     pub(super) fn with_if(self, shown: bool, name: &str, value: &impl Shown) -> Self {
         if shown { self.with(name, value) } else { self }
-    }
-
-    /// Pairs as `Name[key]`.
-    pub(super) fn with_map(mut self, name: &str, pairs: &BTreeMap<String, String>) -> Self {
-        for (key, value) in pairs {
-            self.0.insert(format!("{name}[{key}]"), value.clone());
-        }
-        self
     }
 
     /// Every leaf of a free-form value by its path, as `labels[0][a]`.

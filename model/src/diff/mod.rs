@@ -3,11 +3,10 @@
 //! Works on the canonical form ([`Job::server_canonicalize`]). Names, order and texts are those that clients of Nomad
 //! 1.6 know, and so is what corresponds: constraints and networks are sets (a changed one is one that is gone and one
 //! that is new), services, templates and the like are found again. With `contextual`, objects that changed are shown
-//! with their unchanged fields as well.
+//! with their unchanged fields as well. Plain fields are compared as they are declared ([`crate::job::declare`]).
 //!
 //! Nomad's diff leaves some of a job out: spreads, migration, a task's life cycle and mounts, the arguments of a
-//! check. Here a change of theirs is shown, in the same shape. Each kind of object names all of its fields, so a field
-//! that is added to the specification can't be forgotten here.
+//! check. Here a change of theirs is shown, in the same shape: a test changes every field there is and looks for it.
 
 mod annotate;
 mod connect;

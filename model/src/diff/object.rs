@@ -8,6 +8,7 @@ use super::{
     DiffType, ObjectDiff,
     fields::{Fields, field_diff, kind_of},
 };
+use crate::job::Declared;
 
 /// How much a diff tells.
 #[derive(Clone, Copy, Debug)]
@@ -20,14 +21,16 @@ pub(super) struct Detail {
 }
 
 /// What a kind of object consists of.
-pub(super) trait Shape: PartialEq + Default {
+pub(super) trait Shape: PartialEq + Declared {
     /// What it is called in a diff.
     const NAME: &'static str;
     /// Whether its unchanged fields are shown in a contextual diff.
     const CONTEXTUAL: bool = true;
 
     /// Its plain fields.
-    fn fields(&self, detail: Detail) -> Fields;
+    fn fields(&self, _detail: Detail) -> Fields {
+        Fields::of(self)
+    }
 
     /// What differs in the objects inside; the side that isn't there is the default.
     fn objects(_old: &Self, _new: &Self, _detail: Detail) -> Vec<ObjectDiff> {

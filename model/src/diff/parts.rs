@@ -10,7 +10,10 @@ use super::{
     service::services,
     task::{self, Inherited},
 };
-use crate::job::{Job, Task, TaskGroup};
+use crate::{
+    duration::Nanos,
+    job::{Job, Task, TaskGroup},
+};
 
 /// What changed from `old` to `new`; `None` where there is no such job.
 #[must_use]
@@ -69,65 +72,24 @@ fn kind(old: bool, new: bool, changed: bool) -> DiffType {
 }
 
 fn job_fields(job: &Job) -> Fields {
-    let Job {
-        region,
-        namespace,
+    Fields::of(job).without(&[
         // Two versions of one job have the same.
-        id: _,
-        name,
-        type_name,
-        priority,
-        all_at_once,
-        datacenters: _,
-        node_pool,
-        constraints: _,
-        affinities: _,
-        task_groups: _,
-        update: _,
-        multiregion: _,
-        spreads: _,
-        periodic: _,
-        parameterized_job: _,
-        // A registered job has them in its groups.
-        reschedule: _,
-        migrate: _,
-        meta,
+        "ID",
         // Never stored, and nobody's to read.
-        consul_token: _,
-        vault_token: _,
-        stop,
-        parent_id,
-        dispatched,
-        dispatch_idempotency_token,
-        payload: _,
-        consul_namespace,
-        vault_namespace,
+        "ConsulToken",
+        "VaultToken",
+        "Payload",
         // Kept by the server.
-        nomad_token_id: _,
-        status: _,
-        status_description: _,
-        stable: _,
-        version: _,
-        submit_time: _,
-        create_index: _,
-        modify_index: _,
-        job_modify_index: _,
-    } = job;
-    Fields::new()
-        .with("Region", region)
-        .with("Namespace", namespace)
-        .with("Name", name)
-        .with("Type", type_name)
-        .with("Priority", priority)
-        .with("AllAtOnce", all_at_once)
-        .with("NodePool", node_pool)
-        .with_map("Meta", meta)
-        .with("Stop", stop)
-        .with("ParentID", parent_id)
-        .with("Dispatched", dispatched)
-        .with("DispatchIdempotencyToken", dispatch_idempotency_token)
-        .with("ConsulNamespace", consul_namespace)
-        .with("VaultNamespace", vault_namespace)
+        "NomadTokenID",
+        "Status",
+        "StatusDescription",
+        "Stable",
+        "Version",
+        "SubmitTime",
+        "CreateIndex",
+        "ModifyIndex",
+        "JobModifyIndex",
+    ])
 }
 
 fn job_objects(detail: Detail, old: &Job, new: &Job) -> Vec<ObjectDiff> {
@@ -158,36 +120,18 @@ fn job_objects(detail: Detail, old: &Job, new: &Job) -> Vec<ObjectDiff> {
 }
 
 fn group_fields(group: &TaskGroup, detail: Detail) -> Fields {
-    let TaskGroup {
-        name: _,
-        count,
-        constraints: _,
-        affinities: _,
-        tasks: _,
-        spreads: _,
-        volumes: _,
-        restart_policy: _,
-        reschedule_policy: _,
-        ephemeral_disk: _,
-        update: _,
-        migrate: _,
-        networks: _,
-        meta,
-        services: _,
-        shutdown_delay,
-        stop_after_client_disconnect,
-        max_client_disconnect,
-        scaling: _,
-        consul: _,
-    } = group;
-    let fields = Fields::new().with("Count", count).with_map("Meta", meta);
-    if !detail.complete {
-        return fields;
-    }
-    fields
-        .with_some("ShutdownDelay", shutdown_delay)
-        .with_some("StopAfterClientDisconnect", stop_after_client_disconnect)
-        .with_some("MaxClientDisconnect", max_client_disconnect)
+    let is_hidden = |time: Option<Nanos>| !detail.complete || time.is_none();
+    Fields::of(group)
+        .without(&["Name"])
+        .without_if(is_hidden(group.shutdown_delay), "ShutdownDelay")
+        .without_if(
+            is_hidden(group.stop_after_client_disconnect),
+            "StopAfterClientDisconnect",
+        )
+        .without_if(
+            is_hidden(group.max_client_disconnect),
+            "MaxClientDisconnect",
+        )
 }
 
 fn group_objects(detail: Detail, old: &TaskGroup, new: &TaskGroup) -> Vec<ObjectDiff> {

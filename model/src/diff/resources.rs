@@ -10,26 +10,6 @@ use crate::job::{DeviceRequest, DnsConfig, NetworkResource, Port, Resources};
 impl Shape for Resources {
     const NAME: &'static str = "Resources";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            cpu,
-            cores,
-            memory_mb,
-            memory_max_mb,
-            disk_mb,
-            networks: _,
-            devices: _,
-            iops,
-        } = self;
-        Fields::new()
-            .with("CPU", cpu)
-            .with("Cores", cores)
-            .with("MemoryMB", memory_mb)
-            .with("MemoryMaxMB", memory_max_mb)
-            .with("DiskMB", disk_mb)
-            .with("IOPS", iops)
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         let mut found = detail.set(&old.networks, &new.networks);
         found.extend(detail.keyed(
@@ -45,16 +25,6 @@ impl Shape for Resources {
 impl Shape for DeviceRequest {
     const NAME: &'static str = "Device";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            name,
-            count,
-            constraints: _,
-            affinities: _,
-        } = self;
-        Fields::new().with("Name", name).with("Count", count)
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         if !detail.complete {
             return Vec::new();
@@ -69,25 +39,12 @@ impl Shape for NetworkResource {
     const NAME: &'static str = "Network";
 
     fn fields(&self, detail: Detail) -> Fields {
-        let Self {
-            mode,
-            device,
-            cidr,
-            ip,
-            dns: _,
-            reserved_ports: _,
-            dynamic_ports: _,
-            hostname,
-            mbits,
-        } = self;
-        let said = |text: &String| detail.complete && !text.is_empty();
-        Fields::new()
-            .with("Mode", mode)
-            .with("Hostname", hostname)
-            .with("MBits", mbits)
-            .with_if(said(device), "Device", device)
-            .with_if(said(cidr), "CIDR", cidr)
-            .with_if(said(ip), "IP", ip)
+        // The scheduler sets them.
+        let said = |text: &str| detail.complete && !text.is_empty();
+        Fields::of(self)
+            .without_if(!said(&self.device), "Device")
+            .without_if(!said(&self.cidr), "CIDR")
+            .without_if(!said(&self.ip), "IP")
     }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
@@ -106,7 +63,7 @@ impl Shape for NetworkResource {
             "Static Port",
             &old.reserved_ports,
             &new.reserved_ports,
-            |port| port_fields(port).with("Value", &port.value),
+            Fields::of,
         );
         found.extend(ports(
             "Dynamic Port",
@@ -121,16 +78,7 @@ impl Shape for NetworkResource {
 
 /// All but the number, which the scheduler chooses for a dynamic port.
 fn port_fields(port: &Port) -> Fields {
-    let Port {
-        label,
-        value: _,
-        to,
-        host_network,
-    } = port;
-    Fields::new()
-        .with("Label", label)
-        .with("To", to)
-        .with("HostNetwork", host_network)
+    Fields::of(port).without(&["Value"])
 }
 
 impl Shape for DnsConfig {

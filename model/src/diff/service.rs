@@ -27,41 +27,6 @@ pub(super) fn services(detail: Detail, old: &[Service], new: &[Service]) -> Vec<
 impl Shape for Service {
     const NAME: &'static str = "Service";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            name,
-            tags: _,
-            canary_tags: _,
-            enable_tag_override,
-            port_label,
-            address_mode,
-            address,
-            checks: _,
-            check_restart: _,
-            connect: _,
-            meta,
-            canary_meta,
-            tagged_addresses,
-            task_name,
-            on_update,
-            provider,
-            namespace,
-        } = self;
-        Fields::new()
-            .with("Name", name)
-            .with("EnableTagOverride", enable_tag_override)
-            .with("PortLabel", port_label)
-            .with("AddressMode", address_mode)
-            .with("Address", address)
-            .with_map("Meta", meta)
-            .with_map("CanaryMeta", canary_meta)
-            .with_map("TaggedAddresses", tagged_addresses)
-            .with("TaskName", task_name)
-            .with("OnUpdate", on_update)
-            .with("Provider", provider)
-            .with("Namespace", namespace)
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         let mut found = Vec::new();
         found.extend(detail.texts("CanaryTags", &old.canary_tags, &new.canary_tags));
@@ -80,60 +45,8 @@ impl Shape for ServiceCheck {
     const NAME: &'static str = "Check";
 
     fn fields(&self, detail: Detail) -> Fields {
-        let Self {
-            name,
-            type_name,
-            command,
-            args: _,
-            path,
-            protocol,
-            port_label,
-            expose,
-            address_mode,
-            advertise,
-            interval,
-            timeout,
-            initial_status,
-            tls_server_name,
-            tls_skip_verify,
-            header: _,
-            method,
-            check_restart: _,
-            grpc_service,
-            grpc_use_tls,
-            task_name,
-            success_before_passing,
-            failures_before_critical,
-            body,
-            on_update,
-        } = self;
-        Fields::new()
-            .with("Name", name)
-            .with("Type", type_name)
-            .with("Command", command)
-            .with("Path", path)
-            .with("Protocol", protocol)
-            .with("PortLabel", port_label)
-            .with("Expose", expose)
-            .with("AddressMode", address_mode)
-            .with_if(
-                detail.complete && !advertise.is_empty(),
-                "Advertise",
-                advertise,
-            )
-            .with("Interval", interval)
-            .with("Timeout", timeout)
-            .with("InitialStatus", initial_status)
-            .with("TLSServerName", tls_server_name)
-            .with("TLSSkipVerify", tls_skip_verify)
-            .with("Method", method)
-            .with("GRPCService", grpc_service)
-            .with("GRPCUseTLS", grpc_use_tls)
-            .with("TaskName", task_name)
-            .with("SuccessBeforePassing", success_before_passing)
-            .with("FailuresBeforeCritical", failures_before_critical)
-            .with("Body", body)
-            .with("OnUpdate", on_update)
+        let is_shown = detail.complete && !self.advertise.is_empty();
+        Fields::of(self).without_if(!is_shown, "Advertise")
     }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
@@ -157,16 +70,4 @@ impl Shape for ServiceCheck {
 
 impl Shape for CheckRestart {
     const NAME: &'static str = "CheckRestart";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            limit,
-            grace,
-            ignore_warnings,
-        } = self;
-        Fields::new()
-            .with("Limit", limit)
-            .with("Grace", grace)
-            .with("IgnoreWarnings", ignore_warnings)
-    }
 }

@@ -22,44 +22,7 @@ pub(super) struct Inherited<'a> {
 }
 
 pub(super) fn fields(task: &Task) -> Fields {
-    let Task {
-        name: _,
-        driver,
-        user,
-        lifecycle: _,
-        config: _,
-        constraints: _,
-        affinities: _,
-        env,
-        services: _,
-        resources: _,
-        restart_policy: _,
-        meta,
-        kill_timeout,
-        log_config: _,
-        artifacts: _,
-        vault: _,
-        templates: _,
-        dispatch_payload: _,
-        volume_mounts: _,
-        leader,
-        shutdown_delay,
-        kill_signal,
-        kind,
-        scaling_policies: _,
-        identity: _,
-        csi_plugin_config: _,
-    } = task;
-    Fields::new()
-        .with("Driver", driver)
-        .with("User", user)
-        .with_map("Env", env)
-        .with_map("Meta", meta)
-        .with("KillTimeout", kill_timeout)
-        .with("Leader", leader)
-        .with("ShutdownDelay", shutdown_delay)
-        .with("KillSignal", kill_signal)
-        .with("Kind", kind)
+    Fields::of(task).without(&["Name"])
 }
 
 pub(super) fn objects(
@@ -134,22 +97,6 @@ fn artifacts(detail: Detail, old: &[TaskArtifact], new: &[TaskArtifact]) -> Vec<
 
 impl Shape for TaskArtifact {
     const NAME: &'static str = "Artifact";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            getter_source,
-            getter_options,
-            getter_headers,
-            getter_mode,
-            relative_dest,
-        } = self;
-        Fields::new()
-            .with("GetterSource", getter_source)
-            .with_map("GetterOptions", getter_options)
-            .with_map("GetterHeaders", getter_headers)
-            .with("GetterMode", getter_mode)
-            .with("RelativeDest", relative_dest)
-    }
 }
 
 /// Templates; one of a destination on each side is the same.
@@ -165,39 +112,9 @@ impl Shape for Template {
     const NAME: &'static str = "Template";
 
     fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            source_path,
-            dest_path,
-            embedded_tmpl,
-            change_mode,
-            change_script: _,
-            change_signal,
-            splay,
-            perms,
-            uid,
-            gid,
-            left_delim,
-            right_delim,
-            envvars,
-            vault_grace,
-            wait: _,
-            err_missing_key,
-        } = self;
-        Fields::new()
-            .with("SourcePath", source_path)
-            .with("DestPath", dest_path)
-            .with("EmbeddedTmpl", embedded_tmpl)
-            .with("ChangeMode", change_mode)
-            .with("ChangeSignal", change_signal)
-            .with("Splay", splay)
-            .with("Perms", perms)
-            .with_some("Uid", uid)
-            .with_some("Gid", gid)
-            .with("LeftDelim", left_delim)
-            .with("RightDelim", right_delim)
-            .with("Envvars", envvars)
-            .with("VaultGrace", vault_grace)
-            .with("ErrMissingKey", err_missing_key)
+        Fields::of(self)
+            .without_if(self.uid.is_none(), "Uid")
+            .without_if(self.gid.is_none(), "Gid")
     }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
@@ -227,19 +144,6 @@ impl Shape for WaitConfig {
 impl Shape for ChangeScript {
     const NAME: &'static str = "ChangeScript";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            command,
-            args: _,
-            timeout,
-            fail_on_error,
-        } = self;
-        Fields::new()
-            .with("Command", command)
-            .with("Timeout", timeout)
-            .with("FailOnError", fail_on_error)
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         detail
             .texts("Args", &old.args, &new.args)
@@ -250,23 +154,6 @@ impl Shape for ChangeScript {
 
 impl Shape for Vault {
     const NAME: &'static str = "Vault";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            policies: _,
-            namespace,
-            env,
-            disable_file,
-            change_mode,
-            change_signal,
-        } = self;
-        Fields::new()
-            .with("Namespace", namespace)
-            .with("Env", env)
-            .with("DisableFile", disable_file)
-            .with("ChangeMode", change_mode)
-            .with("ChangeSignal", change_signal)
-    }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         detail
@@ -280,83 +167,29 @@ impl Shape for LogConfig {
     const NAME: &'static str = "LogConfig";
 
     fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            max_files,
-            max_file_size_mb,
-            // A registered job has its opposite.
-            enabled: _,
-            disabled,
-        } = self;
-        Fields::new()
-            .with("MaxFiles", max_files)
-            .with("MaxFileSizeMB", max_file_size_mb)
-            .with("Disabled", disabled)
+        // A registered job has its opposite.
+        Fields::of(self).without(&["Enabled"])
     }
 }
 
 impl Shape for DispatchPayload {
     const NAME: &'static str = "DispatchPayload";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self { file } = self;
-        Fields::new().with("File", file)
-    }
 }
 
 impl Shape for Lifecycle {
     const NAME: &'static str = "Lifecycle";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self { hook, sidecar } = self;
-        Fields::new().with("Hook", hook).with("Sidecar", sidecar)
-    }
 }
 
 impl Shape for WorkloadIdentity {
     const NAME: &'static str = "Identity";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self { env, file } = self;
-        Fields::new().with("Env", env).with("File", file)
-    }
 }
 
 impl Shape for CsiPluginConfig {
     const NAME: &'static str = "CSIPluginConfig";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            id,
-            type_name,
-            mount_dir,
-            stage_publish_base_dir,
-            health_timeout,
-        } = self;
-        Fields::new()
-            .with("ID", id)
-            .with("Type", type_name)
-            .with("MountDir", mount_dir)
-            .with("StagePublishBaseDir", stage_publish_base_dir)
-            .with("HealthTimeout", health_timeout)
-    }
 }
 
 impl Shape for VolumeMount {
     const NAME: &'static str = "VolumeMount";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            volume,
-            destination,
-            read_only,
-            propagation_mode,
-        } = self;
-        Fields::new()
-            .with("Volume", volume)
-            .with("Destination", destination)
-            .with("ReadOnly", read_only)
-            .with("PropagationMode", propagation_mode)
-    }
 }
 
 /// The volumes of a group, by name.
@@ -377,27 +210,6 @@ pub(super) fn volumes(
 impl Shape for VolumeRequest {
     const NAME: &'static str = "Volume";
 
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            name,
-            type_name,
-            source,
-            read_only,
-            access_mode,
-            attachment_mode,
-            mount_options: _,
-            per_alloc,
-        } = self;
-        Fields::new()
-            .with("Name", name)
-            .with("Type", type_name)
-            .with("Source", source)
-            .with("ReadOnly", read_only)
-            .with("AccessMode", access_mode)
-            .with("AttachmentMode", attachment_mode)
-            .with("PerAlloc", per_alloc)
-    }
-
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         detail
             .block(old.mount_options.as_ref(), new.mount_options.as_ref())
@@ -408,14 +220,6 @@ impl Shape for VolumeRequest {
 
 impl Shape for MountOptions {
     const NAME: &'static str = "MountOptions";
-
-    fn fields(&self, _: Detail) -> Fields {
-        let Self {
-            fs_type,
-            mount_flags: _,
-        } = self;
-        Fields::new().with("FSType", fs_type)
-    }
 
     fn objects(old: &Self, new: &Self, detail: Detail) -> Vec<ObjectDiff> {
         detail

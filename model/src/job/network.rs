@@ -4,29 +4,25 @@ use super::spec;
 
 spec! {
     /// A network of a group, or (as in 2017) of a task's resources.
-    NetworkResource {
-        /// `host`, `bridge`, `none`, `cni/<name>`; empty means host.
-        mode: String => Replace,
-        /// The interface.
+    NetworkResource "network" {
+        /// host, bridge, none or cni/<name>.
+        mode: String [default = "host"] => Replace,
+        /// The interface; set by the scheduler.
         device: String => InPlace,
-        /// Its range.
-        #[serde(rename = "CIDR")]
-        cidr: String => InPlace,
-        /// Its address.
-        #[serde(rename = "IP")]
-        ip: String => InPlace,
-        /// Name resolution inside.
-        #[serde(rename = "DNS")]
-        dns: Option<DnsConfig> => Replace,
+        /// The range of the interface; set by the scheduler.
+        cidr as "CIDR": String => InPlace,
+        /// The address; set by the scheduler.
+        ip as "IP": String => InPlace,
+        /// How names are resolved inside.
+        dns as "DNS": Option<DnsConfig> => Replace,
         /// Ports with a set number.
-        reserved_ports: Vec<Port> => Together,
+        reserved_ports: Vec<Port> [api] => Together,
         /// Ports whose number the scheduler chooses.
-        dynamic_ports: Vec<Port> => Together,
-        /// Host name inside.
+        dynamic_ports: Vec<Port> [api] => Together,
+        /// The host name inside, in bridge mode.
         hostname: String => Replace,
-        /// Bandwidth; kept, shown and without effect.
-        #[serde(rename = "MBits")]
-        mbits: Option<i64> => ReplaceValue,
+        /// Bandwidth; read and without effect.
+        mbits as "MBits": Option<i64> [unit = "Mbit/s", quiet] = 0 at Registration => ReplaceValue,
     }
 }
 
@@ -39,10 +35,10 @@ impl NetworkResource {
 
 spec! {
     /// Name resolution inside a network.
-    DnsConfig {
-        /// Servers.
+    DnsConfig "dns" {
+        /// Addresses of name servers.
         servers: Vec<String> => Replace,
-        /// Search domains.
+        /// Domains that are searched.
         searches: Vec<String> => Replace,
         /// Options of resolv.conf.
         options: Vec<String> => Replace,
@@ -51,14 +47,14 @@ spec! {
 
 spec! {
     /// A port.
-    Port {
+    Port "port" {
         /// Its label.
-        label: String => InPlace,
-        /// Its number on the host; 0: chosen by the scheduler.
-        value: i64 => InPlace,
-        /// Its number inside the network; 0: the same, -1: the host's number.
-        to: i64 => InPlace,
-        /// The host's network it is on.
-        host_network: String => InPlace,
+        label: String [label] => InPlace,
+        /// The port's number on the host; without it one is chosen.
+        value: i64 [hcl = "static"] => InPlace,
+        /// The port's number inside the network; -1 means the same as on the host.
+        to: i64 [default = "the number on the host"] => InPlace,
+        /// The network of the host that the port is on.
+        host_network: String = "default" at Registration => InPlace,
     }
 }

@@ -2,82 +2,80 @@
 
 use std::collections::BTreeMap;
 
-use super::spec;
+use super::{Declared as _, declare::Stage, spec};
 use crate::{duration::Nanos, ids::Revision};
 
 spec! {
     /// What a node must fulfil.
-    Constraint {
-        /// What is looked at, as `${attr.kernel.name}`.
-        #[serde(rename = "LTarget")]
-        ltarget: String => InPlace,
-        /// What it is compared with.
-        #[serde(rename = "RTarget")]
-        rtarget: String => InPlace,
-        /// How, as `=`, `regexp`, `version`.
-        operand: String => InPlace,
+    Constraint "constraint" {
+        /// What is looked at, as ${attr.kernel.name} or ${meta.rack}.
+        ltarget as "LTarget": String [hcl = "attribute"] => InPlace,
+        /// What the attribute is compared with.
+        rtarget as "RTarget": String [hcl = "value"] => InPlace,
+        /// How attribute and value are compared: =, !=, >, >=, <, <=, regexp, version, semver, set_contains,
+        /// set_contains_all, set_contains_any, is_set, is_not_set, distinct_hosts or distinct_property.
+        operand: String [hcl = "operator", default = "="] => InPlace,
     }
 }
 
 spec! {
     /// What a node should fulfil.
-    Affinity {
-        /// What is looked at.
-        #[serde(rename = "LTarget")]
-        ltarget: String => Replace,
-        /// What it is compared with.
-        #[serde(rename = "RTarget")]
-        rtarget: String => Replace,
-        /// How.
-        operand: String => Replace,
-        /// -100 to 100, 50 by default.
-        weight: Option<i64> => Replace,
+    Affinity "affinity" {
+        /// What is looked at, as ${attr.kernel.name} or ${meta.rack}.
+        ltarget as "LTarget": String [hcl = "attribute"] => Replace,
+        /// What the attribute is compared with.
+        rtarget as "RTarget": String [hcl = "value"] => Replace,
+        /// How attribute and value are compared: =, !=, >, >=, <, <=, regexp, version, semver, set_contains_all or
+        /// set_contains_any.
+        operand: String [hcl = "operator", default = "="] => Replace,
+        /// From -100 to 100, but not 0. Below 0 keeps allocs away from such nodes.
+        weight: Option<i64> = 50 => Replace,
     }
 }
 
 spec! {
     /// How allocs are spread over the values of an attribute.
-    Spread {
-        /// The attribute.
+    Spread "spread" {
+        /// The attribute over whose values allocs are spread, as ${node.datacenter}.
         attribute: String => Replace,
-        /// 1–100, 50 by default.
-        weight: Option<i64> => Replace,
-        /// How many percent each value gets; evenly where none is given.
-        spread_target: Vec<SpreadTarget> => Replace,
+        /// From 1 to 100: how much this spread counts beside others and affinities.
+        weight: Option<i64> = 50 => Replace,
+        /// The share of one value; without any, all values get the same.
+        spread_target: Vec<SpreadTarget> [hcl = "target", plural = "targets"] => Replace,
     }
 }
 
 spec! {
     /// The share of one value of an attribute.
-    SpreadTarget {
-        /// The value.
-        value: String => Replace,
-        /// Its share.
-        percent: i64 => Replace,
+    SpreadTarget "target" {
+        /// The value of the attribute.
+        value: String [label_or_argument, default = "the label"] => Replace,
+        /// Its share of the allocs.
+        percent: i64 [unit = "%"] = 0 => Replace,
     }
 }
 
 spec! {
     /// How a new version is rolled out.
-    UpdateStrategy {
-        /// Time between steps for jobs without deployments.
-        stagger: Option<Nanos> => InPlace,
-        /// Allocs replaced at a time; 0 all at once without a deployment.
-        max_parallel: Option<i64> => InPlace,
-        /// What health is judged by: `checks`, `task_states`, `manual`.
-        health_check: Option<String> => InPlace,
-        /// How long an alloc must be healthy to count.
-        min_healthy_time: Option<Nanos> => InPlace,
-        /// By when an alloc must be healthy.
-        healthy_deadline: Option<Nanos> => InPlace,
-        /// By when the next alloc must be healthy; 0: the first failure ends the deployment.
-        progress_deadline: Option<Nanos> => InPlace,
-        /// Canaries.
-        canary: Option<i64> => InPlace,
-        /// Go back to the last stable version on failure.
-        auto_revert: Option<bool> => InPlace,
-        /// Promote canaries when they are healthy.
-        auto_promote: Option<bool> => InPlace,
+    UpdateStrategy "update" {
+        /// Time between steps, for system jobs, which have no deployments.
+        stagger: Option<Nanos> = "30s" => InPlace,
+        /// How many allocs are replaced at a time; 0 replaces all at once, without a deployment.
+        max_parallel: Option<i64> = 1 => InPlace,
+        /// What the health of an alloc is judged by: its checks, its tasks' states, or somebody.
+        health_check: Option<String> [values = &["checks", "task_states", "manual"]] = "checks" => InPlace,
+        /// How long an alloc must be healthy to count as healthy.
+        min_healthy_time: Option<Nanos> = "10s" => InPlace,
+        /// By when, from its start, an alloc must be healthy.
+        healthy_deadline: Option<Nanos> = "5m" => InPlace,
+        /// By when the next alloc must be healthy; 0 fails the deployment on the first that is not.
+        progress_deadline: Option<Nanos> = "10m" => InPlace,
+        /// How many allocs of the new version first run beside the old ones, until they are promoted.
+        canary: Option<i64> = 0 => InPlace,
+        /// Go back to the last stable version when the deployment fails.
+        auto_revert: Option<bool> = false => InPlace,
+        /// Promote the canaries as soon as all are healthy.
+        auto_promote: Option<bool> = false => InPlace,
     }
 }
 
@@ -85,17 +83,9 @@ impl UpdateStrategy {
     /// Nomad's defaults.
     #[must_use]
     pub fn defaults() -> Self {
-        Self {
-            stagger: Some(Nanos::secs(30)),
-            max_parallel: Some(1),
-            health_check: Some("checks".to_owned()),
-            min_healthy_time: Some(Nanos::secs(10)),
-            healthy_deadline: Some(Nanos::mins(5)),
-            progress_deadline: Some(Nanos::mins(10)),
-            canary: Some(0),
-            auto_revert: Some(false),
-            auto_promote: Some(false),
-        }
+        let mut defaults = Self::default();
+        defaults.fill_defaults(Stage::Reading);
+        defaults
     }
 
     /// Allocs replaced at a time.
@@ -164,17 +154,17 @@ pub enum RestartMode {
 
 spec! {
     /// When a failed task is started again.
-    RestartPolicy {
-        /// The time in which `attempts` are counted.
-        interval: Option<Nanos> => InPlace,
-        /// Restarts in an interval.
-        attempts: Option<i64> => InPlace,
-        /// Time before a restart.
-        delay: Option<Nanos> => InPlace,
-        /// `fail` or `delay`.
-        mode: Option<String> => InPlace,
-        /// Render templates again before a restart.
-        render_templates: Option<bool> => ReplaceValue,
+    RestartPolicy "restart" {
+        /// The time in which attempts are counted.
+        interval: Option<Nanos> [default = "30m (batch: 24h)"] => InPlace,
+        /// How many restarts there may be in an interval.
+        attempts: Option<i64> [default = "2 (batch: 3)"] => InPlace,
+        /// How long to wait before a restart; up to a quarter more is added at random.
+        delay: Option<Nanos> = "15s" => InPlace,
+        /// What happens when the attempts are spent: the task fails, or waits for the next interval.
+        mode: Option<String> [values = &["fail", "delay"]] = "fail" => InPlace,
+        /// Render the templates again before each restart.
+        render_templates: Option<bool> = false => ReplaceValue,
     }
 }
 
@@ -209,19 +199,19 @@ impl RestartPolicy {
 
 spec! {
     /// When a failed alloc is replaced.
-    ReschedulePolicy {
-        /// Replacements in an interval.
-        attempts: Option<i64> => InPlace,
-        /// The time in which `attempts` are counted.
-        interval: Option<Nanos> => InPlace,
-        /// Time before the first replacement.
-        delay: Option<Nanos> => InPlace,
-        /// `constant`, `exponential` or `fibonacci`.
-        delay_function: Option<String> => InPlace,
+    ReschedulePolicy "reschedule" {
+        /// How many replacements there may be in an interval.
+        attempts: Option<i64> [default = "0 (batch: 1)"] => InPlace,
+        /// The time in which attempts are counted.
+        interval: Option<Nanos> [default = "0s (batch: 24h)"] => InPlace,
+        /// How long to wait before the first replacement.
+        delay: Option<Nanos> [default = "30s (batch: 5s)"] => InPlace,
+        /// How the delay grows from one replacement to the next.
+        delay_function: Option<String> [values = &["constant", "exponential", "fibonacci"], default = "exponential (batch: constant)"] => InPlace,
         /// The longest delay.
-        max_delay: Option<Nanos> => InPlace,
-        /// No limit of attempts.
-        unlimited: Option<bool> => InPlace,
+        max_delay: Option<Nanos> [default = "1h (batch: 0s)"] => InPlace,
+        /// Replace failed allocs without a limit of attempts.
+        unlimited: Option<bool> [default = "true (batch: false)"] => InPlace,
     }
 }
 
@@ -271,103 +261,87 @@ impl ReschedulePolicy {
 
 spec! {
     /// How allocs leave a node that is drained.
-    MigrateStrategy {
-        /// Allocs at a time.
-        max_parallel: Option<i64> => InPlace,
-        /// What health of a successor is judged by.
-        health_check: Option<String> => InPlace,
-        /// How long a successor must be healthy to count.
-        min_healthy_time: Option<Nanos> => InPlace,
+    MigrateStrategy "migrate" {
+        /// How many allocs leave at a time.
+        max_parallel: Option<i64> = 1 => InPlace,
+        /// What the health of a successor is judged by.
+        health_check: Option<String> [values = &["checks", "task_states"]] = "checks" => InPlace,
+        /// How long a successor must be healthy before the next alloc leaves.
+        min_healthy_time: Option<Nanos> = "10s" => InPlace,
         /// By when a successor must be healthy.
-        healthy_deadline: Option<Nanos> => InPlace,
-    }
-}
-
-impl MigrateStrategy {
-    /// Nomad's defaults.
-    #[must_use]
-    pub fn defaults() -> Self {
-        Self {
-            max_parallel: Some(1),
-            health_check: Some("checks".to_owned()),
-            min_healthy_time: Some(Nanos::secs(10)),
-            healthy_deadline: Some(Nanos::mins(5)),
-        }
+        healthy_deadline: Option<Nanos> = "5m" => InPlace,
     }
 }
 
 spec! {
     /// Disk shared by the tasks of an alloc.
-    EphemeralDisk {
-        /// Place a successor on the same node and keep the data.
-        sticky: Option<bool> => Replace,
-        /// Take the data along to another node.
-        migrate: Option<bool> => Replace,
-        /// Its size in MiB.
-        #[serde(rename = "SizeMB")]
-        size_mb: Option<i64> => Replace,
+    EphemeralDisk "ephemeral_disk" {
+        /// Place a successor on the same node if possible, and keep the data.
+        sticky: Option<bool> = false => Replace,
+        /// With sticky: copy the data when the successor runs on another node.
+        migrate: Option<bool> = false => Replace,
+        /// How much disk is reserved for an alloc.
+        size_mb as "SizeMB": Option<i64> [hcl = "size", unit = "MiB"] = 300 => Replace,
     }
 }
 
 impl EphemeralDisk {
     /// The size when none is given.
-    pub const DEFAULT_SIZE_MB: i64 = 300;
+    pub const DEFAULT_SIZE_MB: i64 = Self::BLOCK.integer("SizeMB");
 }
 
 spec! {
     /// Run at set times.
-    PeriodicConfig {
+    PeriodicConfig "periodic" {
         /// Off keeps the job without launching it.
-        enabled: Option<bool> => InPlace,
-        /// The schedule, as cron has it.
-        spec: String => InPlace,
+        enabled: Option<bool> = true => InPlace,
+        /// When to launch, as cron has it: */15 * * * * * or @daily.
+        spec: String [hcl = "cron", null] => InPlace,
         /// Several schedules.
-        specs: Vec<String> => InPlace,
+        specs: Vec<String> [hcl = "crons", null] => InPlace,
         /// `cron`.
-        spec_type: Option<String> => InPlace,
-        /// Don't launch while the last one runs.
-        prohibit_overlap: Option<bool> => InPlace,
-        /// The time zone the schedule is in.
-        time_zone: Option<String> => InPlace,
+        spec_type: Option<String> [api, quiet] = "cron" => InPlace,
+        /// Do not launch while the last launch still runs.
+        prohibit_overlap: Option<bool> = false => InPlace,
+        /// The time zone of the schedule, as Europe/Berlin.
+        time_zone: Option<String> = "UTC" => InPlace,
     }
 }
 
 spec! {
     /// Run when it is dispatched.
-    ParameterizedJobConfig {
-        /// `optional`, `required` or `forbidden`.
-        payload: String => InPlace,
-        /// Keys a dispatch must give.
+    ParameterizedJobConfig "parameterized" {
+        /// Whether a dispatch has a payload.
+        payload: String [values = &["optional", "required", "forbidden"]] = "optional" at Registration => InPlace,
+        /// Keys of meta that a dispatch must give.
         meta_required: Vec<String> => InPlace,
-        /// Keys a dispatch may give.
+        /// Keys of meta that a dispatch may give.
         meta_optional: Vec<String> => InPlace,
     }
 }
 
 spec! {
     /// Limits and rules for autoscaling.
-    ScalingPolicy {
+    ScalingPolicy "scaling" {
         /// The fewest allocs.
-        min: Option<i64> => InPlace,
-        /// The most allocs.
+        min: Option<i64> [default = "the count"] => InPlace,
+        /// The most allocs. Needed.
         max: Option<i64> => InPlace,
-        /// The rules, read by an autoscaler.
+        /// Rules that an autoscaler reads.
         policy: serde_json::Map<String, serde_json::Value> => InPlace,
-        /// In force.
-        enabled: Option<bool> => InPlace,
-        /// `horizontal`, `vertical_cpu`, `vertical_mem`.
-        #[serde(rename = "Type")]
-        type_name: String => InPlace,
+        /// The autoscaler looks at it.
+        enabled: Option<bool> = true => InPlace,
+        /// How it scales.
+        type_name as "Type": String [hcl = "type", values = &["horizontal"]] = "horizontal" => InPlace,
         /// Its id.
-        #[serde(rename = "ID")]
-        id: String => InPlace,
+        id as "ID": String [api] => InPlace,
         /// Its job's namespace.
-        namespace: String => InPlace,
+        namespace: String [api] => InPlace,
         /// What it scales.
-        target: BTreeMap<String, String> => InPlace,
+        target: BTreeMap<String, String> [api] => InPlace,
         /// Filled in by the API.
-        create_index: Revision => InPlace,
+        create_index: Revision [api] => InPlace,
         /// Filled in by the API.
-        modify_index: Revision => InPlace,
+        modify_index: Revision [api] => InPlace,
     }
 }

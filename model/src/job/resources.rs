@@ -1,39 +1,34 @@
 //! What a task asks for.
 
-use super::{Affinity, Constraint, NetworkResource, spec};
+use super::{Affinity, Constraint, Declared as _, NetworkResource, spec};
 
 spec! {
     /// What a task asks for.
-    Resources {
-        /// CPU in MHz.
-        #[serde(rename = "CPU")]
-        cpu: Option<i64> => ReplaceValue,
-        /// Whole cores instead of a share.
-        cores: Option<i64> => ReplaceValue,
-        /// Memory in MiB.
-        #[serde(rename = "MemoryMB")]
-        memory_mb: Option<i64> => ReplaceValue,
-        /// The most memory it may use when there is some to spare, in MiB.
-        #[serde(rename = "MemoryMaxMB")]
-        memory_max_mb: Option<i64> => ReplaceValue,
-        /// Disk of 2017; without effect.
-        #[serde(rename = "DiskMB")]
-        disk_mb: Option<i64> => InPlace,
-        /// Networks of 2017.
-        networks: Vec<NetworkResource> => Within,
-        /// Devices.
-        devices: Vec<DeviceRequest> => Replace,
-        /// I/O operations of 2017; without effect.
-        #[serde(rename = "IOPS")]
-        iops: Option<i64> => InPlace,
+    Resources "resources" {
+        /// How much CPU is reserved for the task.
+        cpu as "CPU": Option<i64> [unit = "MHz"] = 100 => ReplaceValue,
+        /// Whole CPU cores for the task alone, instead of cpu.
+        cores: Option<i64> [quiet] = 0 => ReplaceValue,
+        /// How much memory is reserved for the task; without memory_max also the most it may use.
+        memory_mb as "MemoryMB": Option<i64> [hcl = "memory", unit = "MiB"] = 300 => ReplaceValue,
+        /// The most memory the task may use when the node has some to spare.
+        memory_max_mb as "MemoryMaxMB": Option<i64> [hcl = "memory_max", unit = "MiB", quiet] = 0 at Registration => ReplaceValue,
+        /// Read and without effect: a group has ephemeral_disk.
+        disk_mb as "DiskMB": Option<i64> [hcl = "disk", unit = "MiB"] => InPlace,
+        /// The network and ports of a task, as in files of 2017; a group has network.
+        networks: Vec<NetworkResource> [each = "network"] => Within,
+        /// A device, as a GPU, by <type>, <vendor>/<type> or <vendor>/<type>/<model>.
+        devices: Vec<DeviceRequest> [each = "device"] => Replace,
+        /// Read and without effect.
+        iops as "IOPS": Option<i64> [quiet] = 0 at Registration => InPlace,
     }
 }
 
 impl Resources {
     /// CPU of a task that gives none, in MHz.
-    pub const DEFAULT_CPU: i64 = 100;
+    pub const DEFAULT_CPU: i64 = Self::BLOCK.integer("CPU");
     /// Memory of a task that gives none, in MiB.
-    pub const DEFAULT_MEMORY_MB: i64 = 300;
+    pub const DEFAULT_MEMORY_MB: i64 = Self::BLOCK.integer("MemoryMB");
 
     /// CPU in MHz.
     #[must_use]
@@ -61,14 +56,14 @@ impl Resources {
 
 spec! {
     /// Devices a task asks for.
-    DeviceRequest {
+    DeviceRequest "device" {
         /// `<type>`, `<vendor>/<type>` or `<vendor>/<type>/<model>`.
-        name: String => Replace,
-        /// How many, 1 by default.
-        count: Option<i64> => Replace,
-        /// What a device must fulfil.
-        constraints: Vec<Constraint> => Replace,
+        name: String [label] => Replace,
+        /// How many of it.
+        count: Option<i64> = 1 => Replace,
+        /// What a device must fulfil, as ${device.attr.memory}.
+        constraints: Vec<Constraint> [each = "constraint"] => Replace,
         /// What a device should fulfil.
-        affinities: Vec<Affinity> => Replace,
+        affinities: Vec<Affinity> [each = "affinity"] => Replace,
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Affinity, Constraint, EphemeralDisk, MigrateStrategy, NetworkResource, ParameterizedJobConfig,
-    PeriodicConfig, ReschedulePolicy, RestartPolicy, ScalingPolicy, Service, Spread, Task,
-    UpdateStrategy, VolumeRequest, spec,
+    Affinity, Constraint, Declared as _, EphemeralDisk, MigrateStrategy, NetworkResource,
+    ParameterizedJobConfig, PeriodicConfig, ReschedulePolicy, RestartPolicy, ScalingPolicy,
+    Service, Spread, Task, UpdateStrategy, VolumeRequest, spec,
 };
 use crate::{
     duration::Nanos,
@@ -63,94 +63,91 @@ impl JobType {
 
 spec! {
     /// A job specification.
-    Job {
-        /// The region, `global` by default.
-        region: String => InPlace,
-        /// The namespace, `default` by default.
-        namespace: String => InPlace,
-        /// The id, unique in the namespace.
-        #[serde(rename = "ID")]
-        id: String => InPlace,
-        /// The name shown to people; the id by default.
-        name: String => InPlace,
-        /// `service`, `batch`, `system` or `sysbatch`; anything else doesn't pass validation. See [`Job::job_type`].
-        #[serde(rename = "Type")]
-        type_name: String => InPlace,
-        /// 1–100, 50 by default; higher is placed first.
-        priority: Option<i64> => InPlace,
-        /// Place all or nothing.
-        all_at_once: bool => InPlace,
-        /// Datacenters it may run in; `*` is any.
-        datacenters: Vec<String> => InPlace,
-        /// The pool of nodes it may run on; empty means `default` once it is registered.
-        node_pool: String => InPlace,
-        /// What a node must fulfil.
-        constraints: Vec<Constraint> => InPlace,
-        /// What a node should fulfil.
-        affinities: Vec<Affinity> => Together,
-        /// The task groups.
-        task_groups: Vec<TaskGroup> => Together,
-        /// How new versions are rolled out; inherited by the groups.
+    Job "job" {
+        /// The region that the job runs in.
+        region: String [null] = "global" => InPlace,
+        /// The namespace that the job belongs to.
+        namespace: String [null] = "default" => InPlace,
+        /// The id of the job, unique in its namespace.
+        id as "ID": String [label_and_argument, default = "the label", null] => InPlace,
+        /// The name that is shown to people.
+        name: String [default = "the id", null] => InPlace,
+        /// How the job lives: a service runs until it is stopped, a batch job until its tasks end; system and
+        /// sysbatch do the same on every node that fits.
+        type_name as "Type": String [hcl = "type", values = &["service", "batch", "system", "sysbatch"], null] = "service" => InPlace,
+        /// From 1 to 100. Jobs of higher priority are placed first.
+        priority: Option<i64> = 50 => InPlace,
+        /// Place all allocs of an evaluation or none.
+        all_at_once: bool [null] = false => InPlace,
+        /// The datacenters that the job may run in; a name may hold * as a wildcard.
+        datacenters: Vec<String> [default = "[\"*\"]"] => InPlace,
+        /// The pool of nodes that the job may run on.
+        node_pool: String [null] = "default" at Registration => InPlace,
+        /// What a node must fulfil to run any of the job.
+        constraints: Vec<Constraint> [each = "constraint"] => InPlace,
+        /// What a node should fulfil to be preferred.
+        affinities: Vec<Affinity> [each = "affinity"] => Together,
+        /// Tasks that run together on one node. At least one is needed.
+        task_groups: Vec<TaskGroup> [hcl = "group", plural = "groups"] => Together,
+        /// How new versions are rolled out. Groups inherit it, and may set parts of it anew.
         update: Option<UpdateStrategy> => InPlace,
         /// Roll-out over several regions.
         multiregion: Option<Multiregion> => InPlace,
-        /// How allocs are spread over nodes.
-        spreads: Vec<Spread> => Together,
-        /// Run at set times.
+        /// How allocs are spread over the values of an attribute.
+        spreads: Vec<Spread> [each = "spread"] => Together,
+        /// The job is launched at set times.
         periodic: Option<PeriodicConfig> => InPlace,
-        /// Run when it is dispatched.
-        parameterized_job: Option<ParameterizedJobConfig> => InPlace,
-        /// Rescheduling, inherited by the groups; a registered job has it there only.
+        /// The job is a template that runs when it is dispatched.
+        parameterized_job: Option<ParameterizedJobConfig> [hcl = "parameterized"] => InPlace,
+        /// When failed allocs are replaced. Groups inherit it, and may set parts of it anew.
         #[serde(skip_serializing_if = "Option::is_none")]
         reschedule: Option<ReschedulePolicy> => InPlace,
-        /// Migration, inherited by the groups; a registered job has it there only.
+        /// How allocs leave a node that is drained. Groups inherit it, and may set parts of it anew.
         #[serde(skip_serializing_if = "Option::is_none")]
-        migrate: Option<MigrateStrategy> => InPlace,
-        /// Free key-value pairs.
+        migrate: Option<MigrateStrategy> => InPlace by_hand,
+        /// Key-value pairs of your own. Tasks see them as NOMAD_META_<key>.
         meta: BTreeMap<String, String> => Together,
-        /// Given at registration, never stored.
-        consul_token: String => InPlace,
-        /// Given at registration, never stored.
-        vault_token: String => InPlace,
+        /// Proves at registration that the job may use Consul. It is not stored.
+        consul_token: String [null] => InPlace,
+        /// Proves at registration that the job may use Vault. It is not stored.
+        vault_token: String [null] => InPlace,
         /// Stopped: nothing of it should run.
-        stop: bool => InPlace,
+        stop: bool [api, null] => InPlace,
         /// The job this one was dispatched or launched from.
-        #[serde(rename = "ParentID")]
-        parent_id: String => InPlace,
+        parent_id as "ParentID": String [api, null] => InPlace,
         /// It was dispatched.
-        dispatched: bool => InPlace,
+        dispatched: bool [api] => InPlace,
         /// The token it was dispatched with.
-        dispatch_idempotency_token: String => InPlace,
+        dispatch_idempotency_token: String [api, null] => InPlace,
         /// The dispatch payload, base64.
-        payload: Option<String> => InPlace,
+        payload: Option<String> [api] => InPlace,
         /// Consul's namespace.
-        consul_namespace: String => InPlace,
+        consul_namespace: String [api, null] => InPlace,
         /// Vault's namespace.
-        vault_namespace: String => InPlace,
+        vault_namespace: String [api, null] => InPlace,
         /// Who registered it.
-        #[serde(rename = "NomadTokenID")]
-        nomad_token_id: String => InPlace,
+        nomad_token_id as "NomadTokenID": String [api, null] => InPlace,
         /// `pending`, `running` or `dead`; computed, never stored.
-        status: String => InPlace,
+        status: String [api, null] => InPlace,
         /// The status in words.
-        status_description: String => InPlace,
+        status_description: String [api, null] => InPlace,
         /// This version ran healthy; computed, never stored.
-        stable: bool => InPlace,
+        stable: bool [api, null] => InPlace,
         /// Counts registrations, from 0.
-        version: u64 => InPlace,
+        version: u64 [api, null] => InPlace,
         /// When it was registered.
-        submit_time: Option<UnixNanos> => InPlace,
+        submit_time: Option<UnixNanos> [api] => InPlace,
         /// Filled in by the API.
-        create_index: Revision => InPlace,
+        create_index: Revision [api, null] => InPlace,
         /// Filled in by the API.
-        modify_index: Revision => InPlace,
+        modify_index: Revision [api, null] => InPlace,
         /// Filled in by the API.
-        job_modify_index: Revision => InPlace,
+        job_modify_index: Revision [api, null] => InPlace,
     }
 }
 
 /// The priority of a job that gives none.
-pub const DEFAULT_PRIORITY: i64 = 50;
+pub const DEFAULT_PRIORITY: i64 = Job::BLOCK.integer("Priority");
 
 impl Job {
     /// Its namespace and id.
@@ -208,55 +205,58 @@ impl Job {
 
 spec! {
     /// Tasks that run together on one node.
-    TaskGroup {
+    TaskGroup "group" {
         /// Its name within the job.
-        name: String => InPlace,
-        /// How many allocs of it run, 1 by default. See [`TaskGroup::count`].
-        count: Option<i64> => InPlace,
-        /// What a node must fulfil.
-        constraints: Vec<Constraint> => InPlace,
-        /// What a node should fulfil.
-        affinities: Vec<Affinity> => Together,
-        /// The tasks.
-        tasks: Vec<Task> => Together,
-        /// How allocs are spread over nodes.
-        spreads: Vec<Spread> => Together,
-        /// Volumes by name.
-        volumes: BTreeMap<String, VolumeRequest> => Replace,
-        /// When a failed task is started again.
-        restart_policy: Option<RestartPolicy> => Within,
-        /// When a failed alloc is replaced.
-        reschedule_policy: Option<ReschedulePolicy> => InPlace,
-        /// Disk shared by the tasks.
+        name: String [label] => InPlace,
+        /// How many allocs of the group run (of a job at most 1,000,000); with scaling and no count, its min.
+        count: Option<i64> = 1 => InPlace,
+        /// What a node must fulfil to run the group.
+        constraints: Vec<Constraint> [each = "constraint"] => InPlace,
+        /// What a node should fulfil to be preferred.
+        affinities: Vec<Affinity> [each = "affinity"] => Together,
+        /// One program of the group. At least one is needed.
+        tasks: Vec<Task> [each = "task"] => Together,
+        /// How allocs of the group are spread over the values of an attribute.
+        spreads: Vec<Spread> [each = "spread"] => Together,
+        /// A volume that the group's tasks may mount with volume_mount.
+        volumes: BTreeMap<String, VolumeRequest> [each = "volume"] => Replace,
+        /// When a failed task is started again on the same node.
+        restart_policy: Option<RestartPolicy> [hcl = "restart"] => Within,
+        /// When a failed alloc is replaced, on another node if possible.
+        reschedule_policy: Option<ReschedulePolicy> [hcl = "reschedule"] => InPlace,
+        /// The disk that the tasks of an alloc share.
         ephemeral_disk: Option<EphemeralDisk> => Replace,
-        /// How a new version is rolled out.
+        /// How a new version of the group is rolled out.
         update: Option<UpdateStrategy> => InPlace,
         /// How allocs leave a node that is drained.
         migrate: Option<MigrateStrategy> => InPlace,
-        /// Networks, at most one.
-        networks: Vec<NetworkResource> => Within,
-        /// Free key-value pairs.
+        /// The network of the group and its ports. At most one.
+        networks: Vec<NetworkResource> [each = "network"] => Within,
+        /// Key-value pairs of your own, over those of the job.
         meta: BTreeMap<String, String> => Together,
-        /// Services of the group.
-        services: Vec<Service> => Together,
-        /// Time between deregistering services and stopping tasks.
-        shutdown_delay: Option<Nanos> => InPlace,
-        /// Stop allocs when the node can't reach a server for so long.
+        /// A service that is announced while an alloc runs.
+        services: Vec<Service> [each = "service"] => Together,
+        /// How long to wait after services are deregistered before tasks are stopped.
+        shutdown_delay: Option<Nanos> [default = "0s"] => InPlace,
+        /// Stop the allocs of a node that has not reached a server for so long.
         stop_after_client_disconnect: Option<Nanos> => InPlace,
-        /// Let allocs go on for so long on a node that can't be reached.
+        /// Let allocs go on for so long on a node that can't be reached, and take them back if it returns.
         max_client_disconnect: Option<Nanos> => InPlace,
-        /// Limits for autoscaling.
+        /// Limits and rules for an autoscaler.
         scaling: Option<ScalingPolicy> => InPlace,
-        /// Consul of the group.
+        /// How the group uses Consul.
         consul: Option<Consul> => Within,
     }
 }
 
 impl TaskGroup {
+    /// How many allocs of it run when nothing is said.
+    pub const DEFAULT_COUNT: i64 = Self::BLOCK.integer("Count");
+
     /// How many allocs of it run.
     #[must_use]
     pub fn count(&self) -> u64 {
-        u64::try_from(self.count.unwrap_or(1)).unwrap_or(0)
+        u64::try_from(self.count.unwrap_or(Self::DEFAULT_COUNT)).unwrap_or(0)
     }
 
     /// The task with this name.
@@ -275,44 +275,44 @@ impl TaskGroup {
 
 spec! {
     /// Consul of a group.
-    Consul {
-        /// Its namespace.
+    Consul "consul" {
+        /// The namespace in Consul.
         namespace: String => Replace,
     }
 }
 
 spec! {
     /// Roll-out over several regions.
-    Multiregion {
-        /// How.
+    Multiregion "multiregion" {
+        /// How the roll-out goes from region to region.
         strategy: Option<MultiregionStrategy> => InPlace,
-        /// Where.
-        regions: Vec<MultiregionRegion> => InPlace,
+        /// One region. At least one is needed.
+        regions: Vec<MultiregionRegion> [each = "region"] => InPlace,
     }
 }
 
 spec! {
     /// How a roll-out goes over regions.
-    MultiregionStrategy {
-        /// Regions at a time.
-        max_parallel: Option<i64> => InPlace,
-        /// What a failed region does to the others.
-        on_failure: String => InPlace,
+    MultiregionStrategy "strategy" {
+        /// How many regions are updated at a time; 0 means all.
+        max_parallel: Option<i64> = 0 => InPlace,
+        /// What a failed region does to the others; by default only those that come later fail.
+        on_failure: String [values = &["fail_all", "fail_local"]] => InPlace,
     }
 }
 
 spec! {
     /// One region of a roll-out.
-    MultiregionRegion {
+    MultiregionRegion "region" {
         /// Its name.
-        name: String => InPlace,
-        /// Allocs there.
-        count: Option<i64> => InPlace,
-        /// Datacenters there.
+        name: String [label] => InPlace,
+        /// How many allocs groups without a count run there.
+        count: Option<i64> = 1 => InPlace,
+        /// The datacenters there.
         datacenters: Vec<String> => InPlace,
-        /// Node pool there.
+        /// The node pool there.
         node_pool: String => InPlace,
-        /// Meta there.
+        /// Key-value pairs there, over those of the job.
         meta: BTreeMap<String, String> => InPlace,
     }
 }

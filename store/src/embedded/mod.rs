@@ -16,7 +16,6 @@ pub mod tools;
 mod watch;
 mod writer;
 
-use std::collections::VecDeque;
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -35,9 +34,10 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::engine::{Engine, check_range, check_txn, check_watch};
+use crate::event_ring::{Bounds, EventRing};
 use crate::keys::Keys;
 use crate::store::{
-    Event, LeaseId, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
+    LeaseId, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
     WatchRequest, WatchStream,
 };
 use disk::{Disk, Unopened};
@@ -157,44 +157,11 @@ struct Shared {
     engine: RwLock<Engine<()>>,
     disk: Disk,
     durable: tokio::sync::watch::Sender<Revision>,
-    ring: Mutex<Ring>,
+    /// The newest revisions' events.
+    ring: Mutex<EventRing>,
     /// Bytes of rows.
     in_use: AtomicU64,
     closed: AtomicBool,
-}
-
-/// The newest revisions' events, without gaps.
-#[derive(Default)]
-struct Ring {
-    batches: VecDeque<(Revision, Arc<[Event]>)>,
-    bytes: usize,
-}
-
-impl Ring {
-    fn push(&mut self, revision: Revision, events: Vec<Event>) {
-        self.bytes += size(&events);
-        self.batches.push_back((revision, events.into()));
-        while self.batches.len() > RING_REVISIONS || self.bytes > RING_BYTES {
-            let Some((_, events)) = self.batches.pop_front() else {
-                break;
-            };
-            self.bytes -= size(&events);
-        }
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-fn size(events: &[Event]) -> usize {
-    events
-        .iter()
-        .map(|event| match event {
-            Event::Put(kv) => kv.key.len() + kv.value.len(),
-            Event::Delete { key, .. } => key.len(),
-        })
-        .sum()
 }
 
 impl Shared {
@@ -206,7 +173,7 @@ impl Shared {
         self.engine.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ring(&self) -> MutexGuard<'_, Ring> {
+    fn ring(&self) -> MutexGuard<'_, EventRing> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -240,7 +207,11 @@ impl EmbeddedStore {
             durable: tokio::sync::watch::Sender::new(loaded.engine.revision()),
             engine: RwLock::new(loaded.engine),
             disk,
-            ring: Mutex::default(),
+            ring: Mutex::new(EventRing::new(Bounds {
+                batches: RING_REVISIONS,
+                bytes: RING_BYTES,
+                ..Bounds::NONE
+            })),
             in_use: AtomicU64::new(loaded.in_use),
             closed: AtomicBool::new(false),
         });

@@ -17,7 +17,7 @@ use crate::election::Election;
 use crate::keys::{Key, Keys};
 use crate::lease_keeper::{LeaseConfig, LeaseKeeper};
 use crate::store::{
-    Compare, CompareOp, CompareTarget, KeyRange, KeyValue, Op, OpResponse, WatchEvent,
+    Compare, CompareOp, CompareTarget, Event, KeyRange, KeyValue, Op, OpResponse, WatchEvent,
 };
 
 /// A disk of bounded room, for a file that finds it full.

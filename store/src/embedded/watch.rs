@@ -102,24 +102,7 @@ impl Cursor {
 
     fn ring_events(&self, durable: Revision) -> Option<(Vec<Event>, Revision)> {
         let ring = self.shared.ring();
-        let (oldest, _) = ring.batches.front()?;
-        if self.next < *oldest {
-            return None;
-        }
-        let start = ring.batches.partition_point(|(at, _)| *at < self.next);
-        let mut found = Vec::new();
-        for (at, events) in ring.batches.iter().skip(start) {
-            if *at > durable {
-                break;
-            }
-            let wanted = events
-                .iter()
-                .filter(|event| self.keys.contains(event.key()));
-            found.extend(wanted.cloned());
-            if found.len() >= BATCH_EVENTS {
-                return Some((found, at + 1));
-            }
-        }
-        Some((found, self.next.max(durable + 1)))
+        let known = ring.start().is_some_and(|start| start <= self.next);
+        known.then(|| ring.events(&self.keys, self.next, durable, BATCH_EVENTS))
     }
 }

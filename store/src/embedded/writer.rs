@@ -213,7 +213,7 @@ impl Writer {
                 self.shared.in_use.store(loaded.in_use, Ordering::Relaxed);
                 self.swept = loaded.swept;
                 // What was committed as the disk failed is not in the ring: watchers read it from the disk.
-                self.shared.ring().clear();
+                self.shared.ring().clear(None);
                 *self.shared.engine_mut() = loaded.engine;
                 self.shared.durable.send_replace(revision);
                 self.retry_at = None;

@@ -1,14 +1,20 @@
 //! One connection at a time, probed before it is used, and given up for the next endpoint when it fails.
+//!
+//! Loops, leases and watches share it. One call that isn't answered in time may be the call's own fault, or the load's: so
+//! the connection is only doubted then, which is to ask it once, beside all that goes on, and to give it up if it does not
+//! answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{
-    Certificate, Client, ConnectOptions, Identity, KvClient, TlsOptions, WatchClient,
+    Certificate, Client, ConnectOptions, GetOptions, Identity, KvClient, TlsOptions, WatchClient,
 };
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use super::convert::Verdict;
 use super::{Context, EtcdConfig, convert};
 use crate::store::StoreError;
 
@@ -44,6 +50,8 @@ struct State {
     next: usize,
     generation: u64,
     failed: Option<(Instant, StoreError)>,
+    /// Asks a connection that is doubted.
+    asking: JoinSet<()>,
 }
 
 impl Connector {
@@ -55,6 +63,7 @@ impl Connector {
                 next: 0,
                 generation: 0,
                 failed: None,
+                asking: JoinSet::new(),
             })),
         }
     }
@@ -97,6 +106,52 @@ impl Connector {
         let mut state = self.state.lock().await;
         if state.generation == generation && state.current.take().is_some() {
             state.next = (state.next + 1) % self.config.endpoints.len();
+        }
+    }
+
+    /// A call on the connection of that generation had no answer, or one that tells of trouble: asks it, if nobody does
+    /// already, and gives it up when it is silent.
+    pub(super) async fn doubted(&self, generation: u64) {
+        let mut state = self.state.lock().await;
+        while state.asking.try_join_next().is_some() {}
+        if state.asking.is_empty() {
+            let connector = Self {
+                config: Arc::clone(&self.config),
+                state: Arc::clone(&self.state),
+            };
+            state
+                .asking
+                .spawn(async move { connector.ask(generation).await });
+        }
+    }
+
+    /// Asks the connection of that generation, and gives it up when it is silent.
+    pub(super) async fn ask(&self, generation: u64) {
+        let current = {
+            let state = self.state.lock().await;
+            let current = state.current.as_ref();
+            current
+                .filter(|current| current.generation == generation)
+                .cloned()
+        };
+        let Some(mut connection) = current else {
+            return;
+        };
+        let asked = async {
+            let status = connection.client.status().await?;
+            // A member without its cluster knows its status still, so it has to read as well.
+            let read = connection
+                .kv
+                .get("\0", Some(GetOptions::new().with_count_only()))
+                .await;
+            match read {
+                Err(error) if convert::verdict(&error) != Verdict::Alive => Err(error),
+                Ok(_) | Err(_) => Ok(status.leader() != 0),
+            }
+        };
+        match timeout(self.config.connect_timeout, asked).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false) | Err(_)) | Err(_) => self.failed(generation).await,
         }
     }
 

@@ -184,20 +184,40 @@ pub(super) fn status(answer: &StatusResponse) -> StoreStatus {
     }
 }
 
-/// Whether an error says that the connection, not the request, is at fault.
-pub(super) fn is_broken(error: &Error) -> bool {
+/// What an error says of the connection that it came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is alive: the answer is about the call.
+    Alive,
+    /// The server answers, and has trouble of its own: it may be alone in that.
+    Doubtful,
+    /// It is broken.
+    Broken,
+}
+
+pub(super) fn verdict(error: &Error) -> Verdict {
     match error {
-        Error::GRpcStatus(status) => matches!(
-            status.code(),
+        Error::GRpcStatus(status) => match status.code() {
             Code::Unavailable
-                | Code::DeadlineExceeded
-                | Code::Unknown
-                | Code::Cancelled
-                | Code::Internal
-                | Code::Aborted
-        ),
-        Error::LeaseKeepAliveError(why) => why != LEASE_NOT_FOUND,
-        _ => true,
+            | Code::DeadlineExceeded
+            | Code::Unknown
+            | Code::Cancelled
+            | Code::Internal
+            | Code::Aborted => {
+                // Words of a server, not of the transport.
+                let is_answer = ["etcdserver: ", "rove: "]
+                    .iter()
+                    .any(|name| status.message().starts_with(name));
+                if is_answer {
+                    Verdict::Doubtful
+                } else {
+                    Verdict::Broken
+                }
+            }
+            _ => Verdict::Alive,
+        },
+        Error::LeaseKeepAliveError(why) if why == LEASE_NOT_FOUND => Verdict::Alive,
+        _ => Verdict::Broken,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store in etcd, and the client side of a server's port 4647, which speaks the same protocol.
 //!
-//! One connection at a time, to one endpoint that answered a probe; when it fails, the next endpoint's turn comes.
+//! One connection at a time, to one endpoint that answered a probe; when it fails, the next endpoint's turn comes. All
+//! share it, so that one call isn't answered in time is no reason to give it up: it is asked first.
 //! Reads are tried again within a bound. A write is never sent twice: whether it was done is for the caller to find
 //! out. A watch that breaks ends with an error, to be opened again where it ended.
 
@@ -16,18 +17,20 @@ use async_trait::async_trait;
 use etcd_client::{CompactionOptions, LeaseGrantOptions};
 use rove_model::ids::Revision;
 
+use crate::backoff::Backoff;
 use crate::engine::{MAX_TTL, check_range, check_txn, check_watch};
 use crate::store::{
     KeyRange, LeaseId, Op, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn,
     TxnResponse, WatchRequest, WatchStream,
 };
 use connection::{Connection, Connector};
+use convert::Verdict;
 
 /// How often a read is tried in all.
 const READ_ATTEMPTS: u32 = 3;
 
-/// The wait before a read is tried again, times the number of tries.
-const READ_BACKOFF: Duration = Duration::from_millis(50);
+/// The first wait before a read is tried again, and the longest.
+const READ_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
 
 /// Where an etcd is and how to prove oneself to it.
 #[derive(Clone)]
@@ -118,13 +121,15 @@ impl EtcdStore {
         match tokio::time::timeout(self.request_timeout, call(connection)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                if convert::is_broken(&error) {
-                    self.connector.failed(generation).await;
+                match convert::verdict(&error) {
+                    Verdict::Alive => {}
+                    Verdict::Doubtful => self.connector.doubted(generation).await,
+                    Verdict::Broken => self.connector.failed(generation).await,
                 }
                 Err(CallError::Answer(error))
             }
             Err(_) => {
-                self.connector.failed(generation).await;
+                self.connector.doubted(generation).await;
                 Err(CallError::TimedOut)
             }
         }
@@ -153,17 +158,17 @@ impl EtcdStore {
     where
         F: Future<Output = Result<T, etcd_client::Error>> + Send,
     {
-        let mut attempt = 1;
+        let mut backoff = Backoff::new(READ_BACKOFF.0, READ_BACKOFF.1, rand::random());
         loop {
             let error = match self.once(&call).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error.into_store(context),
             };
-            if attempt >= READ_ATTEMPTS || !matches!(error, StoreError::Unavailable(_)) {
+            let delay = backoff.next_delay();
+            if backoff.failures() >= READ_ATTEMPTS || !matches!(error, StoreError::Unavailable(_)) {
                 return Err(error);
             }
-            tokio::time::sleep(READ_BACKOFF * attempt).await;
-            attempt += 1;
+            tokio::time::sleep(delay).await;
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::Context;
 use super::connection::{Connection, Connector};
-use super::convert::{self, bounds, key_value, signed, unsigned};
+use super::convert::{self, Verdict, bounds, key_value, signed, unsigned};
 use crate::store::{Event, StoreError, WatchEvent, WatchRequest, WatchStream};
 
 /// So many silences in a row, all but the first of them after a question, and the watch is broken.
@@ -32,6 +32,12 @@ struct Watching {
     next: Revision,
     events: Vec<Event>,
     ended: bool,
+}
+
+/// Why a watch ended.
+enum Ended {
+    Silent,
+    Error(Error),
 }
 
 pub(super) async fn open(
@@ -57,13 +63,15 @@ pub(super) async fn open(
     let (stream, first) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
-            if convert::is_broken(&error) {
-                connector.failed(generation).await;
+            match convert::verdict(&error) {
+                Verdict::Alive => {}
+                Verdict::Doubtful => connector.ask(generation).await,
+                Verdict::Broken => connector.failed(generation).await,
             }
             return Err(convert::error(&error, Context::default()));
         }
         Err(_) => {
-            connector.failed(generation).await;
+            connector.doubted(generation).await;
             return Err(StoreError::Unavailable("no answer in time".to_owned()));
         }
     };
@@ -128,23 +136,39 @@ impl Watching {
     }
 
     /// The next message, of whatever kind. In silence it is asked for.
-    async fn message(&mut self) -> Result<Option<WatchResponse>, StoreError> {
-        let store = |error: Error| convert::error(&error, Context::default());
+    async fn message(&mut self) -> Result<Option<WatchResponse>, Ended> {
         for _ in 1..SILENCES {
             if let Ok(message) = timeout(self.silence, self.stream.message()).await {
-                return message.map_err(store);
+                return message.map_err(Ended::Error);
             }
             // A request that can't even be sent is answered by the silence that follows.
             if let Ok(asked) = timeout(self.silence, self.stream.request_progress()).await {
-                asked.map_err(store)?;
+                asked.map_err(Ended::Error)?;
             }
         }
         match timeout(self.silence, self.stream.message()).await {
-            Ok(message) => message.map_err(store),
-            Err(_) => Err(StoreError::Unavailable(format!(
-                "the watch was silent for {:?}",
-                self.silence * SILENCES
-            ))),
+            Ok(message) => message.map_err(Ended::Error),
+            Err(_) => Err(Ended::Silent),
+        }
+    }
+
+    /// Tells the connection of it, which may live on for others.
+    async fn break_off(&self, ended: &Ended) -> StoreError {
+        match ended {
+            Ended::Silent => {
+                self.connector.ask(self.generation).await;
+                StoreError::Unavailable(format!(
+                    "the watch was silent for {:?}",
+                    self.silence * SILENCES
+                ))
+            }
+            Ended::Error(error) => {
+                match convert::verdict(error) {
+                    Verdict::Alive | Verdict::Doubtful => self.connector.ask(self.generation).await,
+                    Verdict::Broken => self.connector.failed(self.generation).await,
+                }
+                convert::error(error, Context::default())
+            }
         }
     }
 
@@ -153,10 +177,7 @@ impl Watching {
             let response = match self.message().await {
                 Ok(Some(response)) => response,
                 Ok(None) => return Err(ended()),
-                Err(error) => {
-                    self.connector.failed(self.generation).await;
-                    return Err(error);
-                }
+                Err(ended) => return Err(self.break_off(&ended).await),
             };
             if let Some(error) = self.cancelled(&response) {
                 return Err(error);

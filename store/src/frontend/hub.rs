@@ -6,8 +6,7 @@
 //! start was compacted away. While the store gives no sign of life, nobody is kept waiting here: watchers are ended as
 //! unavailable, so that they go to another server.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,20 +14,22 @@ use bytes::Bytes;
 use futures::StreamExt;
 use rove_model::ids::Revision;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::FrontendConfig;
 use super::access::Access;
-use crate::store::{Event, KeyRange, Store, StoreError, WatchEvent, WatchRequest, WatchStream};
+use super::budget::{Budget, Held};
+use crate::event_ring::{Bounds, EventRing, event_bytes};
+use crate::list_watch::{Checked, ListWatch, Next, Patience, within};
+use crate::store::{Event, KeyRange, Store, StoreError, WatchRequest, WatchStream};
 
 /// How far back the ring reaches when a server starts, so that agents coming back from another find their place.
 const BACKLOG: Revision = 5_000;
 
-/// Waits between tries at the store.
-const BACKOFF: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(50)..=Duration::from_secs(2);
+/// The first wait between tries at the store, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// How long a watcher waits for a server that is just starting.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -40,7 +41,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// one question can be answered before.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// How long a second watch may take to show what the first one keeps back.
+/// How long a watch may take to show the first of what is kept.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// What a watcher's stream is handed.
@@ -69,86 +70,53 @@ pub(super) enum Loss {
 /// Ids of watches that were dropped.
 pub(super) type Lost = Arc<Mutex<BTreeMap<i64, Loss>>>;
 
-/// The most bytes of events that wait for the readers of one connection: as many as the ring holds.
-const CONNECTION_BYTES: usize = 16 << 20;
-
-/// The most that wait for the readers of all connections. What is new for a reader that was told all before gets
-/// through beyond it, up to the second bound.
-const ALL_BYTES: usize = 48 << 20;
-const ALL_BYTES_AT_MOST: usize = 80 << 20;
-
-/// Bytes that wait for the readers of one connection, and of all.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Budget(pub(super) Arc<AtomicUsize>, pub(super) Arc<AtomicUsize>);
-
-impl Budget {
-    fn add(&self, bytes: usize) -> (usize, usize, Held) {
-        let own = self.0.fetch_add(bytes, Ordering::Relaxed);
-        let all = self.1.fetch_add(bytes, Ordering::Relaxed);
-        let held = Held {
-            bytes,
-            budget: self.clone(),
-        };
-        (own, all + bytes, held)
-    }
-
-    /// Takes some, if they are left.
-    fn take(&self, bytes: usize) -> Option<Held> {
-        let (before, all, held) = self.add(bytes);
-        // Whatever their size, events of one delivery get through when nothing else waits.
-        let is_first = before == 0;
-        let fits = is_first || before + bytes <= CONNECTION_BYTES;
-        let most = if is_first {
-            ALL_BYTES_AT_MOST
-        } else {
-            ALL_BYTES
-        };
-        (fits && all <= most).then_some(held)
-    }
-
-    /// Takes some for events that were taken in before and are on their way out now.
-    pub(super) fn carry(&self, bytes: usize) -> Option<Held> {
-        let (_, all, held) = self.add(bytes);
-        (all <= ALL_BYTES_AT_MOST).then_some(held)
-    }
-}
-
-/// Bytes of a budget, given back when dropped.
+/// What is kept for a watch that begins: a place in the ring, so that a slow reader keeps nothing of it alive.
 #[derive(Debug)]
-pub(super) struct Held {
-    bytes: usize,
-    budget: Budget,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.budget.1.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// What the ring holds of a watch that begins: its batches, shared, to be looked through as they are sent.
-#[derive(Debug, Default)]
 pub(super) struct Backlog {
-    batches: VecDeque<Arc<[Event]>>,
+    state: Arc<Mutex<State>>,
     pieces: Vec<KeyRange>,
-    start: Revision,
+    next: Revision,
+    /// What comes later is delivered.
+    end: Revision,
 }
+
+/// The reader was so slow that the ring went on without it: the oldest revision that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Overtaken(pub(super) Revision);
 
 impl Backlog {
+    /// Where it goes on.
+    pub(super) fn next(&self) -> Revision {
+        self.next
+    }
+
     /// The events of one more batch that are the watch's; `None` at the end.
-    pub(super) fn next_batch(&mut self) -> Option<Vec<Event>> {
-        let batch = self.batches.pop_front()?;
-        let wanted = batch.iter().filter(|event| {
-            event.revision() >= self.start
+    pub(super) fn next_batch(&mut self) -> Result<Option<Vec<Event>>, Overtaken> {
+        if self.next > self.end {
+            return Ok(None);
+        }
+        let batch = {
+            let state = lock(&self.state);
+            if self.next < state.oldest() {
+                return Err(Overtaken(state.oldest()));
+            }
+            state.ring.since(self.next).next().cloned()
+        };
+        let Some(batch) = batch.filter(|batch| batch.revision <= self.end) else {
+            return Ok(None);
+        };
+        let wanted = batch.events.iter().filter(|event| {
+            event.revision() >= self.next
                 && self.pieces.iter().any(|piece| piece.contains(event.key()))
         });
-        Some(wanted.cloned().collect())
+        let wanted = wanted.cloned().collect();
+        self.next = batch.revision + 1;
+        Ok(Some(wanted))
     }
 }
 
 /// A stream's end of things.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Outlet {
     pub(super) budget: Budget,
     pub(super) queue: mpsc::Sender<Delivery>,
@@ -157,6 +125,7 @@ pub(super) struct Outlet {
     pub(super) wake: Arc<tokio::sync::Notify>,
 }
 
+#[derive(Debug)]
 struct Watcher {
     watch: i64,
     pieces: Vec<KeyRange>,
@@ -176,14 +145,10 @@ enum Feed {
     Down,
 }
 
-#[derive(Default)]
+#[derive(Debug)]
 struct State {
-    /// Batches of whole revisions, in order, without gaps from `oldest` to `head`.
-    ring: VecDeque<Arc<[Event]>>,
-    events: usize,
-    bytes: usize,
-    /// The first revision that a watcher may start at.
-    oldest: Revision,
+    /// Whole revisions from where a watcher may start up to `head`.
+    ring: EventRing,
     /// The newest revision delivered.
     head: Revision,
     next_watcher: u64,
@@ -196,8 +161,6 @@ pub(super) struct Hub {
     store: Arc<dyn Store>,
     served: KeyRange,
     prefix: usize,
-    ring_bytes: usize,
-    ring_events: usize,
     state: Arc<Mutex<State>>,
     /// Changed under the state's lock only.
     up: tokio::sync::watch::Sender<Feed>,
@@ -219,16 +182,6 @@ impl Drop for Registration {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn event_bytes(event: &Event) -> usize {
-    // The allocation around an event counts too: many are small.
-    const AROUND: usize = 128;
-    AROUND
-        + match event {
-            Event::Put(kv) => kv.key.len() + kv.value.len(),
-            Event::Delete { key, .. } => key.len(),
-        }
 }
 
 /// `key` up to and with its first `/` after the prefix, and its second.
@@ -258,6 +211,21 @@ fn bucket(keys: &KeyRange, prefix: usize) -> Option<Bytes> {
 }
 
 impl State {
+    fn new(bounds: Bounds) -> Self {
+        Self {
+            ring: EventRing::new(bounds),
+            head: 0,
+            next_watcher: 0,
+            watchers: BTreeMap::new(),
+            buckets: HashMap::new(),
+        }
+    }
+
+    /// The first revision that a watcher may start at.
+    fn oldest(&self) -> Revision {
+        self.ring.start().unwrap_or(self.head + 1)
+    }
+
     fn remove(&mut self, id: u64) -> Option<Watcher> {
         let watcher = self.watchers.remove(&id)?;
         for bucket in &watcher.buckets {
@@ -286,10 +254,7 @@ impl State {
 
     /// Starts anew at `oldest`: nothing of what was is sure any more.
     fn reset(&mut self, oldest: Revision) {
-        self.ring.clear();
-        self.events = 0;
-        self.bytes = 0;
-        self.oldest = oldest;
+        self.ring.clear(Some(oldest));
         self.head = oldest.saturating_sub(1);
         self.lose_all(Loss::Compacted(oldest));
     }
@@ -344,38 +309,11 @@ impl State {
             });
             if !sent {
                 // Its reader must list again.
-                self.lose(id, Loss::Compacted(self.oldest));
+                self.lose(id, Loss::Compacted(self.oldest()));
             }
         }
-        self.events += events.len();
-        self.bytes += events.iter().map(event_bytes).sum::<usize>();
-        self.ring.push_back(events.into());
+        self.ring.push(revision, events);
         self.head = revision;
-    }
-
-    fn trim(&mut self, events: usize, bytes: usize) {
-        while self.events > events || self.bytes > bytes {
-            let Some(batch) = self.ring.pop_front() else {
-                break;
-            };
-            self.events -= batch.len();
-            self.bytes -= batch.iter().map(event_bytes).sum::<usize>();
-            if let Some(last) = batch.last() {
-                self.oldest = last.revision() + 1;
-            }
-        }
-    }
-
-    /// Everything kept from `start` on that lies in `pieces`.
-    fn backlog(&self, pieces: &[KeyRange], start: Revision) -> Backlog {
-        let from = self
-            .ring
-            .partition_point(|batch| batch.last().is_none_or(|event| event.revision() < start));
-        Backlog {
-            batches: self.ring.iter().skip(from).cloned().collect(),
-            pieces: pieces.to_vec(),
-            start,
-        }
     }
 }
 
@@ -393,9 +331,11 @@ impl Hub {
             store,
             served: access.served(),
             prefix: config.keys.prefix().len(),
-            ring_bytes: config.ring_bytes,
-            ring_events: config.ring_events,
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(State::new(Bounds {
+                events: config.ring_events,
+                bytes: config.ring_bytes,
+                ..Bounds::NONE
+            }))),
             up: tokio::sync::watch::Sender::new(Feed::Starting),
             heard: Mutex::new(Instant::now()),
         }
@@ -408,19 +348,7 @@ impl Hub {
 
     /// Forgets what lies before `revision`, as the store did.
     pub(super) fn compacted(&self, revision: Revision) {
-        let mut state = lock(&self.state);
-        while state
-            .ring
-            .front()
-            .and_then(|batch| batch.last())
-            .is_some_and(|event| event.revision() < revision)
-        {
-            if let Some(batch) = state.ring.pop_front() {
-                state.events -= batch.len();
-                state.bytes -= batch.iter().map(event_bytes).sum::<usize>();
-            }
-        }
-        state.oldest = state.oldest.max(revision);
+        lock(&self.state).ring.forget_before(revision);
     }
 
     /// Registers a watch from `start` on; gives what is kept from there. What comes later goes to `outlet`.
@@ -440,10 +368,15 @@ impl Hub {
         if *self.up.borrow() == Feed::Down {
             return Err(Refusal::Status(unavailable()));
         }
-        if start < state.oldest {
-            return Err(Refusal::Compacted(state.oldest));
+        if start < state.oldest() {
+            return Err(Refusal::Compacted(state.oldest()));
         }
-        let backlog = state.backlog(&pieces, start);
+        let backlog = Backlog {
+            state: Arc::clone(&self.state),
+            pieces: pieces.clone(),
+            next: start,
+            end: state.head,
+        };
         let id = state.next_watcher;
         state.next_watcher += 1;
         let mut buckets: Vec<_> = pieces
@@ -482,21 +415,7 @@ impl Hub {
     /// Feeds the ring until `cancel`.
     pub(super) async fn run(&self, cancel: &CancellationToken) {
         self.hears();
-        let feed = async {
-            let mut wait = *BACKOFF.start();
-            let mut resume = None;
-            loop {
-                let (next, error) = self.feed(resume).await;
-                if next != resume {
-                    wait = *BACKOFF.start();
-                }
-                resume = next;
-                tracing::warn!(%error, "the watch on the store broke");
-                sleep(wait).await;
-                wait = (wait * 2).min(*BACKOFF.end());
-            }
-        };
-        let both = async { tokio::join!(feed, self.sends_away()) };
+        let both = async { tokio::join!(self.feed(), self.sends_away()) };
         cancel.run_until_cancelled(both).await;
     }
 
@@ -537,118 +456,66 @@ impl Hub {
         }
     }
 
-    /// Watches the store from `resume` on, or from where it begins, until the watch ends; gives where to go on.
-    async fn feed(&self, resume: Option<Revision>) -> (Option<Revision>, StoreError) {
-        let (mut next, mut stream) = match self.open(resume).await {
-            Ok(opened) => opened,
-            Err(error) => return (resume, error),
+    /// Follows the store. To list is to find where its history begins.
+    async fn feed(&self) {
+        let store = Arc::clone(&self.store);
+        let patience = Patience {
+            silence: SILENCE,
+            call: SILENCE,
+            min_pause: BACKOFF.0,
+            max_pause: BACKOFF.1,
+            seed: rand::random(),
         };
-        let mut looked = 0;
+        let mut follows =
+            ListWatch::new("what is watched here", store, self.served.clone(), patience);
         loop {
-            let item = self.item(&mut stream, next, &mut looked).await;
-            if matches!(item, Some(Ok(_))) {
+            let next = follows.next_checked(|| async {
+                let status = self.store.status().await?;
                 self.hears();
-            }
-            match item {
-                Some(Ok(WatchEvent::Batch { revision, events })) => {
-                    let mut state = lock(&self.state);
-                    state.push(events, revision, self.prefix);
-                    state.trim(self.ring_events, self.ring_bytes);
-                    next = revision + 1;
+                Ok(Checked::At(status.revision))
+            });
+            match next.await {
+                Next::List(_) => match self.begin().await {
+                    Ok(start) => follows.listed(start - 1),
+                    Err(error) => follows.list_failed(&error),
+                },
+                Next::Events { revision, events } => {
+                    self.hears();
+                    lock(&self.state).push(events, revision, self.prefix);
                 }
-                Some(Ok(WatchEvent::Progress { revision })) => {
+                Next::Reached(revision) => {
+                    self.hears();
                     let mut state = lock(&self.state);
                     state.head = state.head.max(revision);
-                    next = next.max(revision + 1);
-                }
-                Some(Err(error @ StoreError::Compacted { .. })) => return (None, error),
-                Some(Err(error)) => return (Some(next), error),
-                None => {
-                    let ended = StoreError::Unavailable("the watch ended".to_owned());
-                    return (Some(next), ended);
                 }
             }
         }
     }
 
-    /// The next item. In silence the store is asked whether it is still there and has anything since `next`; what it
-    /// has may be of keys that are not served, so a second watch tells, once for each revision `looked` at.
-    async fn item(
-        &self,
-        stream: &mut WatchStream,
-        next: Revision,
-        looked: &mut Revision,
-    ) -> Option<Result<WatchEvent, StoreError>> {
-        loop {
-            if let Ok(item) = timeout(SILENCE, stream.next()).await {
-                return item;
-            }
-            let revision = match within(self.store.status()).await {
-                Ok(status) => status.revision,
-                Err(error) => return Some(Err(error)),
-            };
-            if revision + 1 < next {
-                return Some(Err(StoreError::Unavailable(format!(
-                    "the store went back to revision {revision}"
-                ))));
-            }
-            if revision >= next && revision > *looked {
-                let mut second = match within(self.watch(next)).await {
-                    Ok(second) => second,
-                    Err(error) => return Some(Err(error)),
-                };
-                *looked = revision;
-                tokio::select! {
-                    biased;
-                    item = stream.next() => return item,
-                    item = second.next() => if let Some(Ok(event)) = item {
-                        tracing::warn!(next, "the watch on the store was stuck");
-                        *stream = second;
-                        return Some(Ok(event));
-                    },
-                    () = sleep(PROBE) => {}
-                }
-            }
-            self.hears();
-        }
-    }
-
-    async fn open(&self, resume: Option<Revision>) -> Result<(Revision, WatchStream), StoreError> {
-        let revision = within(self.store.status()).await?.revision;
-        // A store that is behind what was seen of it was restored: what watchers know may never have been.
-        let resume = resume.filter(|resume| *resume <= revision + 1);
-        if let Some(next) = resume {
-            let stream = within(self.watch(next)).await?;
-            self.hears();
-            return Ok((next, stream));
-        }
+    /// Starts the ring anew, as far back as the store still knows but not further than new watchers need; gives where.
+    async fn begin(&self) -> Result<Revision, StoreError> {
+        let revision = within(SILENCE, self.store.status()).await?.revision;
         let mut start = revision.saturating_sub(BACKLOG).max(1);
-        loop {
-            let mut stream = within(self.watch(start)).await?;
+        while start <= revision {
             // Whether the start is gone shows with the first item, which only an empty backlog keeps waiting for.
-            let first = if start > revision {
-                None
-            } else {
-                timeout(PROBE, stream.next()).await.ok().flatten()
-            };
-            let first = match first {
+            let mut stream = within(SILENCE, self.watch(start)).await?;
+            match timeout(PROBE, stream.next()).await.ok().flatten() {
                 Some(Err(StoreError::Compacted { oldest, .. })) => {
-                    start = if oldest >= start && oldest > 0 && oldest <= revision {
+                    start = if oldest >= start && oldest <= revision {
                         oldest + 1
                     } else {
                         revision + 1
                     };
-                    continue;
                 }
                 Some(Err(error)) => return Err(error),
-                first => first,
-            };
-            self.hears();
-            let mut state = lock(&self.state);
-            state.reset(start);
-            self.up.send_replace(Feed::Up);
-            return Ok((start, futures::stream::iter(first).chain(stream).boxed()));
+                Some(Ok(_)) | None => break,
+            }
         }
+        self.hears();
+        let mut state = lock(&self.state);
+        state.reset(start);
+        self.up.send_replace(Feed::Up);
+        Ok(start)
     }
 
     async fn watch(&self, start: Revision) -> Result<WatchStream, StoreError> {
@@ -659,12 +526,6 @@ impl Hub {
             })
             .await
     }
-}
-
-async fn within<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    timeout(SILENCE, answer)
-        .await
-        .unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
 }
 
 /// What watchers are told while the store can't be reached.

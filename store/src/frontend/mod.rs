@@ -6,6 +6,7 @@
 
 mod access;
 mod auth;
+mod budget;
 mod convert;
 mod hub;
 mod kv;
@@ -99,7 +100,7 @@ struct Shared {
     tokens: Tokens,
     join: Option<JoinToken>,
     hub: Hub,
-    budgets: watch::Budgets,
+    budgets: budget::Budgets,
     limits: limits::Limits,
     waiting: Arc<sending::Waiting>,
     long_reads: Arc<tokio::sync::Semaphore>,
@@ -122,7 +123,7 @@ pub async fn serve(
         tokens: Tokens::default(),
         join: config.join.clone(),
         hub,
-        budgets: watch::Budgets::default(),
+        budgets: budget::Budgets::default(),
         limits: limits::Limits::new(config.quota),
         waiting: Arc::default(),
         long_reads: Arc::new(tokio::sync::Semaphore::new(kv::LONG_READS)),

@@ -1,11 +1,9 @@
 //! Watch: several watches on one stream, each a registration at the hub. The stream has no task of its own: it is
 //! driven by its reader, so a reader that stops costs no more than its queue.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError};
 
 use etcd_client::proto::{
     PbEvent, PbKeyValue, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse, PbWatchService,
@@ -15,11 +13,11 @@ use rove_model::ids::Revision;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::hub::{
-    Backlog, Budget, Delivery, Held, Loss, Outlet, Refusal, Registration, event_bytes, unavailable,
-};
+use super::budget::Held;
+use super::hub::{Backlog, Delivery, Loss, Outlet, Overtaken, Refusal, Registration, unavailable};
 use super::sending::Peer;
 use super::{Shared, convert};
+use crate::event_ring::event_bytes;
 use crate::store::{Event, KeyRange, KeyValue, RangeRequest};
 
 /// Deliveries that wait for a stream's reader; past them its watches are lost.
@@ -31,40 +29,6 @@ const MAX_WATCHES: usize = 256;
 /// A response holds no more events and bytes than this, unless a single revision does.
 const BATCH_EVENTS: usize = 1_000;
 const BATCH_BYTES: usize = 128 << 10;
-
-/// What waits for the readers of each connection, and of all.
-#[derive(Default)]
-pub(super) struct Budgets {
-    all: Arc<AtomicUsize>,
-    connections: Mutex<HashMap<SocketAddr, Weak<AtomicUsize>>>,
-}
-
-impl Budgets {
-    /// The one of the connection from there; one of its own where that isn't known.
-    fn of(&self, peer: Option<SocketAddr>) -> Budget {
-        const KEPT: usize = 1_024;
-        let Some(peer) = peer else {
-            return self.budget(Arc::default());
-        };
-        let mut known = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(budget) = known.get(&peer).and_then(Weak::upgrade) {
-            return self.budget(budget);
-        }
-        if known.len() >= KEPT && known.len() == known.capacity() {
-            known.retain(|_, budget| budget.strong_count() > 0);
-        }
-        let own = Arc::default();
-        known.insert(peer, Arc::downgrade(&own));
-        self.budget(own)
-    }
-
-    fn budget(&self, own: Arc<AtomicUsize>) -> Budget {
-        Budget(own, Arc::clone(&self.all))
-    }
-}
 
 pub(super) struct WatchService(pub(super) Arc<Shared>);
 
@@ -98,17 +62,36 @@ struct Session {
 struct Pending {
     watch: i64,
     head: Revision,
-    backlog: Backlog,
+    /// What comes before anything new; `None` once it was sent.
+    backlog: Option<Backlog>,
     events: VecDeque<Event>,
-    _held: Option<Held>,
+    /// The events' place in the budget.
+    held: Option<Held>,
 }
 
 impl Pending {
-    fn front(&mut self) -> Option<&Event> {
+    /// The next event, if there is one.
+    ///
+    /// # Errors
+    /// When its reader was so slow that what it waits for isn't kept any more.
+    fn front(&mut self, outlet: &Outlet) -> Result<Option<&Event>, Overtaken> {
         while self.events.is_empty() {
-            self.events = self.backlog.next_batch()?.into();
+            let Some(backlog) = &mut self.backlog else {
+                return Ok(None);
+            };
+            let Some(events) = backlog.next_batch()? else {
+                self.backlog = None;
+                return Ok(None);
+            };
+            self.held = None;
+            if !events.is_empty() {
+                let bytes = events.iter().map(event_bytes).sum();
+                let held = outlet.budget.take(bytes);
+                self.held = Some(held.ok_or(Overtaken(backlog.next()))?);
+            }
+            self.events = events.into();
         }
-        self.events.front()
+        Ok(self.events.front())
     }
 }
 
@@ -163,20 +146,27 @@ impl Session {
             if let Some(response) = self.out.pop_front() {
                 return Ok(Some(response));
             }
-            if let Some(watch) = self.pending.as_ref().map(|pending| pending.watch)
-                && let Some((response, bytes)) = self.respond().await
-            {
-                self.sent = self.outlet.budget.carry(bytes);
-                if self.sent.is_some() {
-                    return Ok(Some(response));
-                }
+            if let Some(watch) = self.pending.as_ref().map(|pending| pending.watch) {
+                let lost = match self.respond().await {
+                    Ok(None) => None,
+                    Ok(Some((response, bytes))) => {
+                        self.sent = self.outlet.budget.carry(bytes);
+                        if self.sent.is_some() {
+                            return Ok(Some(response));
+                        }
+                        Some(self.shared.hub.head())
+                    }
+                    Err(Overtaken(oldest)) => Some(oldest),
+                };
                 // There is no room for what its reader doesn't take: it must list again.
-                self.pending = None;
-                if self.watches.remove(&watch).is_some() {
-                    let response = self.compacted(watch, self.shared.hub.head());
-                    self.out.push_back(response);
+                if let Some(oldest) = lost {
+                    self.pending = None;
+                    if self.watches.remove(&watch).is_some() {
+                        let response = self.compacted(watch, oldest);
+                        self.out.push_back(response);
+                    }
+                    continue;
                 }
-                continue;
             }
             self.take_lost()?;
             if !self.out.is_empty() {
@@ -207,9 +197,9 @@ impl Session {
                     self.pending = Some(Pending {
                         watch,
                         head,
-                        backlog: Backlog::default(),
+                        backlog: None,
                         events: events.into(),
-                        _held: Some(held),
+                        held: Some(held),
                     });
                 }
                 Wake::Delivery(Delivery::Progress(revision)) => {
@@ -375,9 +365,9 @@ impl Session {
                 self.pending = Some(Pending {
                     watch: id,
                     head: self.shared.hub.head(),
-                    backlog,
+                    backlog: Some(backlog),
                     events: VecDeque::new(),
-                    _held: None,
+                    held: None,
                 });
             }
             Err(Refusal::Compacted(oldest)) => {
@@ -391,14 +381,18 @@ impl Session {
     }
 
     /// The next response of what is pending, of whole revisions; and its bytes.
-    async fn respond(&mut self) -> Option<(PbWatchResponse, usize)> {
-        let mut pending = self.pending.take()?;
-        let wants = self.watches.get(&pending.watch)?;
+    async fn respond(&mut self) -> Result<Option<(PbWatchResponse, usize)>, Overtaken> {
+        let Some(mut pending) = self.pending.take() else {
+            return Ok(None);
+        };
+        let Some(wants) = self.watches.get(&pending.watch) else {
+            return Ok(None);
+        };
         let (previous, no_put, no_delete) = (wants.previous, wants.no_put, wants.no_delete);
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut last = 0;
-        while let Some(front) = pending.front() {
+        while let Some(front) = pending.front(&self.outlet)? {
             let is_full = batch.len() >= BATCH_EVENTS || bytes >= BATCH_BYTES;
             if is_full && front.revision() != last {
                 break;
@@ -428,10 +422,10 @@ impl Session {
             events: batch,
             ..PbWatchResponse::default()
         };
-        if pending.front().is_some() {
+        if pending.front(&self.outlet)?.is_some() {
             self.pending = Some(pending);
         }
-        (!response.events.is_empty()).then_some((response, bytes))
+        Ok((!response.events.is_empty()).then_some((response, bytes)))
     }
 
     /// What stood there before; nothing if it can't be read any more, as with etcd.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     keys::{Key, Keys},
-    list_watch::{Checked, ListWatch, Next, Patience},
+    list_watch::{Checked, ListWatch, Next, Patience, Why},
     store::{Event, KeyRange, KeyValue, RangeRequest, RangeResponse, Store, StoreError},
 };
 
@@ -96,7 +96,7 @@ impl StateFeeder {
         loop {
             let known = self.known();
             match follows.next_checked(|| known.clone().history()).await {
-                Next::List(_) => match self.list().await {
+                Next::List(why) => match self.list(why).await {
                     Ok(revision) => follows.listed(revision),
                     Err(error) => follows.list_failed(&error),
                 },
@@ -106,7 +106,7 @@ impl StateFeeder {
     }
 
     /// Reads everything at one revision, which is given, and swaps it in.
-    async fn list(&mut self) -> Result<Revision, StoreError> {
+    async fn list(&mut self, why: Why) -> Result<Revision, StoreError> {
         let request = RangeRequest {
             count_only: true,
             ..RangeRequest::new(self.keys.all())
@@ -117,12 +117,10 @@ impl StateFeeder {
         let listed = list(&*self.store, &self.keys, revision, count).await?;
         let old = self.publisher.latest();
         let mut new = listed.state;
-        let follows = old.revision() > 0
-            && old.revision() <= revision
-            && matches!(
-                self.known().history().await,
-                Ok(Checked::At(_) | Checked::Unknown)
-            );
+        let follows = match why {
+            Why::First | Why::Restored => false,
+            Why::Asked | Why::Compacted => old.revision() <= revision,
+        };
         self.anchor = listed.newest;
         if follows {
             let keys = difference(&old, &new);
@@ -130,13 +128,6 @@ impl StateFeeder {
             tracing::info!(revision, changed = keys.len(), "listed again");
             self.publisher.publish(Arc::new(new), keys);
         } else {
-            if old.revision() > 0 {
-                tracing::warn!(
-                    seen = old.revision(),
-                    revision,
-                    "the store was restored from a copy: everything was read again"
-                );
-            }
             new.touch_all_tables(revision);
             self.publisher.replace(Arc::new(new));
         }

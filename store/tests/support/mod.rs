@@ -2,67 +2,38 @@
 
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::frontend::{FrontendConfig, serve};
 use rove_store::keys::Keys;
 use rove_store::store::Store;
-pub use rove_testkit::program as is_there;
+pub use rove_testkit::{PATIENCE, program as is_there};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// A process of etcd; killed when dropped.
+/// A process of etcd in a folder of its own; both are gone when it is dropped.
 pub struct Etcd {
-    child: Option<Child>,
+    process: rove_testkit::etcd::Etcd,
     dir: TempDir,
-    port: u16,
-    peer: u16,
-    arguments: Vec<String>,
 }
 
 impl Etcd {
     pub async fn start(arguments: &[&str]) -> Self {
-        let mut etcd = Self {
-            child: None,
-            dir: tempfile::tempdir().unwrap(),
-            port: free_port(),
-            peer: free_port(),
-            arguments: arguments.iter().map(|&text| text.to_owned()).collect(),
-        };
-        etcd.run();
+        let dir = tempfile::tempdir().unwrap();
+        let process = rove_testkit::etcd::Etcd::start(&dir.path().join("data"), arguments);
+        let etcd = Self { process, dir };
         etcd.wait().await;
         etcd
     }
 
     pub fn run(&mut self) {
-        let client = format!("http://127.0.0.1:{}", self.port);
-        let peer = format!("http://127.0.0.1:{}", self.peer);
-        let child = Command::new("etcd")
-            .arg("--data-dir")
-            .arg(self.dir.path().join("data"))
-            .args(["--listen-client-urls", &client])
-            .args(["--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peer])
-            .args(["--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("default={peer}")])
-            .args(&self.arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+        self.process.run();
     }
 
     pub async fn wait(&self) {
@@ -73,16 +44,12 @@ impl Etcd {
     }
 
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        self.process.kill();
     }
 
     /// More arguments for the next run.
     pub fn arguments(&mut self, more: &[&str]) {
-        self.arguments
-            .extend(more.iter().map(|&text| text.to_owned()));
+        self.process.arguments(more);
     }
 
     /// Removes everything it stored.
@@ -91,7 +58,7 @@ impl Etcd {
     }
 
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().unwrap().id().to_string();
+        let pid = self.process.pid().unwrap().to_string();
         assert!(
             Command::new("kill")
                 .args([signal, &pid])
@@ -102,17 +69,11 @@ impl Etcd {
     }
 
     pub fn endpoint(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.process.endpoint()
     }
 
     pub fn store(&self) -> EtcdStore {
         EtcdStore::new(EtcdConfig::new(vec![self.endpoint()])).unwrap()
-    }
-}
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
@@ -167,9 +128,6 @@ impl Drop for Served {
     }
 }
 
-/// How long anything is waited for: no test is to fail because a machine is busy.
-pub const PATIENCE: Duration = Duration::from_secs(120);
-
 /// Runs etcdctl to its end.
 pub async fn etcdctl(endpoint: &str, arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::new("etcdctl");
@@ -201,6 +159,7 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
 pub struct Mute {
     pub endpoint: String,
     muted: Arc<AtomicBool>,
+    accepted: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -209,11 +168,14 @@ impl Mute {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = listener.local_addr().unwrap().to_string();
         let muted = Arc::new(AtomicBool::new(false));
+        let accepted = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn({
             let (muted, server) = (Arc::clone(&muted), server.to_owned());
+            let accepted = Arc::clone(&accepted);
             async move {
                 let mut connections = tokio::task::JoinSet::new();
                 while let Ok((client, _)) = listener.accept().await {
+                    accepted.fetch_add(1, Ordering::Relaxed);
                     let server = tokio::net::TcpStream::connect(&server).await.unwrap();
                     let (mut from_client, to_client) = client.into_split();
                     let (from_server, mut to_server) = server.into_split();
@@ -227,8 +189,14 @@ impl Mute {
         Self {
             endpoint,
             muted,
+            accepted,
             task,
         }
+    }
+
+    /// How many connections came.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     pub fn set(&self, muted: bool) {

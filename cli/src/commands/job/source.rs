@@ -242,9 +242,9 @@ pub fn refused(cx: &Context, what: &str, error: &ApiError, parsed: &Parsed) -> F
 /// The job of the file at `path` as the API takes it, as JSON with its fields in the API's order.
 pub fn pretty(cx: &mut Context, path: &str) -> Result<String, Failure> {
     #[derive(serde::Serialize)]
-    struct Wrapped<'a> {
+    struct Wrapped {
         #[serde(rename = "Job")]
-        job: AsParsed<'a>,
+        job: AsParsed,
     }
     let source = read(cx, path)?;
     let parsed = only(cx, &source)?;

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::language::SHORT_FORMS;
+
 /// Takes a pseudo field out.
 fn take(object: &mut Map<String, Json>, name: &str) -> Option<Json> {
     object.remove(name).filter(|value| !value.is_null())
@@ -40,18 +42,11 @@ fn inherit_vault(group: &mut Json, vault: &Json) {
 
 /// The short forms of constraints: `regexp = "x"` for `operator = "regexp"`, `value = "x"`.
 pub(super) fn finish_constraint(constraint: &mut Map<String, Json>) {
-    for operand in [
-        "version",
-        "semver",
-        "regexp",
-        "set_contains",
-        "set_contains_all",
-        "set_contains_any",
-    ] {
-        if let Some(value) = take(constraint, &format!("~{operand}"))
+    for short in &SHORT_FORMS {
+        if let Some(value) = take(constraint, short.json)
             && value != ""
         {
-            constraint.insert("Operand".to_owned(), operand.into());
+            constraint.insert("Operand".to_owned(), short.name.into());
             constraint.insert("RTarget".to_owned(), value);
         }
     }
