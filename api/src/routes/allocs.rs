@@ -31,7 +31,6 @@ use crate::{
     view::alloc::{self, FromStore, ListOptions, Successors},
     write,
 };
-use rove_wire::Described as _;
 
 /// The calls that are answered here.
 #[rustfmt::skip]

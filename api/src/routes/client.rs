@@ -13,8 +13,11 @@ use rove_agent::{
     logs::LogKind,
 };
 use rove_model::ids::{AllocId, NodeId};
-use rove_wire::{NodeMetadata, ProofRequest, StreamFrame, TaskRequest};
-use serde_json::json;
+use rove_wire::{
+    AllocUsage, FileInfo, HostStats, NodeMetadata, ProofAnswer, ProofRequest, StreamFrame,
+    TaskRequest,
+};
+use serde_json::{Value, json};
 
 use super::route::OfAgent;
 use super::route::rows::*;
@@ -27,9 +30,6 @@ use crate::{
     local::LocalAgent,
     proxy::{self, Hop, Incoming},
 };
-use rove_wire::Described as _;
-use rove_wire::{AllocUsage, FileInfo, HostStats, ProofAnswer};
-use serde_json::Value;
 
 /// The calls that are answered here.
 #[rustfmt::skip]

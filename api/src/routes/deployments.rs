@@ -8,6 +8,7 @@ use rove_model::{
     ids::{DeploymentId, Revision},
 };
 use rove_store::state::{State, Stored, Table};
+use rove_wire::AllocStub;
 
 use super::allocs;
 use super::route::rows::*;
@@ -20,8 +21,6 @@ use crate::{
     page::{ByAge, ById, Paging},
     view,
 };
-use rove_wire::AllocStub;
-use rove_wire::Described as _;
 
 /// The calls that are answered here.
 #[rustfmt::skip]

@@ -8,6 +8,7 @@ use rove_model::{
     ids::{EvalId, Revision},
 };
 use rove_store::state::{State, Stored, Table};
+use rove_wire::{AllocStub, EvalCount};
 
 use super::allocs;
 use super::route::rows::*;
@@ -21,8 +22,6 @@ use crate::{
     page::{ByAge, ById, Paging},
     view,
 };
-use rove_wire::Described as _;
-use rove_wire::{AllocStub, EvalCount};
 
 /// The calls that are answered here.
 #[rustfmt::skip]

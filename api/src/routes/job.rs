@@ -6,14 +6,15 @@ use rove_controllers::{
     facts::{self, ShownJob},
     registration::{self, Change, NewCount, RegistrationError, Stamp, Stopping, admit},
 };
+use rove_model::job::Job;
 use rove_model::{
     alloc::ClientStatus,
     ids::{EvalId, GroupName, JobKey, JobUid, Revision},
 };
 use rove_store::state::{State, Table};
 use rove_wire::{
-    Deregistered, EvaluateRequest, GroupScale, RegisterRequest, Registered, RevertRequest,
-    ScaleRequest, ScaleStatus, ScalingEvent,
+    AllocStub, Deployment, Deregistered, Eval, EvaluateRequest, GroupScale, JobSummary,
+    RegisterRequest, Registered, RevertRequest, ScaleRequest, ScaleStatus, ScalingEvent,
 };
 
 use super::route::rows::*;
@@ -27,9 +28,6 @@ use crate::{
     view,
     write::{self, Done},
 };
-use rove_model::job::Job;
-use rove_wire::Described as _;
-use rove_wire::{AllocStub, Deployment, Eval, JobSummary};
 
 /// The calls that are answered here.
 #[rustfmt::skip]

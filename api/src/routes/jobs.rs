@@ -8,6 +8,7 @@ use rove_jobspec::{Diagnostics, ParseOptions, Parsed};
 use rove_model::as_parsed::AsParsed;
 use rove_store::state::{State, Table};
 use rove_wire::{JobStub, ParseRequest, PlanRequest, Validation};
+use serde_json::{Map, Value};
 
 use super::route::rows::*;
 use crate::{
@@ -20,8 +21,6 @@ use crate::{
     page::{ByJob, Paging},
     view,
 };
-use rove_wire::Described as _;
-use serde_json::{Map, Value};
 
 /// The calls that are answered here.
 #[rustfmt::skip]

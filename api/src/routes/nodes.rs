@@ -25,7 +25,6 @@ use crate::{
     view::node::{self, ListOptions},
     write,
 };
-use rove_wire::Described as _;
 
 /// The calls that are answered here.
 #[rustfmt::skip]

@@ -26,7 +26,6 @@ use crate::{
     error::{ApiError, problems},
     view,
 };
-use rove_wire::Described as _;
 
 /// The calls that are answered here.
 #[rustfmt::skip]

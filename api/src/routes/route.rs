@@ -265,6 +265,7 @@ pub(crate) mod rows {
         Route, agent, server,
     };
     pub(crate) use crate::call::Verb::{Delete, Read, Write};
+    pub(crate) use rove_wire::Described;
 }
 
 /// The row for a call, with what its path names. The first row whose path fits decides which path it is.

@@ -15,7 +15,6 @@ use crate::{
     context::ServerSide,
     error::ApiError,
 };
-use rove_wire::Described as _;
 
 /// The calls that are answered here.
 #[rustfmt::skip]

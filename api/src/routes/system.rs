@@ -4,6 +4,7 @@
 use rove_wire::{
     NamespaceView, PreemptionConfiguration, SchedulerConfiguration, SchedulerConfigurationAnswer,
 };
+use serde_json::Value;
 
 use super::route::rows::*;
 use crate::{
@@ -14,8 +15,6 @@ use crate::{
     error::ApiError,
     view,
 };
-use rove_wire::Described as _;
-use serde_json::Value;
 
 /// The calls that are answered here.
 #[rustfmt::skip]

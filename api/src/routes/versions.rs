@@ -22,7 +22,6 @@ use crate::{
     error::ApiError,
     view,
 };
-use rove_wire::Described as _;
 
 /// The calls that are answered here.
 #[rustfmt::skip]

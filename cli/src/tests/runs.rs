@@ -830,7 +830,7 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
 
     std::fs::write(
         folder.path().join("x.hcl"),
-        JOB.replacen("group \"", "type = \"system\"\n  group \"", 1),
+        JOB.replacen("group \"", "node_pool = \"far\"\n  group \"", 1),
     )
     .unwrap();
     let server = Server::start().await;
@@ -841,8 +841,8 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
     assert_eq!((ran.out.as_str(), ran.code), ("", 1));
     for said in [
         "error: Not supported yet\n",
-        "field: type\n",
-        "This version of rove does not support system jobs.",
+        "field: node_pool\n",
+        "This version of rove does not support node pools other than default.",
         "The job would not be registered.\n",
     ] {
         assert!(ran.err.contains(said), "{said}\n{}", ran.err);
