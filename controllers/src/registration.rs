@@ -57,6 +57,9 @@ pub enum RegistrationError {
         /// What a job may have.
         complaint: String,
     },
+    /// A job stays what it is.
+    #[error("cannot update {0}")]
+    OtherKind(OtherKind),
     /// The group has not as many instances as the caller thinks.
     #[error("Expected replicas to be {expected}, was {found}")]
     OtherCount {
@@ -101,6 +104,52 @@ pub enum Found {
     /// There was to be one.
     #[error("job does not exist")]
     Nothing,
+}
+
+/// What a job can't become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum OtherKind {
+    /// Of another type.
+    #[error("job from type \"{from}\" to \"{to}\"")]
+    Type {
+        /// What it is.
+        from: &'static str,
+        /// What it was to be.
+        to: &'static str,
+    },
+    /// A periodic job.
+    #[error("non-periodic job to being periodic")]
+    Periodic,
+    /// One that is no longer periodic.
+    #[error("periodic job to being non-periodic")]
+    NotPeriodic,
+    /// A parameterized job.
+    #[error("non-parameterized job to being parameterized")]
+    Parameterized,
+    /// One that is no longer parameterized.
+    #[error("parameterized job to being non-parameterized")]
+    NotParameterized,
+}
+
+impl OtherKind {
+    /// What `new` would make of `old` that can't be.
+    fn of(old: &Job, new: &Job) -> Option<Self> {
+        let (from, to) = (old.job_type(), new.job_type());
+        if from != to {
+            let (from, to) = (from.name(), to.name());
+            return Some(Self::Type { from, to });
+        }
+        match (old.is_periodic(), new.is_periodic()) {
+            (false, true) => return Some(Self::Periodic),
+            (true, false) => return Some(Self::NotPeriodic),
+            (true, true) | (false, false) => {}
+        }
+        match (old.is_parameterized(), new.is_parameterized()) {
+            (false, true) => Some(Self::Parameterized),
+            (true, false) => Some(Self::NotParameterized),
+            (true, true) | (false, false) => None,
+        }
+    }
 }
 
 /// A limit of a scaling policy.
@@ -483,7 +532,7 @@ fn enforce_index(
 /// `enforced` only when the job's current version was made at that revision, or, for 0, when there is no such job.
 ///
 /// # Errors
-/// When the job isn't as the caller last saw it.
+/// When the job isn't as the caller last saw it, or is of another kind.
 pub fn register(
     state: &State,
     job: &Job,
@@ -512,6 +561,9 @@ pub fn register(
             version: Some(JobVersion { job }),
         });
     };
+    if let Some(kind) = OtherKind::of(&current.version.job, &job) {
+        return Err(RegistrationError::OtherKind(kind));
+    }
     if preserve_counts {
         for group in &mut job.task_groups {
             if let Some(old) = current.version.job.group(&group.name) {

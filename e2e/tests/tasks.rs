@@ -68,7 +68,7 @@ fn a_task_that_exits_at_once_is_restarted_then_failed_then_rescheduled() {
         &agent,
         &first,
         "Not Restarting",
-        "Exceeded allowed attempts 1 in interval 1h and mode is \"fail\"",
+        "Exceeded allowed attempts 1 in interval 1h0m0s and mode is \"fail\"",
     );
     eventually("its replacement failed as well", || {
         let allocs = agent.get("/v1/job/exits/allocations")?;

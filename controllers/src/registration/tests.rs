@@ -22,6 +22,51 @@ fn all_that_is_refused_is_said_at_once_with_its_field() {
 }
 
 #[test]
+fn a_job_stays_of_its_kind() {
+    let job = |type_name: &str, more: serde_json::Value| -> Job {
+        let mut job = json!({"ID": "j", "Type": type_name});
+        for (key, value) in more.as_object().expect("an object") {
+            job[key] = value.clone();
+        }
+        serde_json::from_value(job).expect("a job")
+    };
+    let plain = || json!({});
+    let periodic = || json!({"Periodic": {"Spec": "@daily"}});
+    let parameterized = || json!({"ParameterizedJob": {}});
+    for (old, new, expected) in [
+        (job("service", plain()), job("service", plain()), None),
+        (
+            job("service", plain()),
+            job("system", plain()),
+            Some("cannot update job from type \"service\" to \"system\""),
+        ),
+        (
+            job("batch", plain()),
+            job("batch", periodic()),
+            Some("cannot update non-periodic job to being periodic"),
+        ),
+        (
+            job("batch", periodic()),
+            job("batch", plain()),
+            Some("cannot update periodic job to being non-periodic"),
+        ),
+        (
+            job("batch", plain()),
+            job("batch", parameterized()),
+            Some("cannot update non-parameterized job to being parameterized"),
+        ),
+        (
+            job("batch", parameterized()),
+            job("batch", plain()),
+            Some("cannot update parameterized job to being non-parameterized"),
+        ),
+    ] {
+        let found = OtherKind::of(&old, &new).map(RegistrationError::OtherKind);
+        assert_eq!(found.map(|error| error.to_string()).as_deref(), expected);
+    }
+}
+
+#[test]
 fn a_driver_that_no_node_has_is_said_with_the_nearest_name() {
     let job: Job = serde_json::from_value(json!({"ID": "j", "TaskGroups": [{"Name": "g",
             "Tasks": [{"Name": "t", "Driver": "dokcer"}]}]}))

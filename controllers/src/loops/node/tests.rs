@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
-use rove_model::{alloc::ClientStatus, node::NodeAlive};
+use rove_model::{
+    alloc::ClientStatus,
+    node::{Eligibility, NodeAlive, NodeControl},
+};
 
 use super::*;
 use crate::{
@@ -316,6 +319,87 @@ fn only_room_that_a_blocked_eval_could_use_wakes_it() {
             }
         }
         assert_eq!(look(&world, &memory, key).branch, expected, "{what}");
+    }
+}
+
+#[test]
+fn a_job_of_every_node_is_looked_at_once_for_a_node_that_lacks_it() {
+    for kind in ["system", "sysbatch", "service"] {
+        let every_node = kind != "service";
+        let mut world = World::new();
+        let first = world.node(1);
+        let job = world.placed("agent", 1);
+        world.change_job(&job, |job| job.type_name = kind.to_owned());
+        let mut memory = memory(&world);
+        let (first, second) = (NodeLoopKey::Node(first), NodeLoopKey::Node(world.node(2)));
+        let wants = |world: &World, memory: &NodeMemory, node| {
+            let decision = look(world, memory, node);
+            (decision.branch == LACKING).then_some(decision)
+        };
+        assert!(
+            wants(&world, &memory, first).is_none(),
+            "{kind}: it has one"
+        );
+        let decision = wants(&world, &memory, second);
+        assert_eq!(decision.is_some(), every_node, "{kind}");
+        let Some(decision) = decision else { continue };
+        assert_eq!(decision.commit.writes().count(), 1, "{kind}");
+        world.apply(&decision);
+        assert!(
+            wants(&world, &memory, second).is_none(),
+            "{kind}: it is due"
+        );
+
+        // It was decided on before the node came: that is noticed when it ends.
+        let NodeLoopKey::Node(id) = second else {
+            unreachable!()
+        };
+        let pending = world
+            .state
+            .evals_of_job(&job)
+            .find(|eval| eval.status == EvalStatus::Pending);
+        let mut eval = pending.unwrap().value.clone();
+        (eval.status, eval.snapshot) = (EvalStatus::Complete, changed(&world.state, id) - 1);
+        world.state.put(&Key::Eval(eval.id), &eval).unwrap();
+        let mut woken = BTreeSet::new();
+        let ended = [Key::Eval(eval.id)];
+        LOOP.notice(
+            &mut memory,
+            &world.state,
+            News::Keys(&ended),
+            world.now,
+            &mut |key, _, _| {
+                woken.insert(key);
+            },
+        );
+        assert!(woken.contains(&second), "{kind}: {woken:?}");
+
+        eval.snapshot = world.state.revision();
+        world.state.put(&Key::Eval(eval.id), &eval).unwrap();
+        assert!(
+            wants(&world, &memory, second).is_none(),
+            "{kind}: it was decided on"
+        );
+        // Closed and opened again.
+        for (eligibility, asks) in [
+            (Eligibility::Ineligible, false),
+            (Eligibility::Eligible, true),
+        ] {
+            let control = NodeControl {
+                scheduling_eligibility: eligibility,
+            };
+            world.state.put(&Key::NodeControl(id), &control).unwrap();
+            assert_eq!(
+                wants(&world, &memory, second).is_some(),
+                asks,
+                "{kind} {eligibility:?}"
+            );
+        }
+        world.stop(&job, false);
+        assert!(
+            wants(&world, &memory, second).is_none(),
+            "{kind}: it is stopped"
+        );
     }
 }
 
