@@ -744,7 +744,7 @@ struct Crowded {
     most: AtomicUsize,
 }
 
-#[async_trait]
+#[async_trait::async_trait]
 impl Wrapped for Crowded {
     fn inner(&self) -> Arc<dyn Store> {
         self.inner.clone()

@@ -254,10 +254,8 @@ impl NodeMemory {
     fn take_in(&mut self, state: &State, key: &Key) {
         let gains = &mut self.gains;
         match key {
-            Key::NodeAlive(id) => {
-                if state.node_alive(*id).is_some() {
-                    self.seen_alive.insert(*id);
-                }
+            Key::NodeAlive(id) if state.node_alive(*id).is_some() => {
+                self.seen_alive.insert(*id);
             }
             Key::Node(id) => match state.node(*id) {
                 Some(node) => gains.on(*id, node.modify),
