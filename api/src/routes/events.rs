@@ -201,7 +201,7 @@ impl Listening {
             match timeout_at(heartbeat, self.feed.next()).await {
                 Err(_) => return Some(Bytes::from_static(b"{}\n")),
                 Ok(Err(_)) => return None,
-                Ok(Ok(FeedItem::LookAtEverything)) => {
+                Ok(Ok(FeedItem::Missed | FeedItem::LookAtEverything)) => {
                     self.ended = true;
                     let error = json!({"Error": {"Message": "subscription closed by server, client should resubscribe"}});
                     return Some(format!("{error}\n").into());

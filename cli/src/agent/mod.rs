@@ -8,6 +8,7 @@ mod config;
 mod descriptors;
 mod drivers;
 pub mod flags;
+mod log_limits;
 mod logging;
 mod own_secret;
 mod server;
