@@ -110,6 +110,7 @@ struct Shared {
     limits: limits::Limits,
     progress_every: Duration,
     waiting: Arc<sending::Waiting>,
+    lists: kv::Lists,
     long_reads: Arc<tokio::sync::Semaphore>,
     cancel: CancellationToken,
 }
@@ -134,6 +135,7 @@ pub async fn serve(
         limits: limits::Limits::new(config.quota),
         progress_every: config.progress_every,
         waiting: Arc::new(sending::Waiting::of_answers()),
+        lists: kv::Lists::default(),
         long_reads: Arc::new(tokio::sync::Semaphore::new(kv::LONG_READS)),
         access,
         store,
