@@ -261,7 +261,7 @@ mod tests {
             "another's tries do not use it up"
         );
         assert!(!proves(&word, "GET", path), "a ticket is good for one call");
-        let mut fresh = || {
+        let fresh = || {
             let answer = tickets.answer(own.node_id, |salt| own.call_key(salt), &asked);
             question.word(&answer.unwrap(), "GET", path).unwrap()
         };
