@@ -133,6 +133,8 @@ pub struct Field {
     pub place: Place,
     /// A job that was only parsed shows nothing where the file doesn't say it.
     pub null: bool,
+    /// A zero in it says nothing: its default is that there is nothing, and isn't told.
+    pub quiet: bool,
     /// What a change of it does to an alloc that runs.
     pub change: Change,
 }
@@ -157,6 +159,7 @@ impl Field {
             values: &[],
             place: Place::Body,
             null: false,
+            quiet: false,
             change,
         }
     }
@@ -185,9 +188,13 @@ impl Field {
         Self { default, ..self }
     }
 
-    /// Its default says that there is nothing, and isn't told.
+    /// See [`Field::quiet`].
     pub(super) const fn quiet(self) -> Self {
-        self.default("")
+        Self {
+            default: "",
+            quiet: true,
+            ..self
+        }
     }
 
     /// The unit of its number.
