@@ -10,14 +10,29 @@ fn arguments() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     vec![
         ("vault", "cluster", "Cluster", json!("default")),
         ("vault", "role", "Role", json!("")),
-        ("vault", "allow_token_expiration", "AllowTokenExpiration", json!(false)),
+        (
+            "vault",
+            "allow_token_expiration",
+            "AllowTokenExpiration",
+            json!(false),
+        ),
         ("consul", "cluster", "Cluster", json!("default")),
         ("consul", "partition", "Partition", json!("default")),
         ("service", "cluster", "Cluster", json!("default")),
         ("service", "kind", "Kind", json!("")),
-        ("check", "failures_before_warning", "FailuresBeforeWarning", json!(0)),
+        (
+            "check",
+            "failures_before_warning",
+            "FailuresBeforeWarning",
+            json!(0),
+        ),
         ("check", "notes", "Notes", json!("")),
-        ("group", "prevent_reschedule_on_lost", "PreventRescheduleOnLost", json!(false)),
+        (
+            "group",
+            "prevent_reschedule_on_lost",
+            "PreventRescheduleOnLost",
+            json!(false),
+        ),
         ("port", "ignore_collision", "IgnoreCollision", json!(false)),
         ("resources", "secrets", "SecretsMB", json!(0)),
         ("numa", "affinity", "Affinity", json!("none")),
@@ -86,13 +101,16 @@ fn yaml(block: &str, name: &str, value: Option<&Value>) -> String {
         task["vault"] = with("vault", json!({}));
     }
     let check = with("check", json!({"type": "tcp"}));
-    let group = with("group", json!({
-        "name": "g", "consul": with("consul", json!({})),
-        "volumes": [with("volume", json!({"name": "v", "type": "host", "source": "s"}))],
-        "networks": [{"ports": [with("port", json!({"name": "p"}))]}],
-        "services": [with("service", json!({"name": "s", "checks": [check]}))],
-        "tasks": [task],
-    }));
+    let group = with(
+        "group",
+        json!({
+            "name": "g", "consul": with("consul", json!({})),
+            "volumes": [with("volume", json!({"name": "v", "type": "host", "source": "s"}))],
+            "networks": [{"ports": [with("port", json!({"name": "p"}))]}],
+            "services": [with("service", json!({"name": "s", "checks": [check]}))],
+            "tasks": [task],
+        }),
+    );
     json!({"apiVersion": "rove/v1", "kind": "Job", "metadata": {"name": "x"}, "spec": {"groups": [group]}})
         .to_string()
 }
@@ -120,13 +138,16 @@ fn api(block: &str, name: &str, value: Option<&Value>) -> String {
         task["Vault"] = with("vault", json!({}));
     }
     let check = with("check", json!({"Type": "tcp"}));
-    let group = with("group", json!({
-        "Name": "g", "Consul": with("consul", json!({})),
-        "Volumes": {"v": with("volume", json!({"Name": "v", "Type": "host", "Source": "s"}))},
-        "Networks": [{"DynamicPorts": [with("port", json!({"Label": "p"}))]}],
-        "Services": [with("service", json!({"Name": "s", "Checks": [check]}))],
-        "Tasks": [task],
-    }));
+    let group = with(
+        "group",
+        json!({
+            "Name": "g", "Consul": with("consul", json!({})),
+            "Volumes": {"v": with("volume", json!({"Name": "v", "Type": "host", "Source": "s"}))},
+            "Networks": [{"DynamicPorts": [with("port", json!({"Label": "p"}))]}],
+            "Services": [with("service", json!({"Name": "s", "Checks": [check]}))],
+            "Tasks": [task],
+        }),
+    );
     json!({"ID": "x", "TaskGroups": [group]}).to_string()
 }
 
@@ -143,18 +164,28 @@ fn as_json(parsed: Parsed) -> Value {
 fn an_argument_of_a_later_version_is_taken_at_its_default_in_every_language() {
     let plain = as_json(parse_hcl("j.hcl", &hcl("", ""), &options()).unwrap());
     let plain1 = as_json(parse_hcl1("j.nomad", &hcl("", ""), &options()).unwrap());
-    let plain_yaml = as_json(parse_yaml("j.yaml", &yaml("", "", None), &options()).unwrap().remove(0));
+    let plain_yaml = as_json(
+        parse_yaml("j.yaml", &yaml("", "", None), &options())
+            .unwrap()
+            .remove(0),
+    );
     let plain_api = as_json(parse_json("j.json", &api("", "", None), &options()).unwrap());
     for (block, name, json_name, default) in arguments() {
         let said = format!("{block}.{name}");
         let text = hcl(block, &format!("{name} = {default}"));
-        let read = parse_hcl("j.hcl", &text, &options()).unwrap_or_else(|found| panic!("{said}: {found}"));
+        let read =
+            parse_hcl("j.hcl", &text, &options()).unwrap_or_else(|found| panic!("{said}: {found}"));
         assert_eq!(as_json(read), plain, "{said} in HCL");
-        let read = parse_hcl1("j.nomad", &text, &options()).unwrap_or_else(|found| panic!("{said}: {found}"));
+        let read = parse_hcl1("j.nomad", &text, &options())
+            .unwrap_or_else(|found| panic!("{said}: {found}"));
         assert_eq!(as_json(read), plain1, "{said} in HCL1");
         let read = parse_yaml("j.yaml", &yaml(block, name, Some(&default)), &options())
             .unwrap_or_else(|found| panic!("{said}: {found}"));
-        assert_eq!(as_json(read.into_iter().next().unwrap()), plain_yaml, "{said} in YAML");
+        assert_eq!(
+            as_json(read.into_iter().next().unwrap()),
+            plain_yaml,
+            "{said} in YAML"
+        );
         let read = parse_json("j.json", &api(block, json_name, Some(&default)), &options())
             .unwrap_or_else(|found| panic!("{said}: {found}"));
         assert_eq!(as_json(read), plain_api, "{said} in JSON");
@@ -190,14 +221,22 @@ fn any_other_value_is_told_by_name_and_never_taken() {
             let named = |text: &str| text.contains(name) || ["numa", "vault"].contains(&block);
             let short = |text: &str| text.lines().all(|line| line.len() <= 2_000);
             for read in [parse_hcl, parse_hcl1] {
-                let found = read("j.hcl", &text, &options()).map(|_| ()).expect_err(&said);
-                assert!(named(&found.to_string()) && short(&found.to_string()), "{said}: {found:.600}");
+                let found = read("j.hcl", &text, &options())
+                    .map(|_| ())
+                    .expect_err(&said);
+                assert!(
+                    named(&found.to_string()) && short(&found.to_string()),
+                    "{said}: {found:.600}"
+                );
             }
             let text = yaml(block, name, Some(value));
-            let found = parse_yaml("j.yaml", &text, &options()).map(|_| ()).expect_err(&said);
+            let found = parse_yaml("j.yaml", &text, &options())
+                .map(|_| ())
+                .expect_err(&said);
             assert!(named(&found.to_string()), "{said}: {found:.600}");
             // The API leaves out what it doesn't know, and says so.
-            let parsed = parse_json("j.json", &api(block, json_name, Some(value)), &options()).unwrap();
+            let parsed =
+                parse_json("j.json", &api(block, json_name, Some(value)), &options()).unwrap();
             let told = parsed.warnings.to_string();
             let shown = if block == "numa" { "NUMA" } else { json_name };
             assert!(told.contains(shown), "{said}: {told:.600}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{FieldPath, Report, constraint, policy, service};
-use crate::drivers::{self, ConfigProblem};
+use crate::drivers;
 use crate::job::{
     Constraint, CsiPluginConfig, JobType, LogConfig, Resources, Task, TaskArtifact, TaskGroup,
     Template, Vault, VolumeMount,

@@ -1,9 +1,6 @@
 //! Calls of functions, and those that are no plain functions: `try`, `can`, `convert`.
 
-use hcl_edit::{
-    Span as _,
-    expr::{Expression, FuncCall},
-};
+use hcl_edit::{Span as _, expr::FuncCall};
 
 use super::*;
 
@@ -222,6 +219,6 @@ impl Evaluator<'_> {
 }
 
 /// The name of a call and the parenthesis after it.
-fn called(call: &FuncCall) -> Option<Span> {
+pub(super) fn called(call: &FuncCall) -> Option<Span> {
     call.name.name.span().map(|name| name.start..name.end + 1)
 }

@@ -11,11 +11,8 @@ use std::{
 
 use hcl_edit::{
     Span as _,
-    expr::{
-        BinaryOp, BinaryOperator, Conditional, Expression, ForExpr, FuncCall, ObjectKey, Traversal,
-        TraversalOperator, UnaryOp, UnaryOperator,
-    },
-    template::{Directive, Element, Strip, Template},
+    expr::{Conditional, Expression, ObjectKey},
+    template::Element,
 };
 
 use super::{
@@ -34,6 +31,8 @@ mod loops;
 mod operations;
 mod paths;
 mod templates;
+
+pub(crate) use loops::pairs;
 
 /// Expressions evaluated in one file.
 const MAX_STEPS: u64 = 3_000_000;
@@ -388,7 +387,7 @@ fn start_of(expression: &Expression) -> Option<Span> {
     match expression {
         Expression::String(_) if span.len() >= 2 => Some(span.start + 1..span.end - 1),
         Expression::Array(_) | Expression::Object(_) => Some(span.start..span.start + 1),
-        Expression::FuncCall(call) => called(call),
+        Expression::FuncCall(call) => calls::called(call),
         Expression::UnaryOp(_) => Some(span.start..span.start + 1),
         Expression::BinaryOp(operation) => start_of(&operation.lhs_expr),
         Expression::Conditional(conditional) => start_of(&conditional.cond_expr),
