@@ -273,9 +273,22 @@ impl Shaper<'_> {
     /// What the table does not have, told by the decoder.
     fn unknown(&mut self, item: Item, arguments: &mut Arguments, blocks: &mut Vec<Block>) {
         match (&item.node, item.assign.is_some()) {
-            (Node::Object(_), false) => blocks.push(bare_block(item)),
+            (Node::Object(_), false) => blocks.push(self.unknown_block(item)),
             _ => self.argument(item, arguments),
         }
+    }
+
+    /// With what it says: a block of a later version may say nothing.
+    fn unknown_block(&mut self, item: Item) -> Block {
+        let mut inside = Arguments::default();
+        if let Node::Object(object) = &item.node {
+            for inner in object.items.clone() {
+                self.argument(inner, &mut inside);
+            }
+        }
+        let mut block = bare_block(item);
+        block.body.attributes = inside.list;
+        block
     }
 
     fn argument(&mut self, item: Item, arguments: &mut Arguments) {
