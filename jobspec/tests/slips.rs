@@ -355,3 +355,24 @@ fn a_script_in_an_hcl1_heredoc_may_have_heredocs_of_its_own() {
         assert_eq!(parsed.job.meta["a"], format!("{script}\n"), "{text}");
     }
 }
+
+#[test]
+fn a_mistake_in_a_block_of_a_config_is_shown_at_that_block() {
+    let text = "job \"x\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"docker\"\n      config {\n        image = \"x\"\n        auth {\n          usernam = \"u\"\n        }\n        ulimit {\n          nofile = \"many\"\n        }\n        mount {\n        }\n        ports = [\"no\"]\n      }\n    }\n  }\n}\n";
+    for parsed in [
+        hcl(text),
+        parse_hcl1("j.nomad", text, &ParseOptions::default())
+            .unwrap_or_else(|found| panic!("{found}")),
+    ] {
+        let mut job = parsed.job.clone();
+        job.server_canonicalize();
+        let errors = rove_model::validate::validate(&job).errors;
+        let line = |problem: &&rove_model::validate::Problem| {
+            let span = parsed.spans.place(&problem.path).expect("a place");
+            parsed.warnings.source.position(span.start).line
+        };
+        let mut lines: Vec<usize> = errors.problems().iter().map(line).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [7, 10, 13, 15], "{errors}");
+    }
+}
