@@ -7,11 +7,16 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, FallocateFlags, RenameFlags, fallocate, renameat2},
+};
 use rove_model::{
     encoding::{self, EncodingError},
     ids::AllocId,
@@ -25,6 +30,9 @@ use crate::{
 
 /// Larger than any state file: a specification is at most half a MiB in the store.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
+
+/// How much longer than the last a record may be on a disk that is full.
+const SLACK: u64 = 16 * 1024;
 
 /// A save that takes longer than this is worth a word: the alloc waits for it.
 const SLOW: Duration = Duration::from_secs(1);
@@ -118,11 +126,16 @@ impl LocalState {
             }
             Self::Directory(directory) => {
                 let path = file(directory, alloc);
-                blocking(move || match fs::remove_file(&path) {
-                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                        Err(failed("remove", &path, source))
+                blocking(move || {
+                    for path in [&path, &path.with_extension("new")] {
+                        match fs::remove_file(path) {
+                            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                                return Err(failed("remove", path, source));
+                            }
+                            _ => {}
+                        }
                     }
-                    _ => Ok(()),
+                    Ok(())
                 })
                 .await
             }
@@ -179,21 +192,50 @@ fn failed(operation: &'static str, path: &Path, source: io::Error) -> StateError
     }
 }
 
+/// Two files take turns: the one that isn't read keeps its room on the disk for the next save, so that what becomes of a
+/// task can still be recorded when the disk is full.
 fn write(directory: &Path, alloc: AllocId, bytes: &[u8]) -> Result<(), StateError> {
     let path = file(directory, alloc);
-    let new = path.with_extension("new");
+    let other = path.with_extension("new");
     let is_new = !path.exists();
-    let write = || {
-        let mut file = File::create(&new)?;
+    let write = || -> io::Result<()> {
+        // Not cut to nothing first: that would give the room away.
+        let mut file = open(&other)?;
         file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&new, &path)?;
-        if is_new {
-            File::open(directory)?.sync_all()?;
+        let length = bytes.len() as u64;
+        if file.metadata()?.len() > length {
+            file.set_len(length)?;
         }
-        Ok(())
+        file.sync_data()?;
+        take_room(&file, length);
+        if is_new {
+            fs::rename(&other, &path)?;
+            take_room(&open(&other)?, length);
+            return File::open(directory)?.sync_all();
+        }
+        let flags = RenameFlags::RENAME_EXCHANGE;
+        match renameat2(AT_FDCWD, &other, AT_FDCWD, &path, flags) {
+            // A file system that can't: then there is no room kept.
+            Err(Errno::EINVAL | Errno::ENOSYS) => fs::rename(&other, &path),
+            done => Ok(done?),
+        }
     };
     write().map_err(|source| failed("write", &path, source))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Room for a record that is somewhat longer. Without it the next save needs what the disk has by then.
+fn take_room(file: &File, length: u64) {
+    let room = i64::try_from(length + SLACK).unwrap_or(i64::MAX);
+    let _ = fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, room);
 }
 
 fn read(directory: &Path) -> Result<Vec<SavedAlloc>, StateError> {

@@ -94,6 +94,7 @@ fn registration_status(error: &RegistrationError) -> StatusCode {
         RegistrationError::UnknownRegion(_)
         | RegistrationError::Refused(_)
         | RegistrationError::Moved { .. }
+        | RegistrationError::OtherKind(_)
         | RegistrationError::CurrentVersion
         | RegistrationError::UnknownVersion { .. }
         | RegistrationError::OtherVersion { .. } => StatusCode::INTERNAL_SERVER_ERROR,

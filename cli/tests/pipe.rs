@@ -7,6 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rove_testkit::{PATIENCE, free_port};
+
 const ROVE: &str = env!("CARGO_BIN_EXE_rove");
 
 /// A pipe that nobody reads.
@@ -78,14 +80,7 @@ impl Drop for Agent {
 
 #[test]
 fn an_agent_goes_on_when_the_reader_of_its_log_has_gone() {
-    let port = || {
-        TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port()
-    };
-    let (http, rpc) = (port(), port());
+    let (http, rpc) = (free_port(), free_port());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("agent.hcl");
     let text = format!(
@@ -109,7 +104,7 @@ fn an_agent_goes_on_when_the_reader_of_its_log_has_gone() {
     assert!(first.starts_with("==> "), "{first}");
     drop(lines);
     // It writes its log with every call, and answers them all the same.
-    let until = Instant::now() + Duration::from_secs(120);
+    let until = Instant::now() + PATIENCE;
     let mut answered = 0;
     while answered < 3 {
         assert_eq!(agent.0.try_wait().unwrap(), None, "the agent has ended");

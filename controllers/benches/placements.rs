@@ -16,7 +16,7 @@ use rove_model::{
     encoding::encode,
     eval::{Eval, EvalStatus, TriggeredBy},
     ids::{EvalId, JobUid, NodeId, VersionKey},
-    job::{Job, NetworkResource, Port, Resources, Task, TaskGroup},
+    job::{Constraint, Job, NetworkResource, Port, Resources, Spread, Task, TaskGroup},
     node::{DriverInfo, Node, NodeNetwork, NodeReserved, NodeResources, NodeState, NodeStatus},
     plan::Plan,
     registration::{EvalRequest, JobVersion, Registration},
@@ -282,7 +282,52 @@ fn measure(nodes: u32, filled_jobs: usize) {
     }
 }
 
+/// What a placement costs with a spread or a distinct property, by how many values there are.
+fn measure_values(nodes: u32) {
+    println!("{nodes} nodes, 10 jobs of 1,000");
+    let spread = |attribute: &str| Spread {
+        attribute: attribute.to_owned(),
+        ..Spread::default()
+    };
+    let distinct = |attribute: &str, allowed: &str| Constraint {
+        ltarget: attribute.to_owned(),
+        rtarget: allowed.to_owned(),
+        operand: "distinct_property".to_owned(),
+    };
+    let (kind, id) = ("${attr.platform.kind}", "${node.unique.id}");
+    for (what, spreads, constraints) in [
+        ("  a spread over 10 values", vec![spread(kind)], vec![]),
+        ("  a spread over all nodes", vec![spread(id)], vec![]),
+        (
+            "  a distinct property of 10 values",
+            vec![],
+            vec![distinct(kind, "200")],
+        ),
+        (
+            "  a distinct property of all nodes",
+            vec![],
+            vec![distinct(id, "")],
+        ),
+    ] {
+        let mut state = world(nodes);
+        let evals = (0..10)
+            .map(|n| {
+                let mut job = job(n, 1_000, 0);
+                (job.spreads, job.constraints) = (spreads.clone(), constraints.clone());
+                register(&mut state, &job, n)
+            })
+            .collect::<Vec<_>>();
+        let mut cluster = Cluster::new(&state);
+        let times = run(&state, &mut cluster, &evals);
+        println!(
+            "{what}: {:.1} us a placement",
+            times.decide.as_secs_f64() * 1e6 / times.placements as f64
+        );
+    }
+}
+
 fn main() {
+    measure_values(5_000);
     measure(1_000, 0);
     measure(5_000, 200);
 }

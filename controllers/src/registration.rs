@@ -57,6 +57,9 @@ pub enum RegistrationError {
         /// What a job may have.
         complaint: String,
     },
+    /// A job stays what it is.
+    #[error("cannot update {0}")]
+    OtherKind(OtherKind),
     /// The group has not as many instances as the caller thinks.
     #[error("Expected replicas to be {expected}, was {found}")]
     OtherCount {
@@ -101,6 +104,52 @@ pub enum Found {
     /// There was to be one.
     #[error("job does not exist")]
     Nothing,
+}
+
+/// What a job can't become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum OtherKind {
+    /// Of another type.
+    #[error("job from type \"{from}\" to \"{to}\"")]
+    Type {
+        /// What it is.
+        from: &'static str,
+        /// What it was to be.
+        to: &'static str,
+    },
+    /// A periodic job.
+    #[error("non-periodic job to being periodic")]
+    Periodic,
+    /// One that is no longer periodic.
+    #[error("periodic job to being non-periodic")]
+    NotPeriodic,
+    /// A parameterized job.
+    #[error("non-parameterized job to being parameterized")]
+    Parameterized,
+    /// One that is no longer parameterized.
+    #[error("parameterized job to being non-parameterized")]
+    NotParameterized,
+}
+
+impl OtherKind {
+    /// What `new` would make of `old` that can't be.
+    fn of(old: &Job, new: &Job) -> Option<Self> {
+        let (from, to) = (old.job_type(), new.job_type());
+        if from != to {
+            let (from, to) = (from.name(), to.name());
+            return Some(Self::Type { from, to });
+        }
+        match (old.is_periodic(), new.is_periodic()) {
+            (false, true) => return Some(Self::Periodic),
+            (true, false) => return Some(Self::NotPeriodic),
+            (true, true) | (false, false) => {}
+        }
+        match (old.is_parameterized(), new.is_parameterized()) {
+            (false, true) => Some(Self::Parameterized),
+            (true, false) => Some(Self::NotParameterized),
+            (true, true) | (false, false) => None,
+        }
+    }
 }
 
 /// A limit of a scaling policy.
@@ -483,7 +532,7 @@ fn enforce_index(
 /// `enforced` only when the job's current version was made at that revision, or, for 0, when there is no such job.
 ///
 /// # Errors
-/// When the job isn't as the caller last saw it.
+/// When the job isn't as the caller last saw it, or is of another kind.
 pub fn register(
     state: &State,
     job: &Job,
@@ -512,6 +561,9 @@ pub fn register(
             version: Some(JobVersion { job }),
         });
     };
+    if let Some(kind) = OtherKind::of(&current.version.job, &job) {
+        return Err(RegistrationError::OtherKind(kind));
+    }
     if preserve_counts {
         for group in &mut job.task_groups {
             if let Some(old) = current.version.job.group(&group.name) {
@@ -731,6 +783,51 @@ mod tests {
             "group[\"g\"].task[\"t\"].artifact: this version of rove does not support artifacts",
         ] {
             assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_job_stays_of_its_kind() {
+        let job = |type_name: &str, more: serde_json::Value| -> Job {
+            let mut job = json!({"ID": "j", "Type": type_name});
+            for (key, value) in more.as_object().expect("an object") {
+                job[key] = value.clone();
+            }
+            serde_json::from_value(job).expect("a job")
+        };
+        let plain = || json!({});
+        let periodic = || json!({"Periodic": {"Spec": "@daily"}});
+        let parameterized = || json!({"ParameterizedJob": {}});
+        for (old, new, expected) in [
+            (job("service", plain()), job("service", plain()), None),
+            (
+                job("service", plain()),
+                job("system", plain()),
+                Some("cannot update job from type \"service\" to \"system\""),
+            ),
+            (
+                job("batch", plain()),
+                job("batch", periodic()),
+                Some("cannot update non-periodic job to being periodic"),
+            ),
+            (
+                job("batch", periodic()),
+                job("batch", plain()),
+                Some("cannot update periodic job to being non-periodic"),
+            ),
+            (
+                job("batch", plain()),
+                job("batch", parameterized()),
+                Some("cannot update non-parameterized job to being parameterized"),
+            ),
+            (
+                job("batch", parameterized()),
+                job("batch", plain()),
+                Some("cannot update parameterized job to being non-parameterized"),
+            ),
+        ] {
+            let found = OtherKind::of(&old, &new).map(RegistrationError::OtherKind);
+            assert_eq!(found.map(|error| error.to_string()).as_deref(), expected);
         }
     }
 

@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -87,18 +86,14 @@ impl Cluster {
             .spawn()
             .expect("the cluster script is there");
         self.agents.push(child);
-        eventually(
-            &format!("the agent on {host}"),
-            Duration::from_secs(30),
-            || {
-                let log = self.sh(host, "cat /tmp/nomad.log");
-                if log.stdout.contains("agent started!") {
-                    Ok(())
-                } else {
-                    Err(log.stdout)
-                }
-            },
-        );
+        eventually(&format!("the agent on {host}"), || {
+            let log = self.sh(host, "cat /tmp/nomad.log");
+            if log.stdout.contains("agent started!") {
+                Ok(())
+            } else {
+                Err(log.stdout)
+            }
+        });
         self.agent_pid(host)
     }
 
@@ -119,17 +114,13 @@ impl Cluster {
     pub fn kill_agent(&self, host: &str, signal: &str) {
         let pid = self.agent_pid(host);
         let _ = self.sh(host, &format!("kill -{signal} {pid}"));
-        eventually(
-            &format!("the end of the agent on {host}"),
-            Duration::from_secs(30),
-            || {
-                if Path::new(&format!("/proc/{pid}")).exists() {
-                    Err(format!("pid {pid} lives"))
-                } else {
-                    Ok(())
-                }
-            },
-        );
+        eventually(&format!("the end of the agent on {host}"), || {
+            if Path::new(&format!("/proc/{pid}")).exists() {
+                Err(format!("pid {pid} lives"))
+            } else {
+                Ok(())
+            }
+        });
     }
 
     /// Makes the `redis:3.2` image in the engine of `host`.
@@ -167,7 +158,7 @@ impl Drop for Cluster {
         }
         if !std::thread::panicking() {
             assert!(down.code == 0 && !networks.is_empty(), "{down:?}");
-            eventually("nothing is left behind", Duration::from_secs(10), || {
+            eventually("nothing is left behind", || {
                 let left = self.left_behind(&networks);
                 if left.is_empty() {
                     Ok(())

@@ -8,10 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use rove_testkit::{available, workspace};
-
-/// The longest any command of a test may take.
-pub const COMMAND_DEADLINE: Duration = Duration::from_secs(180);
+pub use rove_testkit::{PATIENCE, available, workspace};
 
 /// What a command printed and how it ended.
 #[derive(Clone, Debug)]
@@ -49,7 +46,7 @@ impl Output {
     }
 }
 
-/// Runs `command` to its end, or ends it at the deadline.
+/// Runs `command` to its end, or kills it when [`PATIENCE`] is at its end.
 ///
 /// # Panics
 /// When it can't be started.
@@ -63,10 +60,10 @@ pub fn run(command: &mut Command) -> Output {
         .unwrap_or_else(|error| panic!("{what} can't be started: {error}"));
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
-    let status = wait(&mut child, COMMAND_DEADLINE).unwrap_or_else(|| {
+    let status = wait(&mut child).unwrap_or_else(|| {
         let _ = child.kill();
         let _ = child.wait();
-        panic!("{what} did not end within {COMMAND_DEADLINE:?}")
+        panic!("{what} did not end within {PATIENCE:?}")
     });
     Output {
         stdout: stdout.join().unwrap_or_default(),
@@ -86,9 +83,9 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String>
     })
 }
 
-/// Waits for `child`; `None` when it still runs at the deadline.
-pub fn wait(child: &mut Child, deadline: Duration) -> Option<ExitStatus> {
-    let end = Instant::now() + deadline;
+/// Waits for `child`; `None` when it still runs after [`PATIENCE`].
+pub fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let end = Instant::now() + PATIENCE;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),
@@ -98,28 +95,19 @@ pub fn wait(child: &mut Child, deadline: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// How long a condition is waited for at least: no test is to fail because a machine is busy.
-pub const PATIENCE: Duration = Duration::from_secs(300);
-
-/// Waits until `condition` gives a value, and gives it. The deadline only ends a wait that is in vain: it is never
-/// shorter than [`PATIENCE`].
+/// Waits until `condition` gives a value, and gives it.
 ///
 /// # Panics
-/// When it gives none within the deadline; says what was waited for and what `condition` said last.
-pub fn eventually<T>(
-    what: &str,
-    deadline: Duration,
-    mut condition: impl FnMut() -> Result<T, String>,
-) -> T {
-    let deadline = deadline.max(PATIENCE);
-    let end = Instant::now() + deadline;
+/// When it gives none within [`PATIENCE`]; says what was waited for and what `condition` said last.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + PATIENCE;
     loop {
         match condition() {
             Ok(value) => return value,
             Err(last) => {
                 assert!(
                     Instant::now() < end,
-                    "{what}: not within {deadline:?}; last: {last}"
+                    "{what}: not within {PATIENCE:?}; last: {last}"
                 );
                 thread::sleep(Duration::from_millis(50));
             }

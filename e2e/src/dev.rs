@@ -3,14 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
+use rove_testkit::free_port;
 use tempfile::TempDir;
 
 use crate::{
     command::{Output, eventually, rove, run, wait},
-    etcd::free_port,
     measure::processes_of,
 };
 
@@ -81,7 +80,7 @@ impl Agent {
             &format!("server {{\n  enabled = true\n}}\n{CLIENT}"),
             extra,
         );
-        eventually("the agent's node", Duration::from_secs(30), || {
+        eventually("the agent's node", || {
             let nodes = agent
                 .get("/v1/nodes")
                 .map_err(|error| format!("{error:?}"))?;
@@ -180,7 +179,7 @@ impl Agent {
     pub fn ready(&mut self) {
         let log = self.folder.path().join("agent.log");
         let child = &mut self.child;
-        eventually("the agent", Duration::from_secs(30), || {
+        eventually("the agent", || {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
             if text.contains("agent started!") {
                 return Ok(());
@@ -194,11 +193,21 @@ impl Agent {
     }
 
     /// Ends it with `signal` (`KILL`, `TERM`, `INT`), its tasks as they are.
+    ///
+    /// # Panics
+    /// When it does not end.
     pub fn end(&mut self, signal: &str) {
         let _ = run(Command::new("kill")
             .arg(format!("-{signal}"))
             .arg(self.child.id().to_string()));
-        let _ = wait(&mut self.child, Duration::from_secs(30));
+        if wait(&mut self.child).is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            assert!(
+                std::thread::panicking(),
+                "the agent does not end by {signal}"
+            );
+        }
     }
 
     /// Starts it again on its state.
@@ -290,27 +299,23 @@ impl Agent {
     /// Waits until every alloc of `job` that shall run does; gives their ids.
     #[must_use]
     pub fn running(&self, job: &str, count: usize) -> Vec<String> {
-        eventually(
-            &format!("{count} running of {job}"),
-            Duration::from_secs(60),
-            || {
-                let allocs = self.get(&format!("/v1/job/{job}/allocations"))?;
-                let running: Vec<String> = allocs
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter(|alloc| {
-                        alloc["ClientStatus"] == "running" && alloc["DesiredStatus"] == "run"
-                    })
-                    .filter_map(|alloc| alloc["ID"].as_str().map(str::to_owned))
-                    .collect();
-                if running.len() == count {
-                    Ok(running)
-                } else {
-                    Err(allocs.to_string())
-                }
-            },
-        )
+        eventually(&format!("{count} running of {job}"), || {
+            let allocs = self.get(&format!("/v1/job/{job}/allocations"))?;
+            let running: Vec<String> = allocs
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|alloc| {
+                    alloc["ClientStatus"] == "running" && alloc["DesiredStatus"] == "run"
+                })
+                .filter_map(|alloc| alloc["ID"].as_str().map(str::to_owned))
+                .collect();
+            if running.len() == count {
+                Ok(running)
+            } else {
+                Err(allocs.to_string())
+            }
+        })
     }
 }
 

@@ -85,17 +85,13 @@ impl Engine {
         let pid = std::fs::read_to_string(self.folder.path().join("docker.pid"))
             .expect("the engine recorded its pid");
         let _ = run(Command::new("kill").args(["-KILL", pid.trim()])).ok();
-        crate::command::eventually(
-            "the engine's end",
-            std::time::Duration::from_secs(20),
-            || {
-                if Path::new("/proc").join(pid.trim()).exists() {
-                    Err(format!("{pid} lives"))
-                } else {
-                    Ok(())
-                }
-            },
-        );
+        crate::command::eventually("the engine's end", || {
+            if Path::new("/proc").join(pid.trim()).exists() {
+                Err(format!("{pid} lives"))
+            } else {
+                Ok(())
+            }
+        });
     }
 
     /// Runs docker's own command line.

@@ -1,12 +1,11 @@
 //! A real etcd as a process of its own.
 
 use std::{
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
+use rove_testkit::free_port;
 use tempfile::TempDir;
 
 use crate::{
@@ -85,7 +84,7 @@ impl Etcd {
     }
 
     fn ready(&self) {
-        eventually("etcd", Duration::from_secs(30), || {
+        eventually("etcd", || {
             let health = self.ctl(&["endpoint", "health"]);
             if health.code == 0 {
                 Ok(())
@@ -220,16 +219,4 @@ fn spawn(scheme: &str, port: u16, peer_port: u16, data: &Path, extra: &[String])
         .stderr(Stdio::null())
         .spawn()
         .expect("etcd can be started")
-}
-
-/// A port that was free a moment ago.
-///
-/// # Panics
-/// When the machine has none.
-#[must_use]
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
 }

@@ -6,8 +6,8 @@ use std::{net::TcpListener, process::Command};
 use rove_e2e::{
     command::{Output, available, eventually, rove, run},
     dev::{Agent, Place},
-    etcd::free_port,
 };
+use rove_testkit::free_port;
 
 fn agent(args: &[&str]) -> Output {
     run(Command::new(rove()).arg("agent").args(args))
@@ -234,7 +234,7 @@ fn a_development_agent_listens_on_loopback_only_and_others_say_who_can_reach_wha
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let text = eventually("its start", std::time::Duration::from_secs(30), || {
+    let text = eventually("its start", || {
         let text = std::fs::read_to_string(&log).unwrap();
         if text.contains("agent started!") {
             Ok(text)

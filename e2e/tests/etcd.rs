@@ -1,7 +1,7 @@
 //! An etcd as operators run it: with TLS, users and an end to its growth; and what an agent's log keeps to itself.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{path::Path, process::Command};
 
 use rove_e2e::{
     command::{eventually, run},
@@ -58,7 +58,7 @@ fn an_etcd_with_tls_and_users_is_used_as_the_file_says_and_no_secret_is_logged()
     let ca = certificates.path("ca.pem");
     let server = Agent::server(&config(&etcd, &ca, &certificates, PASSWORD));
     let client = Agent::client(&[server.rpc], "log_level = \"TRACE\"\n");
-    eventually("a ready node", Duration::from_secs(30), || {
+    eventually("a ready node", || {
         let nodes = client.get("/v1/nodes")?;
         if nodes[0]["Status"] == "ready" {
             Ok(())
@@ -94,7 +94,7 @@ fn an_etcd_with_tls_and_users_is_used_as_the_file_says_and_no_secret_is_logged()
         ("a wrong password", ca, "guess", "authentication failed"),
     ] {
         let agent = Agent::server(&config(&etcd, &ca, &certificates, password));
-        eventually(what, Duration::from_secs(20), || {
+        eventually(what, || {
             let log = agent.log();
             let told = log
                 .lines()
@@ -129,7 +129,7 @@ fn rove_compacts_etcd_so_that_it_does_not_grow_without_bound() {
         let _ = run(Command::new("sh").args(["-c", &fill])).ok();
         let file = agent.job("churn.nomad", &job("churn", &format!("round {round}")));
         let _ = agent.rove(&["job", "run", "-detach", &file]).ok();
-        eventually("compaction", Duration::from_secs(60), || {
+        eventually("compaction", || {
             let past = etcd.ctl(&["get", "filler", "--keys-only", "--rev", &revision]);
             if past.stderr.contains("compacted") {
                 Ok(())

@@ -1,7 +1,7 @@
 //! Bad input: a clear message that names the place, the right exit code, and nothing changed.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use rove_e2e::{
     command::{available, eventually, rove, run},
@@ -103,7 +103,7 @@ fn a_job_that_fits_nowhere_waits_with_the_reason_and_runs_when_there_is_room() {
     let run = agent.rove(&["job", "run", "-detach", &big]).ok();
     let eval = field(&run, "Evaluation ID")
         .unwrap_or_else(|| run.split_whitespace().last().unwrap().to_owned());
-    eventually("the blocked eval", Duration::from_secs(20), || {
+    eventually("the blocked eval", || {
         let status = agent.rove(&["eval", "status", &eval]).stdout;
         let told = status.contains("Placement Failures = true")
             && status.contains("Dimension \"memory\" exhausted");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rove_e2e::{
-    command::{PATIENCE, eventually, rove, wait},
+    command::{eventually, rove, wait},
     dev::{Agent, Place},
     etcd::Etcd,
     netns::Host,
@@ -45,7 +45,7 @@ fn etcd_config(etcd: &Etcd) -> String {
 
 /// The index among `servers` of the one that leads.
 fn leader(asked: &Agent, servers: &[Agent]) -> usize {
-    eventually("a leader", Duration::from_secs(60), || {
+    eventually("a leader", || {
         let leader = asked.get("/v1/status/leader")?;
         let address = leader.as_str().unwrap_or_default().to_owned();
         servers
@@ -61,7 +61,7 @@ fn a_killed_leader_costs_a_running_job_run_nothing() {
     let mut servers: Vec<Agent> = (0..3).map(|_| Agent::server(&etcd_config(&etcd))).collect();
     let ports: Vec<u16> = servers.iter().map(|server| server.rpc).collect();
     let client = Agent::client(&ports, "");
-    eventually("a ready node", Duration::from_secs(30), || {
+    eventually("a ready node", || {
         let nodes = client.get("/v1/nodes")?;
         if nodes[0]["Status"] == "ready" {
             Ok(())
@@ -80,7 +80,7 @@ fn a_killed_leader_costs_a_running_job_run_nothing() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        eventually("the job's key", Duration::from_secs(20), || {
+        eventually("the job's key", || {
             let listed = etcd
                 .ctl(&["get", "--keys-only", &format!("/rove/jobs/default/{name}")])
                 .stdout;
@@ -94,7 +94,7 @@ fn a_killed_leader_costs_a_running_job_run_nothing() {
         servers[leading].end("KILL");
         let running = client.running(&name, 20);
         assert_eq!(running.len(), 20);
-        let ended = wait(&mut monitor, PATIENCE);
+        let ended = wait(&mut monitor);
         assert!(
             ended.is_some_and(|status| status.success()),
             "job run ended with {ended:?}"
@@ -127,18 +127,14 @@ fn etcd_may_go_away_for_half_a_minute() {
     std::thread::sleep(Duration::from_secs(30));
     etcd.restart();
     let file = agent.job("after.nomad", &job("after", 3));
-    eventually(
-        "a job after the store came back",
-        Duration::from_secs(60),
-        || {
-            let run = agent.rove(&["job", "run", "-detach", &file]);
-            if run.code == 0 {
-                Ok(())
-            } else {
-                Err(run.stderr)
-            }
-        },
-    );
+    eventually("a job after the store came back", || {
+        let run = agent.rove(&["job", "run", "-detach", &file]);
+        if run.code == 0 {
+            Ok(())
+        } else {
+            Err(run.stderr)
+        }
+    });
     let _ = agent.running("after", 3);
     let mut still = agent.running("before", 3);
     before.sort();
@@ -155,7 +151,7 @@ fn allocs_of_a_dead_node_are_replaced_and_it_comes_back() {
         Agent::client(&[server.rpc], ""),
         Agent::client(&[server.rpc], ""),
     ];
-    eventually("two ready nodes", Duration::from_secs(30), || {
+    eventually("two ready nodes", || {
         let nodes = server.get("/v1/nodes")?;
         let ready = nodes
             .as_array()
@@ -173,52 +169,44 @@ fn allocs_of_a_dead_node_are_replaced_and_it_comes_back() {
     let _ = server.rove(&["job", "run", "-detach", &file]).ok();
     let _ = server.running("pair", 4);
     clients[0].end("KILL");
-    eventually(
-        "four on the node that is left",
-        Duration::from_secs(60),
-        || {
-            let allocs = server.get("/v1/job/pair/allocations")?;
-            let all = allocs.as_array().cloned().unwrap_or_default();
-            let running = all.iter().filter(|alloc| {
-                alloc["ClientStatus"] == "running" && alloc["DesiredStatus"] == "run"
-            });
-            let lost = all
-                .iter()
-                .filter(|alloc| alloc["ClientStatus"] == "lost")
-                .count();
-            if running.count() == 4 && lost == 2 {
-                Ok(())
-            } else {
-                Err(allocs.to_string())
-            }
-        },
-    );
+    eventually("four on the node that is left", || {
+        let allocs = server.get("/v1/job/pair/allocations")?;
+        let all = allocs.as_array().cloned().unwrap_or_default();
+        let running = all
+            .iter()
+            .filter(|alloc| alloc["ClientStatus"] == "running" && alloc["DesiredStatus"] == "run");
+        let lost = all
+            .iter()
+            .filter(|alloc| alloc["ClientStatus"] == "lost")
+            .count();
+        if running.count() == 4 && lost == 2 {
+            Ok(())
+        } else {
+            Err(allocs.to_string())
+        }
+    });
     clients[0].restart();
-    eventually(
-        "the node is back and runs nothing that was lost",
-        Duration::from_secs(60),
-        || {
-            let nodes = server.get("/v1/nodes")?;
-            let ready = nodes
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|node| node["Status"] == "ready")
-                .count();
-            let allocs = server.get("/v1/job/pair/allocations")?;
-            let live = allocs
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|alloc| alloc["ClientStatus"] == "running")
-                .count();
-            if ready == 2 && live == 4 {
-                Ok(())
-            } else {
-                Err(format!("{nodes} {allocs}"))
-            }
-        },
-    );
+    eventually("the node is back and runs nothing that was lost", || {
+        let nodes = server.get("/v1/nodes")?;
+        let ready = nodes
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|node| node["Status"] == "ready")
+            .count();
+        let allocs = server.get("/v1/job/pair/allocations")?;
+        let live = allocs
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|alloc| alloc["ClientStatus"] == "running")
+            .count();
+        if ready == 2 && live == 4 {
+            Ok(())
+        } else {
+            Err(format!("{nodes} {allocs}"))
+        }
+    });
 }
 
 /// How many processes on this machine have exactly this command line.
@@ -256,7 +244,7 @@ fn a_client_that_is_cut_off_keeps_its_tasks_and_ends_those_that_were_replaced_wh
             .ok_or_else(|| nodes.to_string())
     };
     let until = |agent: &Agent, wanted: &str| {
-        eventually(wanted, Duration::from_secs(60), || match state_of(agent)? {
+        eventually(wanted, || match state_of(agent)? {
             state if state == wanted => Ok(()),
             state => Err(state),
         });
@@ -283,14 +271,10 @@ fn a_client_that_is_cut_off_keeps_its_tasks_and_ends_those_that_were_replaced_wh
 
     host.mend();
     until(&far, "ready");
-    eventually(
-        "the replaced to end",
-        Duration::from_secs(60),
-        || match processes(&words) {
-            4 => Ok(()),
-            others => Err(others.to_string()),
-        },
-    );
+    eventually("the replaced to end", || match processes(&words) {
+        4 => Ok(()),
+        others => Err(others.to_string()),
+    });
     let mut still = server.running("cut", 4);
     let mut after = after;
     still.sort();
@@ -312,7 +296,7 @@ fn a_client_without_a_server_says_so_and_goes_to_work_when_there_is_one() {
             || refused.stderr.contains("No cluster leader"),
         "{refused:?}"
     );
-    eventually("its reason", Duration::from_secs(20), || {
+    eventually("its reason", || {
         let log = client.log();
         let port = format!("127.0.0.1:{}", server.rpc);
         if log.contains("[WARN]") && log.contains(&port) {
@@ -323,7 +307,7 @@ fn a_client_without_a_server_says_so_and_goes_to_work_when_there_is_one() {
     });
     server.restart();
     let file = client.job("late.nomad", &job("late", 1));
-    eventually("its node", Duration::from_secs(60), || {
+    eventually("its node", || {
         let nodes = client.get("/v1/nodes")?;
         if nodes[0]["Status"] == "ready" {
             Ok(())

@@ -1,7 +1,7 @@
 //! A store that is full, that was restored, or whose disk is full: said clearly, nothing lost, and it goes on after.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use rove_e2e::{
     command::{available, eventually, run},
@@ -24,7 +24,7 @@ fn on(etcd: &Etcd) -> String {
 
 fn accepted_again(agent: &Agent, name: &str) {
     let file = agent.job("again.nomad", &job(name));
-    eventually("a job is accepted again", Duration::from_secs(90), || {
+    eventually("a job is accepted again", || {
         let output = agent.rove(&["job", "run", "-detach", &file]);
         if output.code == 0 {
             Ok(())
@@ -51,7 +51,7 @@ fn an_etcd_near_and_out_of_its_quota_refuses_with_the_reason_until_there_is_room
         etcd.endpoint(),
         filler.display()
     );
-    eventually("a refusal", Duration::from_secs(60), || {
+    eventually("a refusal", || {
         let _ = run(Command::new("sh").args(["-c", &fill]));
         let refused = agent.rove(&[
             "job",
@@ -69,7 +69,7 @@ fn an_etcd_near_and_out_of_its_quota_refuses_with_the_reason_until_there_is_room
     assert_eq!(agent.running("first", 1), before);
 
     // Past what rove leaves free: etcd itself is out of space now, and takes no write of anyone.
-    eventually("the alarm", Duration::from_secs(60), || {
+    eventually("the alarm", || {
         let _ = run(Command::new("sh").args(["-c", &fill]));
         let alarms = etcd.ctl(&["alarm", "list"]).stdout;
         if alarms.contains("NOSPACE") {
@@ -92,12 +92,11 @@ fn an_etcd_near_and_out_of_its_quota_refuses_with_the_reason_until_there_is_room
     // Meanwhile the task ends and is started again, which can't be told yet.
     let task = agent.pids_of(&before[0]).remove(0);
     let _ = run(Command::new("kill").args(["-KILL", &task.to_string()])).ok();
-    eventually("the next process", Duration::from_secs(60), || match agent
-        .pids_of(&before[0])
-        .as_slice()
-    {
-        [next] if *next != task => Ok(()),
-        others => Err(format!("{others:?}")),
+    eventually("the next process", || {
+        match agent.pids_of(&before[0]).as_slice() {
+            [next] if *next != task => Ok(()),
+            others => Err(format!("{others:?}")),
+        }
     });
     assert_eq!(agent.get("/v1/nodes").unwrap()[0]["Status"], "ready");
 
@@ -109,7 +108,7 @@ fn an_etcd_near_and_out_of_its_quota_refuses_with_the_reason_until_there_is_room
     let _ = etcd.ctl(&["alarm", "disarm"]).ok();
     accepted_again(&agent, "after");
     assert_eq!(agent.running("first", 1), before);
-    eventually("the restart is told", Duration::from_secs(60), || {
+    eventually("the restart is told", || {
         let alloc = agent.get(&format!("/v1/allocation/{}", before[0]))?;
         if alloc["TaskStates"]["t"]["Restarts"] == 1 {
             Ok(())
@@ -149,24 +148,20 @@ fn an_etcd_restored_from_an_older_snapshot_is_noticed() {
     etcd.kill();
     etcd.restore(&snapshot);
     etcd.restart();
-    eventually(
-        "the job that the snapshot does not hold is gone",
-        Duration::from_secs(60),
-        || {
-            let jobs = agent.get("/v1/jobs")?;
-            let ids: Vec<_> = jobs
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|job| job["ID"].as_str())
-                .collect();
-            if ids == ["old"] {
-                Ok(())
-            } else {
-                Err(jobs.to_string())
-            }
-        },
-    );
+    eventually("the job that the snapshot does not hold is gone", || {
+        let jobs = agent.get("/v1/jobs")?;
+        let ids: Vec<_> = jobs
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|job| job["ID"].as_str())
+            .collect();
+        if ids == ["old"] {
+            Ok(())
+        } else {
+            Err(jobs.to_string())
+        }
+    });
     accepted_again(&agent, "after");
     assert_eq!(agent.running("old", 1), before);
     assert_eq!(agent.pids_of(&before[0]).len(), 1);
@@ -175,14 +170,12 @@ fn an_etcd_restored_from_an_older_snapshot_is_noticed() {
         "the operator is told"
     );
     // Once the store has come as far as it was before, what it does not know of is no longer wanted.
-    eventually(
-        "the end of the forgotten",
-        Duration::from_secs(90),
-        || match agent.pids_of(&forgotten[0]).as_slice() {
+    eventually("the end of the forgotten", || {
+        match agent.pids_of(&forgotten[0]).as_slice() {
             [] => Ok(()),
             pids => Err(format!("{pids:?}")),
-        },
-    );
+        }
+    });
 }
 
 #[test]
@@ -232,7 +225,7 @@ fn a_full_disk_under_the_embedded_store_refuses_writes_and_loses_nothing() {
             .args([format!("bs={size}"), format!("of={}", filler.display())]));
     }
     let mut accepted = Vec::new();
-    eventually("a refusal", Duration::from_secs(60), || {
+    eventually("a refusal", || {
         let name = format!("try{}", accepted.len());
         let output = agent.rove(&[
             "job",
@@ -256,7 +249,7 @@ fn a_full_disk_under_the_embedded_store_refuses_writes_and_loses_nothing() {
         text.trim().parse().unwrap_or_default()
     };
     let mut since = (logged().len(), said());
-    eventually("the log to stand still", Duration::from_secs(30), || {
+    eventually("the log to stand still", || {
         let now = (logged().len(), said());
         if now.0 != since.0 {
             since = now;
@@ -269,7 +262,7 @@ fn a_full_disk_under_the_embedded_store_refuses_writes_and_loses_nothing() {
         }
     });
     std::fs::remove_file(&filler).unwrap();
-    eventually("its next lines", Duration::from_secs(30), || {
+    eventually("its next lines", || {
         let log = logged();
         match log.split_once("bytes of output were lost\n") {
             Some((_, after)) if after.contains("line ") => Ok(()),

@@ -3,7 +3,7 @@
 //! The layout is compared with the columns that scripts rely on, the fields and values with the story's outputs.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use rove_e2e::{
     cluster::Cluster,
@@ -92,7 +92,7 @@ fn allocs_when(
     what: &str,
     ready: impl Fn(&[std::collections::BTreeMap<String, String>]) -> bool,
 ) -> Vec<std::collections::BTreeMap<String, String>> {
-    eventually(what, Duration::from_secs(90), || {
+    eventually(what, || {
         let status = cluster.sh(SERVER, "nomad job status example").stdout;
         let allocs = table(&status, "ID  ");
         if ready(&allocs) {
@@ -131,7 +131,7 @@ fn tell(cluster: &mut Cluster, server_configs: &[&str]) {
     cluster.start_agent(SERVER, server_configs);
     cluster.start_agent(ONE, &["/vagrant/client1.hcl"]);
     cluster.start_agent(TWO, &["/vagrant/client2.hcl"]);
-    eventually("two ready nodes", Duration::from_secs(30), || {
+    eventually("two ready nodes", || {
         let nodes = cluster.sh(SERVER, "nomad node status").stdout;
         let ready = table(&nodes, "ID  ")
             .iter()
@@ -321,7 +321,7 @@ fn tell(cluster: &mut Cluster, server_configs: &[&str]) {
     );
     let address = port["Address"].split(' ').next().unwrap().to_owned();
 
-    eventually("redis is ready", Duration::from_secs(60), || {
+    eventually("redis is ready", || {
         let logs = on_server(&format!("nomad alloc logs {alloc} redis")).ok();
         if logs.to_lowercase().contains("ready to accept connections") {
             Ok(())
@@ -617,7 +617,7 @@ fn start_etcd(cluster: &Cluster) {
     let line = "setsid etcd --data-dir /tmp/etcd --listen-client-urls http://172.17.8.101:2379 \
                 --advertise-client-urls http://172.17.8.101:2379 > /tmp/etcd.log 2>&1 < /dev/null &";
     let _ = cluster.sh(SERVER, line).ok();
-    eventually("etcd", Duration::from_secs(30), || {
+    eventually("etcd", || {
         let health = cluster.sh(
             SERVER,
             "ETCDCTL_API=3 etcdctl --endpoints http://172.17.8.101:2379 endpoint health",

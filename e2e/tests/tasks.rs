@@ -1,10 +1,7 @@
 //! Tasks that misbehave: they end at once, ignore their signal, flood their log, want what isn't there.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::process::{Command, Stdio};
 
 use rove_e2e::{
     command::{available, eventually, rove, run},
@@ -25,7 +22,7 @@ fn shell(script: &str) -> String {
 }
 
 fn alloc_of(agent: &Agent, job: &str) -> String {
-    eventually("an alloc", Duration::from_secs(20), || {
+    eventually("an alloc", || {
         let allocs = agent.get(&format!("/v1/job/{job}/allocations"))?;
         allocs[0]["ID"]
             .as_str()
@@ -35,34 +32,30 @@ fn alloc_of(agent: &Agent, job: &str) -> String {
 }
 
 fn event_of(agent: &Agent, alloc: &str, kind: &str, words: &str) {
-    eventually(
-        &format!("the event {kind}"),
-        Duration::from_secs(60),
-        || {
-            let state = agent.get(&format!("/v1/allocation/{alloc}"))?;
-            let events = state["TaskStates"]["t"]["Events"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
-            let found = events.iter().any(|event| {
-                event["Type"] == kind
-                    && event["DisplayMessage"]
-                        .as_str()
-                        .is_some_and(|text| text.contains(words))
-            });
-            if found {
-                Ok(())
-            } else {
-                Err(serde_json::Value::from(events).to_string())
-            }
-        },
-    );
+    eventually(&format!("the event {kind}"), || {
+        let state = agent.get(&format!("/v1/allocation/{alloc}"))?;
+        let events = state["TaskStates"]["t"]["Events"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let found = events.iter().any(|event| {
+            event["Type"] == kind
+                && event["DisplayMessage"]
+                    .as_str()
+                    .is_some_and(|text| text.contains(words))
+        });
+        if found {
+            Ok(())
+        } else {
+            Err(serde_json::Value::from(events).to_string())
+        }
+    });
 }
 
 #[test]
 fn a_task_that_exits_at_once_is_restarted_then_failed_then_rescheduled() {
     let agent = Agent::start("");
-    let group = "    restart {\n      attempts = 1\n      delay = \"100ms\"\n      interval = \"10s\"\n      mode = \"fail\"\n    }\n    reschedule {\n      attempts = 1\n      interval = \"1h\"\n      delay = \"5s\"\n      unlimited = false\n    }";
+    let group = "    restart {\n      attempts = 1\n      delay = \"100ms\"\n      interval = \"1h\"\n      mode = \"fail\"\n    }\n    reschedule {\n      attempts = 1\n      interval = \"1h\"\n      delay = \"5s\"\n      unlimited = false\n    }";
     let file = agent.job(
         "exits.nomad",
         &job("exits", group, &shell("echo going; exit 3")),
@@ -75,26 +68,22 @@ fn a_task_that_exits_at_once_is_restarted_then_failed_then_rescheduled() {
         &agent,
         &first,
         "Not Restarting",
-        "Exceeded allowed attempts 1 in interval 10s and mode is \"fail\"",
+        "Exceeded allowed attempts 1 in interval 1h0m0s and mode is \"fail\"",
     );
-    eventually(
-        "its replacement failed as well",
-        Duration::from_secs(60),
-        || {
-            let allocs = agent.get("/v1/job/exits/allocations")?;
-            let failed = allocs
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|alloc| alloc["ClientStatus"] == "failed")
-                .count();
-            if failed == 2 {
-                Ok(())
-            } else {
-                Err(allocs.to_string())
-            }
-        },
-    );
+    eventually("its replacement failed as well", || {
+        let allocs = agent.get("/v1/job/exits/allocations")?;
+        let failed = allocs
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|alloc| alloc["ClientStatus"] == "failed")
+            .count();
+        if failed == 2 {
+            Ok(())
+        } else {
+            Err(allocs.to_string())
+        }
+    });
     assert_eq!(
         agent.rove(&["alloc", "logs", &first]).ok(),
         "going\ngoing\n"
@@ -111,7 +100,7 @@ fn a_task_that_ignores_its_stop_signal_is_killed_after_its_timeout() {
     let file = agent.job("deaf.nomad", &job("deaf", "", &task));
     let _ = agent.rove(&["job", "run", "-detach", &file]).ok();
     let alloc = agent.running("deaf", 1).remove(0);
-    eventually("its word", Duration::from_secs(10), || {
+    eventually("its word", || {
         let logs = agent.rove(&["alloc", "logs", &alloc]).stdout;
         if logs.contains("deaf") {
             Ok(())
@@ -127,7 +116,7 @@ fn a_task_that_ignores_its_stop_signal_is_killed_after_its_timeout() {
         "Sent interrupt. Waiting 1s before force killing",
     );
     event_of(&agent, &alloc, "Killed", "Task successfully killed");
-    eventually("complete", Duration::from_secs(20), || {
+    eventually("complete", || {
         let state = agent.get(&format!("/v1/allocation/{alloc}"))?;
         if state["ClientStatus"] == "complete" {
             Ok(())
@@ -183,7 +172,7 @@ fn a_gigabyte_of_log_is_rotated_and_a_reader_that_does_not_read_holds_nothing_up
         .unwrap();
     let logs = agent.data().join("alloc").join(&alloc).join("alloc/logs");
     let mut most = 0;
-    eventually("the end of the flood", Duration::from_secs(120), || {
+    eventually("the end of the flood", || {
         let size: u64 = std::fs::read_dir(&logs)
             .map(|files| {
                 files
@@ -271,7 +260,7 @@ fn a_container_outlives_the_agent_and_is_found_again() {
             .matches("ready to accept connections")
             .count()
     };
-    eventually("redis is ready", Duration::from_secs(60), || {
+    eventually("redis is ready", || {
         if ready() > 0 {
             Ok(())
         } else {
@@ -282,7 +271,7 @@ fn a_container_outlives_the_agent_and_is_found_again() {
     let _ = agent
         .rove(&["job", "stop", "-detach", "-purge", "-yes", "redis"])
         .ok();
-    eventually("the container is gone", Duration::from_secs(30), || {
+    eventually("the container is gone", || {
         let left =
             run(Command::new("docker").args(["ps", "-aq", "--filter", &format!("name={alloc}")]))
                 .ok();
@@ -297,7 +286,7 @@ fn an_agent_killed_while_it_starts_containers_leaves_one_for_each_alloc() {
     let task = "      driver = \"docker\"\n      config {\n        image = \"redis:3.2\"\n        command = \"/bin/sleep\"\n        args = [\"600\"]\n      }";
     let file = agent.job("many.nomad", &job("many", "    count = 4", task));
     let _ = agent.rove(&["job", "run", "-detach", &file]).ok();
-    let mut allocs = eventually("the allocs", Duration::from_secs(20), || {
+    let mut allocs = eventually("the allocs", || {
         let allocs = agent.get("/v1/job/many/allocations")?;
         let ids: Vec<String> = allocs
             .as_array()
@@ -318,7 +307,7 @@ fn an_agent_killed_while_it_starts_containers_leaves_one_for_each_alloc() {
     };
     // Each time when one container more is there: its agent hardly had the time to write that down.
     for known in 1..=3 {
-        eventually("one more container", Duration::from_secs(60), || {
+        eventually("one more container", || {
             let there: usize = allocs.iter().map(|alloc| containers(alloc)).sum();
             if there >= known {
                 Ok(())
@@ -341,14 +330,12 @@ fn an_agent_killed_while_it_starts_containers_leaves_one_for_each_alloc() {
     let _ = agent
         .rove(&["job", "stop", "-detach", "-purge", "-yes", "many"])
         .ok();
-    eventually(
-        "the containers are gone",
-        Duration::from_secs(60),
-        || match allocs.iter().map(|alloc| containers(alloc)).sum() {
+    eventually("the containers are gone", || {
+        match allocs.iter().map(|alloc| containers(alloc)).sum() {
             0_usize => Ok(()),
             left => Err(left.to_string()),
-        },
-    );
+        }
+    });
 }
 
 #[test]
@@ -366,7 +353,7 @@ fn an_engine_that_does_not_run_is_told_waited_for_and_gone_on_with_when_it_is_ba
     };
     // It does not run yet.
     let eval = submit("first");
-    eventually("the reason", Duration::from_secs(30), || {
+    eventually("the reason", || {
         let status = agent.rove(&["eval", "status", &eval]).stdout;
         if status.contains("missing drivers") {
             Ok(())

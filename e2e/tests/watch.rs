@@ -1,10 +1,7 @@
 //! Anyone may watch rove at work with etcdctl: on a real etcd and, through port 4647, on the embedded store.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::process::{Command, Stdio};
 
 use rove_e2e::{
     command::{available, eventually},
@@ -65,7 +62,7 @@ fn keys_pass_by(agent: &Agent, endpoint: &str) {
         "/rove/allocs/",
         "/rove/alloc-status/",
     ];
-    eventually("the keys of a job's way", Duration::from_secs(30), || {
+    eventually("the keys of a job's way", || {
         let text = std::fs::read_to_string(&seen).unwrap_or_default();
         let mut rest = text.lines().filter(|line| line.starts_with("/rove/"));
         for wanted in order {

@@ -38,6 +38,8 @@ pub enum TriggeredBy {
     DeploymentWatcher,
     /// The plan was refused too often.
     MaxPlanAttempts,
+    /// The next allocs of a rolling update are due.
+    RollingUpdate,
 }
 
 /// Where an evaluation is in its life.

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::{
-    job::{Job, JobType, Service, Task, TaskGroup},
+    job::{Job, Service, Task, TaskGroup},
     validate::FieldPath,
 };
 
@@ -80,12 +80,6 @@ const DRIVER_HINT: &str = "the drivers are docker and raw_exec";
 
 /// Every feature that isn't taken for granted.
 const FEATURES: &[Feature] = &[
-    row(false, "system jobs", "use a service job", |job| {
-        at_job(job, "type", |job| job.job_type() == JobType::System)
-    }),
-    row(false, "sysbatch jobs", "use a batch job", |job| {
-        at_job(job, "type", |job| job.job_type() == JobType::Sysbatch)
-    }),
     row(false, "periodic jobs", "run it from a timer", |job| {
         job_block(job, "periodic", |job| job.periodic.is_some())
     }),
@@ -548,8 +542,8 @@ mod tests {
                 "group[\"g\"].constraint: this version of rove does not support constraints with this operator",
             ),
             (
-                json!({"ID": "j", "Type": "system"}),
-                "type: this version of rove does not support system jobs; use a service job",
+                json!({"ID": "j", "Multiregion": {}}),
+                "multiregion: this version of rove does not support multiregion jobs; register the job in each region",
             ),
         ] {
             assert_eq!(found(job), [expected]);

@@ -125,7 +125,10 @@ impl World {
             return false;
         };
         // A batch job may be collected meanwhile, and a system job has no count.
-        if self.store_away || matches!(self.jobs[job].kind, Kind::Batch | Kind::System) {
+        if self.store_away || {
+            let kind = self.jobs[job].kind;
+            kind == Kind::Batch || kind.is_for_every_node()
+        } {
             return false;
         }
         let now = self.jobs[job].count;

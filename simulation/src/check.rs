@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt};
+use rove_controllers::scheduler::is_for_every_node;
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
     deployment::DeploymentStatus,
@@ -146,14 +147,19 @@ impl Checker {
             }
         }
         for (job, group, index) in jobs {
-            let twice: Vec<AllocId> = self
+            let mut by_place: BTreeMap<Option<NodeId>, Vec<AllocId>> = BTreeMap::new();
+            for alloc in self
                 .state
                 .allocs_of_job(&job)
                 .filter(|alloc| alloc.task_group == group && alloc.index == index)
                 .filter(|alloc| self.state.is_live(alloc))
-                .map(|alloc| alloc.id)
-                .collect();
-            if twice.len() > 1 {
+            {
+                let version = self.state.job_version(&alloc.version_key());
+                let of_node = version.is_some_and(|version| is_for_every_node(&version.job));
+                let place = of_node.then_some(alloc.node_id);
+                by_place.entry(place).or_default().push(alloc.id);
+            }
+            for twice in by_place.values().filter(|allocs| allocs.len() > 1) {
                 self.problems.push(format!(
                     "revision {revision}: {job}.{group}[{index}] is wanted twice: {twice:?}"
                 ));
@@ -219,7 +225,7 @@ impl Checker {
             let over = match model.wanted {
                 Wanted::Purged | Wanted::Stopped => true,
                 // Collected when its work was done.
-                Wanted::Running => model.kind == Kind::Batch,
+                Wanted::Running => matches!(model.kind, Kind::Batch | Kind::Sysbatch),
             };
             if !over {
                 found.push(format!("{key} is gone"));
@@ -251,6 +257,9 @@ impl Checker {
                 found.push(format!("{key} is stopped and {running} allocs run"));
             }
             Wanted::Stopped => {}
+            Wanted::Running if model.kind.is_for_every_node() => {
+                self.job_of_every_node(model, registration.uid, found);
+            }
             Wanted::Running => self.running_job(model, registration.uid, found),
         }
         let collected: u64 = state.collected(key).map_or(0, |collected| {
@@ -278,6 +287,48 @@ impl Checker {
         }
     }
 
+    /// Each node that takes allocs has one, unless it waits for room; none has two.
+    fn job_of_every_node(&self, model: &JobModel, uid: JobUid, found: &mut Vec<String>) {
+        let (state, key) = (&self.state, &model.key);
+        let version = state
+            .registration(key)
+            .map_or(0, |registration| registration.version);
+        let blocked = state
+            .evals_of_job(key)
+            .any(|eval| eval.status == EvalStatus::Blocked);
+        for node in state.nodes().filter(|node| state.takes_allocs(node.id)) {
+            let mut live = 0;
+            let mut had_its_turn = false;
+            for alloc in state.allocs_of_node(node.id) {
+                if alloc.job() != *key || alloc.job_uid != uid {
+                    continue;
+                }
+                live += usize::from(state.is_live(alloc));
+                // What failed on every node stays as it is until the job is looked at again.
+                had_its_turn |= alloc.desired_status == DesiredStatus::Run
+                    && alloc.job_version == version
+                    && match state.client_status(alloc.id) {
+                        ClientStatus::Complete => model.kind == Kind::Sysbatch,
+                        ClientStatus::Failed => true,
+                        ClientStatus::Pending | ClientStatus::Running | ClientStatus::Lost => false,
+                    };
+                if state.is_live(alloc) && alloc.job_version != version && !blocked {
+                    found.push(format!("{} runs an older version", alloc.name()));
+                }
+            }
+            let wanted = usize::from(model.count > 0);
+            let lacks = live < wanted && !had_its_turn && !blocked;
+            if lacks || live > wanted {
+                found.push(format!(
+                    "{key} ({:?}) runs {live} of {wanted} on {}",
+                    model.kind,
+                    node.id.short()
+                ));
+                self.tell(key, found);
+            }
+        }
+    }
+
     fn running_job(&self, model: &JobModel, uid: JobUid, found: &mut Vec<String>) {
         let (state, key) = (&self.state, &model.key);
         let version = state
@@ -286,9 +337,6 @@ impl Checker {
         let blocked = state.evals_of_job(key).any(|eval| {
             eval.status == EvalStatus::Blocked && eval.failed_groups.contains_key(&GROUP.into())
         });
-        let refused = state
-            .evals_of_job(key)
-            .any(|eval| eval.status == EvalStatus::Failed);
         let rollout_failed = self.failed_rollouts.contains(&(key.clone(), uid, version));
         let of_job = || {
             state
@@ -308,7 +356,7 @@ impl Checker {
             .map(|alloc| alloc.index)
             .collect();
         let wanted = model.count as usize;
-        let excused = blocked || (model.kind == Kind::System && refused) || rollout_failed;
+        let excused = blocked || rollout_failed;
         // Their number is promised, not which numbers they have: a group that shrinks while one of its allocs is away
         // keeps the others as they run.
         if held.len() < wanted && !excused {

@@ -34,13 +34,15 @@ pub(crate) enum Kind {
     Impatient,
     /// Fits no node.
     TooLarge,
-    /// Of a type that can't be scheduled.
+    /// Runs on, one on each node.
     System,
+    /// Ends well after a while, once on each node.
+    Sysbatch,
 }
 
 impl Kind {
     /// One of each, and the common ones again.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Service,
         Self::Plain,
         Self::Ports,
@@ -53,6 +55,7 @@ impl Kind {
         Self::TooLarge,
         Self::Ports,
         Self::System,
+        Self::Sysbatch,
     ];
 
     /// How many allocs it begins with, at least and at most.
@@ -62,8 +65,14 @@ impl Kind {
             Self::Batch => (6, 10),
             Self::StaticPort => (2, 8),
             Self::Failing | Self::Broken | Self::Impatient => (2, 4),
-            Self::TooLarge | Self::System => (1, 2),
+            Self::TooLarge => (1, 2),
+            Self::System | Self::Sysbatch => (1, 1),
         }
+    }
+
+    /// Whether each node has one.
+    pub(crate) fn is_for_every_node(self) -> bool {
+        matches!(self, Self::System | Self::Sysbatch)
     }
 
     /// Whether allocs of it end badly by themselves.
@@ -93,7 +102,7 @@ pub(crate) struct JobModel {
 
 fn task(kind: Kind, variant: u32) -> Task {
     let config = match kind {
-        Kind::Batch => json!({"run_for": "8s"}),
+        Kind::Batch | Kind::Sysbatch => json!({"run_for": "8s"}),
         Kind::Failing => json!({"run_for": "3s", "exit_code": 1}),
         Kind::Broken | Kind::Impatient => json!({"start_error": "it is broken"}),
         _ => json!({"run_for": "1000h", "kill_after": "300ms"}),
@@ -153,7 +162,7 @@ impl JobModel {
     /// Its specification.
     pub(crate) fn spec(&self) -> Job {
         let kind = self.kind;
-        let system = kind == Kind::System;
+        let system = kind.is_for_every_node();
         let group = TaskGroup {
             name: GROUP.to_owned(),
             // A system job has one on each node at most, and no successor elsewhere.
@@ -187,6 +196,7 @@ impl JobModel {
             type_name: match kind {
                 Kind::Batch => "batch",
                 Kind::System => "system",
+                Kind::Sysbatch => "sysbatch",
                 _ => "service",
             }
             .to_owned(),

@@ -12,7 +12,7 @@ use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::store::{
     Event, KeyRange, Op, RangeRequest, Store, StoreError, Txn, WatchEvent, WatchRequest,
 };
-use support::{Etcd, PATIENCE, etcdctl, eventually, free_port, is_there};
+use support::{Etcd, PATIENCE, etcdctl, eventually, is_there};
 
 fn put(key: &str, value: impl Into<bytes::Bytes>) -> Txn {
     Txn {
@@ -75,7 +75,7 @@ async fn a_dead_and_a_hung_endpoint_are_passed_over() {
     }
     let hung = Etcd::start(&[]).await;
     let good = Etcd::start(&[]).await;
-    let dead = format!("127.0.0.1:{}", free_port());
+    let dead = format!("127.0.0.1:{}", rove_testkit::free_port());
     let store = EtcdStore::new(EtcdConfig::new(vec![
         dead,
         hung.endpoint(),

@@ -13,7 +13,8 @@ use rove_store::embedded::{EmbeddedStore, Options};
 use rove_store::store::{KeyRange, Op, RangeRequest, Store, Txn};
 
 const DIR: &str = "ROVE_TEST_KILL_DIR";
-const ROUNDS: u64 = 25;
+/// How often it is killed, where nothing else is asked for.
+const ROUNDS: u32 = 25;
 
 /// Not a test of its own: what the killed process runs.
 #[test]
@@ -59,7 +60,7 @@ async fn a_kill_at_any_moment_loses_no_acknowledged_write() {
     let dir = tempfile::tempdir().unwrap();
     let mut rng = StdRng::seed_from_u64(20_261_122);
     let mut revision = 0;
-    for round in 0..ROUNDS {
+    for round in 0..rove_testkit::cases(ROUNDS) {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture"])
             .env(DIR, dir.path())

@@ -1,20 +1,9 @@
 //! A real etcd of one member, for tests.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A port that was free a moment ago.
-///
-/// # Panics
-/// When the machine has none.
-#[must_use]
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
-}
+use crate::free_port;
 
 /// A process of etcd; killed when dropped.
 #[derive(Debug)]

@@ -9,8 +9,17 @@
 pub mod etcd;
 
 use std::env;
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a test waits for what has to happen. It only ends a wait that is in vain: no test is to fail because a
+/// machine is busy, and what a test asserts never depends on it.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The root of the workspace.
 #[must_use]
@@ -72,6 +81,40 @@ pub fn cases(usual: u32) -> u32 {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(usual)
+}
+
+/// Neither the kernel nor rove takes these ports by itself: those of outgoing connections lie above, the dynamic ones of
+/// allocs too.
+const PORTS: Range<u16> = 10_000..20_000;
+
+/// A port of this host that no other test is given while this process lives, so that a server may end and start again
+/// on it.
+///
+/// # Panics
+/// When there is none, or the folder that says which are taken can't be written.
+#[must_use]
+pub fn free_port() -> u16 {
+    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
+    let user =
+        std::fs::metadata("/proc/self").map_or(0, |own| std::os::unix::fs::MetadataExt::uid(&own));
+    let folder = env::temp_dir().join(format!("rove-test-ports-{user}"));
+    std::fs::create_dir_all(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    // Processes begin at different places, so that they seldom meet.
+    let count = usize::from(PORTS.end - PORTS.start);
+    let begin = std::process::id() as usize * 97 % count;
+    for port in PORTS.cycle().skip(begin).take(count) {
+        let path = folder.join(port.to_string());
+        let file =
+            File::create(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        if file.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+            held.push(file);
+            return port;
+        }
+    }
+    panic!("no port of {PORTS:?} is free");
 }
 
 /// Whether a part that a test needs is there. Without it the test is skipped with a word.

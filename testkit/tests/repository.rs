@@ -292,3 +292,15 @@ fn every_script_and_folder_that_the_documents_name_is_there() {
     }
     assert!(dead.is_empty(), "{dead:#?}");
 }
+
+#[test]
+fn a_free_port_is_given_once_and_can_be_listened_on() {
+    let ports: BTreeSet<u16> = (0..50).map(|_| rove_testkit::free_port()).collect();
+    assert_eq!(ports.len(), 50, "{ports:?}");
+    for port in ports {
+        // Again and again: a server is ended and started at the same place.
+        for _ in 0..2 {
+            std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        }
+    }
+}

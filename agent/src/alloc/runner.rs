@@ -8,18 +8,18 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rove_model::{
     alloc::Alloc,
     ids::{AllocId, Revision},
-    job::Task,
+    node::Node,
 };
 use rove_store::backoff::Backoff;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    dir::Access,
+    dir::{Access, AllocDir},
     machine::{AllocEffect, AllocInput, AllocMachine, SavedAlloc},
     task_config::{self, Surroundings},
 };
@@ -112,6 +112,8 @@ pub(crate) fn runner(
         machine,
         jobs: JoinSet::new(),
         starts: BTreeMap::new(),
+        held_back: Vec::new(),
+        save_again: None,
         progress_sender,
         rng,
     };
@@ -179,6 +181,10 @@ struct Runner {
     saved: Fingerprint,
     jobs: JoinSet<Job>,
     starts: BTreeMap<usize, CancellationToken>,
+    /// What has to wait until the state is saved.
+    held_back: Vec<AllocEffect>,
+    /// When to try to save again.
+    save_again: Option<(Instant, Backoff)>,
     progress_sender: mpsc::Sender<(usize, Progress)>,
     rng: StdRng,
 }
@@ -209,6 +215,12 @@ impl Runner {
                     None => std::future::pending().await,
                 }
             };
+            let save_again = async {
+                match self.save_again.as_ref().map(|(at, _)| *at) {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ended::Left,
@@ -233,6 +245,7 @@ impl Runner {
                     self.step(AllocInput::Task(index, Input::Progress(word))).await;
                 }
                 () = tick => self.step(AllocInput::Tick).await,
+                () = save_again => self.settle(Vec::new()).await,
             }
         }
     }
@@ -302,15 +315,32 @@ impl Runner {
             let unsaved = self.save().await.err();
             self.publish();
             let Some(error) = unsaved else {
+                self.save_again = None;
+                effects.append(&mut self.held_back);
                 break;
             };
-            // Without a record nothing is started; all else is done, and saved when that works again.
-            let (starts, others): (Vec<_>, Vec<_>) = effects
-                .into_iter()
-                .partition(|effect| matches!(effect, AllocEffect::Task(_, Effect::Start)));
+            // Without a record nothing is started, and of what has ended its driver goes on knowing how; all else is
+            // done.
+            let mut starts = Vec::new();
+            let mut others = Vec::new();
+            for effect in effects {
+                match &effect {
+                    AllocEffect::Task(_, Effect::Start) => starts.push(effect),
+                    AllocEffect::Task(_, Effect::Destroy(_)) => self.held_back.push(effect),
+                    _ => others.push(effect),
+                }
+            }
             effects = others;
             if starts.is_empty() {
-                tracing::warn!(alloc = %self.machine.id(), %error, "can't save the alloc's state");
+                if self.save_again.is_none() {
+                    tracing::warn!(alloc = %self.machine.id(), %error, "can't save the alloc's state, trying again");
+                }
+                let seed = self.context.seed_of(self.machine.id());
+                let (_, backoff) = self
+                    .save_again
+                    .take()
+                    .unwrap_or_else(|| (Instant::now(), save_backoff(seed)));
+                self.save_again = Some(next_save(backoff));
                 break;
             }
             let now = self.context.now();
@@ -496,27 +526,39 @@ impl Runner {
         task: &str,
         task_ref: &TaskRef,
     ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let group = self
+        let (alloc, node) = (self.machine.alloc(), self.context.shared.node());
+        let dir = self.context.dir(self.machine.id());
+        let spec = self
             .machine
             .job()
-            .and_then(|job| job.group(self.machine.alloc().task_group.as_str()));
-        let access = |task: &Task| {
-            let root = self.context.driver(&task.driver);
-            match root.map_or(TaskRoot::Host, |driver| driver.root()) {
-                TaskRoot::Host => Access::Host {
-                    user: Some(task.user.clone()).filter(|user| !user.is_empty()),
-                },
-                TaskRoot::Own { privileged } => Access::OwnRoot { privileged },
-            }
-        };
-        let tasks = group.map_or(&[][..], |group| &group.tasks);
-        let all: Vec<Access> = tasks.iter().map(&access).collect();
-        let own = tasks
+            .and_then(|job| Some((job, job.group(alloc.task_group.as_str())?)));
+        let all: Vec<(&str, Access)> = spec
             .iter()
-            .find(|found| found.name == task)
-            .map_or(Access::Host { user: None }, access);
+            .flat_map(|(job, group)| group.tasks.iter().map(move |task| (job, group, task)))
+            .map(|(job, group, found)| {
+                let driver = self.context.driver(&found.driver);
+                let root = driver.map_or(TaskRoot::Host, |driver| driver.root());
+                let access = match root {
+                    TaskRoot::Host => Access::Host {
+                        user: task_config::user(
+                            alloc,
+                            job,
+                            group,
+                            found,
+                            &self.around(&node, &dir, root),
+                        ),
+                    },
+                    TaskRoot::Own { privileged } => Access::OwnRoot { privileged },
+                };
+                (found.name.as_str(), access)
+            })
+            .collect();
+        let own = all
+            .iter()
+            .find(|(name, _)| *name == task)
+            .map_or(Access::Host { user: None }, |(_, access)| access.clone());
+        let all: Vec<Access> = all.into_iter().map(|(_, access)| access).collect();
         let on_disk = self.context.alloc_dir.is_some();
-        let dir = self.context.dir(self.machine.id());
         let (task, state_dir) = (task.to_owned(), task_ref.state_dir.clone());
         async move {
             if !on_disk {
@@ -529,6 +571,16 @@ impl Runner {
             .await
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())
+        }
+    }
+
+    fn around<'a>(&'a self, node: &'a Node, dir: &'a AllocDir, root: TaskRoot) -> Surroundings<'a> {
+        Surroundings {
+            node,
+            region: &self.context.region,
+            host_env: &self.context.host_env,
+            dir,
+            root,
         }
     }
 
@@ -554,15 +606,8 @@ impl Runner {
             .ok_or_else(|| failure("the job's specification is missing".to_owned(), true))?;
         let node = self.context.shared.node();
         let dir = self.context.dir(self.machine.id());
-        let around = Surroundings {
-            node: &node,
-            region: &self.context.region,
-            host_env: &self.context.host_env,
-            dir: &dir,
-            task: task_ref.clone(),
-            root: driver.root(),
-        };
-        let config = task_config::build(self.machine.alloc(), job, around)
+        let around = self.around(&node, &dir, driver.root());
+        let config = task_config::build(self.machine.alloc(), job, task_ref.clone(), &around)
             .map_err(|message| failure(message, true))?;
         Ok((driver, config))
     }
@@ -666,6 +711,14 @@ async fn persist<T, F: Future<Output = Result<T, DriverError>>>(
             }
         }
     }
+}
+
+fn save_backoff(seed: u64) -> Backoff {
+    Backoff::new(Duration::from_millis(250), Duration::from_secs(30), seed)
+}
+
+fn next_save(mut backoff: Backoff) -> (Instant, Backoff) {
+    (Instant::now() + backoff.next_delay(), backoff)
 }
 
 /// The id of an alloc, for the manager's map of runners.

@@ -7,7 +7,7 @@ use std::{
 
 use rove_model::{
     alloc::{Alloc, AllocatedPort},
-    job::{Job, LogConfig},
+    job::{Job, LogConfig, Task, TaskGroup},
     node::Node,
 };
 use serde_json::Value;
@@ -15,7 +15,10 @@ use serde_json::Value;
 use super::dir::AllocDir;
 use crate::{
     drivers::{LogLimits, Signal, TaskConfig, TaskLimits, TaskMount, TaskPort, TaskRef, TaskRoot},
-    task::env::{self, Dirs, Source},
+    task::{
+        env::{self, Dirs, Source},
+        interpolate::Names,
+    },
 };
 
 /// What the agent knows beside the job file.
@@ -24,46 +27,33 @@ pub(crate) struct Surroundings<'a> {
     pub region: &'a str,
     pub host_env: &'a BTreeMap<String, String>,
     pub dir: &'a AllocDir,
-    pub task: TaskRef,
     /// What its driver shows it of the host's files.
     pub root: TaskRoot,
 }
 
-/// What the driver is told; an error in words when the job file can't be followed.
-pub(crate) fn build(
+/// What `${…}` stands for in a task, its environment among it.
+fn names(
     alloc: &Alloc,
     job: &Job,
-    around: Surroundings<'_>,
-) -> Result<TaskConfig, String> {
-    let Surroundings {
-        node,
-        region,
-        host_env,
-        dir,
-        task: task_ref,
-        root,
-    } = around;
-    let group = job
-        .group(alloc.task_group.as_str())
-        .ok_or_else(|| format!("the job has no group {:?}", alloc.task_group.as_str()))?;
-    let task = group
-        .task(&task_ref.task)
-        .ok_or_else(|| format!("the group has no task {:?}", task_ref.task))?;
-    let own_root = root != TaskRoot::Host;
-    let task_dir = dir.task(&task.name);
-    let host_dirs = (
-        dir.shared(),
+    group: &TaskGroup,
+    task: &Task,
+    around: &Surroundings<'_>,
+) -> Names {
+    let own_root = around.root != TaskRoot::Host;
+    let task_dir = around.dir.task(&task.name);
+    let (shared, local, secrets) = (
+        around.dir.shared(),
         task_dir.join("local"),
         task_dir.join("secrets"),
     );
     let nothing = BTreeMap::new();
-    let names = env::build(Source {
+    env::build(Source {
         alloc,
         job,
         group,
         task,
-        node,
-        region,
+        node: around.node,
+        region: around.region,
         dirs: if own_root {
             Dirs {
                 alloc: Path::new("/alloc"),
@@ -72,13 +62,49 @@ pub(crate) fn build(
             }
         } else {
             Dirs {
-                alloc: &host_dirs.0,
-                local: &host_dirs.1,
-                secrets: &host_dirs.2,
+                alloc: &shared,
+                local: &local,
+                secrets: &secrets,
             }
         },
-        host: if own_root { &nothing } else { host_env },
-    });
+        host: if own_root { &nothing } else { around.host_env },
+    })
+}
+
+/// The user that a task runs as, if it names one.
+pub(crate) fn user(
+    alloc: &Alloc,
+    job: &Job,
+    group: &TaskGroup,
+    task: &Task,
+    around: &Surroundings<'_>,
+) -> Option<String> {
+    let user = if task.user.contains("${") {
+        names(alloc, job, group, task, around)
+            .replace(&task.user)
+            .into_owned()
+    } else {
+        task.user.clone()
+    };
+    (!user.is_empty()).then_some(user)
+}
+
+/// What the driver is told; an error in words when the job file can't be followed.
+pub(crate) fn build(
+    alloc: &Alloc,
+    job: &Job,
+    task_ref: TaskRef,
+    around: &Surroundings<'_>,
+) -> Result<TaskConfig, String> {
+    let Surroundings { node, dir, .. } = around;
+    let group = job
+        .group(alloc.task_group.as_str())
+        .ok_or_else(|| format!("the job has no group {:?}", alloc.task_group.as_str()))?;
+    let task = group
+        .task(&task_ref.task)
+        .ok_or_else(|| format!("the group has no task {:?}", task_ref.task))?;
+    let task_dir = dir.task(&task.name);
+    let names = names(alloc, job, group, task, around);
     let config = task
         .config
         .iter()
@@ -94,6 +120,7 @@ pub(crate) fn build(
     };
     let given = alloc.resources.tasks.get(&task.name);
     let user = names.replace(&task.user).into_owned();
+    let (local, secrets) = (task_dir.join("local"), task_dir.join("secrets"));
     let mount = |host: PathBuf, task: &str| TaskMount {
         host,
         task: task.into(),
@@ -126,9 +153,9 @@ pub(crate) fn build(
             .collect(),
         task_dir,
         mounts: vec![
-            mount(host_dirs.0, "/alloc"),
-            mount(host_dirs.1, "/local"),
-            mount(host_dirs.2, "/secrets"),
+            mount(dir.shared(), "/alloc"),
+            mount(local, "/local"),
+            mount(secrets, "/secrets"),
         ],
         log_dir: dir.logs(),
         logs: log_limits(task.log_config.as_ref()),

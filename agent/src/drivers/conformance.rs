@@ -54,7 +54,7 @@ pub trait Fixture: Send + Sync {
     }
 }
 
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(300);
 
 /// Runs every check.
 pub async fn check(fixture: &dyn Fixture) {

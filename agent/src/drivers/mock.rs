@@ -154,6 +154,12 @@ impl MockDriver {
         self.tasks().started
     }
 
+    /// How many tasks it knows of: those that run, and those that ended and were not removed.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.tasks().running.len()
+    }
+
     /// The tasks that run now.
     #[must_use]
     pub fn running(&self) -> Vec<TaskRef> {

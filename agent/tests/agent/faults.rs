@@ -349,6 +349,121 @@ async fn without_room_for_its_record_nothing_is_started() {
     agent.stop().await;
 }
 
+/// A small disk of its own, taken away at the end.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=4m,mode=755", "rove-test"])
+            .arg(root.path())
+            .status()
+            .unwrap();
+        assert!(mounted.success());
+        Self(root)
+    }
+
+    /// Until not a byte is left.
+    fn fill(&self) {
+        use std::io::Write;
+        let mut file = std::fs::File::create(self.0.path().join("filler")).unwrap();
+        for size in [4096, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.path().join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .status();
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_ended_while_the_disk_was_full_is_not_run_again() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: a disk of its own needs root");
+        return;
+    }
+    let world = World::new();
+    let disk = SmallDisk::mount();
+    let agent = start(world.on_disk(disk.0.path())).await;
+    let alloc = world
+        .place(&batch(&[("t", json!({"run_for": "300ms"}))]), 1)
+        .await;
+    world.want(&alloc).await;
+    world.until_status(&alloc, ClientStatus::Running).await;
+    disk.fill();
+    world.until_status(&alloc, ClientStatus::Complete).await;
+    drop(agent);
+    let agent = start_after(world.on_disk(disk.0.path())).await;
+    let next = rove_model::job::Job {
+        id: "next".to_owned(),
+        ..batch(&[("t", json!({"run_for": "1ms"}))])
+    };
+    let next = world.place(&next, 2).await;
+    world.want(&next).await;
+    // What has no room for its record waits.
+    world
+        .until(&next, "a failure", |status| {
+            status
+                .task_states
+                .get("t")
+                .is_some_and(|task| task.restarts > 0)
+        })
+        .await;
+    disk.make_room();
+    world.until_status(&next, ClientStatus::Complete).await;
+    world.until_status(&alloc, ClientStatus::Complete).await;
+    assert_eq!(world.driver.started(), 2);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn how_a_task_ended_is_not_forgotten_while_it_can_not_be_recorded() {
+    for restarted in [false, true] {
+        let world = World::new();
+        let dir = tempfile::tempdir().unwrap();
+        let mut agent = Some(start(world.on_disk(dir.path())).await);
+        let alloc = world
+            .place(&batch(&[("t", json!({"run_for": "300ms"}))]), 1)
+            .await;
+        world.want(&alloc).await;
+        world.until_status(&alloc, ClientStatus::Running).await;
+        let (records, aside) = (dir.path().join("client/allocs"), dir.path().join("aside"));
+        std::fs::rename(&records, &aside).unwrap();
+        world.until_status(&alloc, ClientStatus::Complete).await;
+        if restarted {
+            agent = None;
+        }
+        std::fs::rename(&aside, &records).unwrap();
+        let agent = match agent {
+            Some(agent) => agent,
+            None => start_after(world.on_disk(dir.path())).await,
+        };
+        let next = rove_model::job::Job {
+            id: "next".to_owned(),
+            ..batch(&[("t", json!({"run_for": "1ms"}))])
+        };
+        let next = world.place(&next, 2).await;
+        world.want(&next).await;
+        world.until_status(&next, ClientStatus::Complete).await;
+        // Recorded and removed, whoever does it.
+        eventually("it to be over", || world.driver.known() == 0).await;
+        world.until_status(&alloc, ClientStatus::Complete).await;
+        assert_eq!(world.driver.started(), 2, "restarted: {restarted}");
+        agent.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn directories_of_ended_allocs_are_collected_oldest_first() {
     let world = World::new();

@@ -163,7 +163,7 @@ async fn is_registered(store: &dyn Store, world: &World) -> bool {
 }
 
 async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    let patience = tokio::time::timeout(Duration::from_secs(60), async {
+    let patience = tokio::time::timeout(rove_testkit::PATIENCE, async {
         while !check().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -189,7 +189,12 @@ async fn comes_back(kind: Kind, how: How, what: What) {
     let name = format!("{what:?} of a node that was {how:?} in {kind:?}");
     let root = tempfile::tempdir().unwrap();
     let (dir, copy) = (root.path().join("store"), root.path().join("copy"));
-    let server = Server::start(kind, &dir, "127.0.0.1:0").await;
+    let server = Server::start(
+        kind,
+        &dir,
+        &format!("127.0.0.1:{}", rove_testkit::free_port()),
+    )
+    .await;
     let endpoint = server.endpoint.clone();
     let world = World::over(server.store.clone());
     let job = endless();
@@ -309,7 +314,10 @@ async fn comes_back(kind: Kind, how: How, what: What) {
     assert_eq!(world.driver.started(), 2, "{name}: nothing was restarted");
     direct.stop(&kept).await;
     direct.until_status(&kept, ClientStatus::Complete).await;
-    assert!(is_registered(&*server.store, &world).await, "{name}");
+    until(&format!("it stays registered after {name}"), async || {
+        is_registered(&*server.store, &world).await
+    })
+    .await;
     agent.stop().await;
 }
 

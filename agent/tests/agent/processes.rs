@@ -251,6 +251,65 @@ async fn fifty_processes_start_together() {
 }
 
 #[tokio::test]
+async fn what_is_filled_in_on_the_node_is_filled_in_everywhere() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: becoming another user needs root");
+        return;
+    }
+    let world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let agent = start(config(&world, dir.path())).await;
+    let mut job = job(
+        "batch",
+        "raw_exec",
+        &[(
+            "t",
+            json!({
+                "command": "/bin/${NOMAD_META_shell}",
+                "args": [
+                    "-c",
+                    "id -un; echo \"$0\" ${NOMAD_TASK_NAME}; echo $made; ls $NOMAD_TASK_DIR/..",
+                    "${NOMAD_META_of.meta} ${meta.none}",
+                ],
+            }),
+        )],
+    );
+    let task = &mut job.task_groups[0].tasks[0];
+    for (key, value) in [
+        ("shell", "sh"),
+        ("who", "nobody"),
+        ("of.meta", "${node.datacenter}-${attr.none}"),
+    ] {
+        task.meta.insert(key.to_owned(), value.to_owned());
+    }
+    task.user = "${NOMAD_META_who}".to_owned();
+    let (name, value) = ("m${NOMAD_META_none}ade", "${NOMAD_JOB_NAME}");
+    task.env.insert(name.to_owned(), value.to_owned());
+    task.env
+        .insert("made".to_owned(), "as ${NOMAD_META_who}".to_owned());
+    let alloc = world.place(&job, 1).await;
+    world.want(&alloc).await;
+    let status = world
+        .until(&alloc, "its end", |status| {
+            matches!(
+                status.client_status,
+                ClientStatus::Complete | ClientStatus::Failed
+            )
+        })
+        .await;
+    let handle = agent.handle();
+    let out = read_log(&handle, alloc.id, LogKind::Stdout, ReadOptions::default()).await;
+    assert_eq!(
+        out, "nobody\ndc1-${attr.none} ${meta.none} t\nas nobody\nlocal\nsecrets\ntmp\n",
+        "{status:#?}"
+    );
+    let root = std::fs::metadata(dir.path().join("alloc").join(alloc.id.to_string())).unwrap();
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(root.mode() & 0o7777, 0o710);
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn a_binary_that_is_not_there_is_named() {
     let world = World::new();
     let dir = tempfile::tempdir().unwrap();

@@ -292,6 +292,20 @@ pub async fn start(config: AgentConfig) -> Agent {
         .unwrap()
 }
 
+/// Starts an agent in the place of one that was dropped, as soon as that has let its directory go.
+pub async fn start_after(config: AgentConfig) -> Agent {
+    loop {
+        match Agent::start(config.clone(), CancellationToken::new()).await {
+            Err(rove_agent::AgentError::Identity(
+                rove_agent::identity::IdentityError::Locked { .. },
+            )) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            started => return started.unwrap(),
+        }
+    }
+}
+
 pub async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
     for _ in 0..60_000 {
         if check() {

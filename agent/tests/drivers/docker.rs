@@ -170,10 +170,7 @@ async fn redis_runs_as_the_job_file_says_and_answers_on_its_published_port() {
         root.path(),
         json!({"image": IMAGE, "ports": ["db"], "labels": [{"team": "cache"}], "hostname": "inside"}),
     );
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let port = rove_testkit::free_port();
     config.ports = vec![TaskPort {
         label: "db".to_owned(),
         host: port,

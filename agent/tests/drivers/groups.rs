@@ -339,7 +339,7 @@ async fn the_end_of_a_task_is_seen_whose_supervisor_is_in_a_frozen_group() {
         let config = task(root.path(), script, &beside);
         let handle = start(&driver, &config).await;
         fs::write(config.task_dir.join("go"), b"").unwrap();
-        let exit = tokio::time::timeout(Duration::from_secs(60), driver.wait(&handle))
+        let exit = tokio::time::timeout(rove_testkit::PATIENCE, driver.wait(&handle))
             .await
             .unwrap_or_else(|_| panic!("{on}: the end of the task is not seen"))
             .unwrap();

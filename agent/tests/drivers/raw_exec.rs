@@ -610,7 +610,7 @@ async fn a_task_with_a_stopped_supervisor_is_removed_and_its_end_is_seen() {
     let config = shell(root.path(), script);
     let handle = start(&driver, &config).await;
     fs::write(config.task_dir.join("go"), b"").unwrap();
-    let exit = tokio::time::timeout(Duration::from_secs(60), driver.wait(&handle))
+    let exit = tokio::time::timeout(rove_testkit::PATIENCE, driver.wait(&handle))
         .await
         .expect("the end of the task is seen")
         .unwrap();
@@ -737,7 +737,7 @@ async fn a_task_on_a_full_disk_is_stopped_and_its_end_is_told() {
                 .await
                 .unwrap();
         }
-        let exit = tokio::time::timeout(Duration::from_secs(60), driver.wait(&handle))
+        let exit = tokio::time::timeout(rove_testkit::PATIENCE, driver.wait(&handle))
             .await
             .expect("its end is told while the disk is full")
             .unwrap();

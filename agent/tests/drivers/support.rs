@@ -1,6 +1,6 @@
 //! Tasks with directories of their own.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use rove_agent::drivers::{LogLimits, TaskConfig, TaskLimits, TaskRef};
 use rove_model::ids::AllocId;
@@ -43,8 +43,8 @@ pub fn task(root: &Path, config: Value) -> TaskConfig {
 
 /// Waits until `found` gives something.
 pub async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    // Two minutes: an engine that writes a flood of output on a busy machine takes its time.
-    for _ in 0..24_000 {
+    let end = Instant::now() + rove_testkit::PATIENCE;
+    while Instant::now() < end {
         if let Some(found) = found() {
             return found;
         }

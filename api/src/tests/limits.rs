@@ -2,6 +2,7 @@
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
+use rove_testkit::PATIENCE;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -10,9 +11,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::world::World;
 use crate::{Limits, serve};
-
-/// How long the test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn limits() -> Limits {
     Limits {
@@ -55,6 +53,20 @@ async fn answer(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&buffer[..count]).into_owned()
 }
 
+/// Whether a new connection is answered in the end.
+async fn is_let_in(address: SocketAddr) -> bool {
+    let tries = async {
+        loop {
+            let mut next = TcpStream::connect(address).await.unwrap();
+            if answer(&mut next).await.starts_with("HTTP/1.1 200") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, tries).await.is_ok()
+}
+
 #[tokio::test]
 async fn one_address_has_so_many_connections_and_is_told_when_it_wants_more() {
     let world = World::new().await;
@@ -75,16 +87,7 @@ async fn one_address_has_so_many_connections_and_is_told_when_it_wants_more() {
     assert!(refusal.starts_with("HTTP/1.1 429"), "{refusal}");
     held.pop();
     // Room is made as soon as the server sees the end.
-    let mut let_in = false;
-    for _ in 0..1_000 {
-        let mut next = TcpStream::connect(address).await.unwrap();
-        if answer(&mut next).await.starts_with("HTTP/1.1 200") {
-            let_in = true;
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(let_in);
+    assert!(is_let_in(address).await);
 }
 
 #[tokio::test]
@@ -185,17 +188,8 @@ async fn an_answer_that_nobody_reads_is_given_up() {
         .write_all(b"GET /v1/jobs?meta=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
-    let mut let_in = false;
-    for _ in 0..1_000 {
-        let mut next = TcpStream::connect(address).await.unwrap();
-        if answer(&mut next).await.starts_with("HTTP/1.1 200") {
-            let_in = true;
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     assert!(
-        let_in,
+        is_let_in(address).await,
         "the connection whose answer is not read is held for ever"
     );
 }

@@ -347,7 +347,7 @@ async fn told(
     let mut objects = Vec::new();
     let mut rest = String::new();
     while objects.len() < enough {
-        let chunk = tokio::time::timeout(std::time::Duration::from_secs(60), body.next());
+        let chunk = tokio::time::timeout(rove_testkit::PATIENCE, body.next());
         let chunk = chunk
             .await
             .expect("nothing is told")

@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use axum::{
@@ -35,6 +34,7 @@ use rove_store::{
     state::{FeederConfig, State, StateFeeder, StateHandle},
     store::{Op, Txn},
 };
+use rove_testkit::PATIENCE;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -171,7 +171,7 @@ impl World {
     }
 
     pub(super) async fn at(&self, revision: Revision) -> Arc<State> {
-        tokio::time::timeout(Duration::from_secs(60), self.state.wait_for(revision))
+        tokio::time::timeout(PATIENCE, self.state.wait_for(revision))
             .await
             .expect("the state does not get there")
             .unwrap()

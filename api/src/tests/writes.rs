@@ -350,17 +350,17 @@ async fn an_earlier_version_is_gone_back_to_as_a_new_one() {
 async fn what_can_not_run_is_refused_by_name() {
     let world = World::new().await;
     let mut job = small_job("web");
-    job["Type"] = json!("system");
+    job["AllAtOnce"] = json!(true);
     let reply = world.call("PUT", "/v1/jobs", &json!({"Job": job})).await;
     assert_eq!(reply.status, 500);
-    assert!(reply.text.contains("system"), "{}", reply.text);
+    assert!(reply.text.contains("all_at_once"), "{}", reply.text);
     assert_eq!(world.state.latest().registrations().count(), 0);
     let checked = world
         .call("PUT", "/v1/validate/job", &json!({"Job": job}))
         .await;
     assert_eq!(checked.status, 200);
     let checked = checked.json();
-    let why = "type: this version of rove does not support system jobs; use a service job";
+    let why = "all_at_once: this version of rove does not support all_at_once";
     assert_eq!(
         (&checked["Error"], &checked["ValidationErrors"]),
         (

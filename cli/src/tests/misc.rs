@@ -104,9 +104,7 @@ async fn every_help_fits_a_terminal_of_80_columns() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_said_plainly() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let port = rove_testkit::free_port();
     let ran = Call::to(&format!("http://127.0.0.1:{port}"))
         .run(&["job", "status"])
         .await;

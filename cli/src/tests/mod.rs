@@ -111,7 +111,7 @@ impl Call {
         tokio::select! {
             code = self.run_into(words, &out, &err) => panic!("it ended with {code}: {} {}", out.text(), err.text()),
             () = enough => out.text(),
-            () = tokio::time::sleep(std::time::Duration::from_secs(60)) => panic!("only this came: {}", out.text()),
+            () = tokio::time::sleep(rove_testkit::PATIENCE) => panic!("only this came: {}", out.text()),
         }
     }
 

@@ -228,9 +228,7 @@ async fn what_can_be_no_id_is_said_to_be_none_and_nothing_is_asked() {
 
 #[tokio::test]
 async fn where_no_agent_is_the_way_to_one_is_said() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let address = format!("http://127.0.0.1:{}", rove_testkit::free_port());
     for words in [
         &["job", "status"][..],
         &["get", "jobs"],

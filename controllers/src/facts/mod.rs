@@ -14,6 +14,7 @@ use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
     eval::{Asked, Eval, TriggeredBy},
     ids::{EvalId, GroupName, JobKey, Revision, VersionKey},
+    job::JobType,
     registration::{EvalRequest, JobStatus, JobVersion, Registration},
 };
 use rove_store::state::{State, Stored};
@@ -171,8 +172,10 @@ pub fn of_job(state: &State, job: &ShownJob<'_>) -> JobFacts {
             }
         }
     }
-    let waits_for_launch = job.version.job.is_periodic() || job.version.job.is_parameterized();
-    let status = if any_live || (waits_for_launch && !job.registration.stop) {
+    let spec = &job.version.job;
+    // It waits for nodes or for its next launch, and is over when it is stopped.
+    let stays = spec.job_type() == JobType::System || spec.is_periodic() || spec.is_parameterized();
+    let status = if any_live || (stays && !job.registration.stop) {
         JobStatus::Running
     } else if any_open {
         JobStatus::Pending

@@ -13,6 +13,7 @@ use crate::{
     decision::{Decision, Write},
     loops::asking::{asks_for_eval, derived_id, new_eval},
     runtime::{Began, Loop, News, View},
+    scheduler::is_for_every_node,
 };
 
 /// See the module.
@@ -80,6 +81,10 @@ impl Loop for AllocLoop {
 
     fn decide(&self, view: &View<'_, Self>, job: &JobKey, _: &mut StdRng) -> Decision {
         let state = view.state;
+        // What failed on every node is replaced there by the next evaluation, which nobody asks for: it would fail again.
+        let replaced = state
+            .current_job(job)
+            .is_none_or(|version| !is_for_every_node(&version.job));
         let mut stops = Vec::new();
         let mut failure: Option<Revision> = None;
         for alloc in state
@@ -97,7 +102,7 @@ impl Loop for AllocLoop {
             }
             if let Some(status) = state
                 .alloc_status(alloc.id)
-                .filter(|status| status.client_status == ClientStatus::Failed)
+                .filter(|status| replaced && status.client_status == ClientStatus::Failed)
             {
                 failure = failure.max(Some(status.modify));
             }
@@ -172,6 +177,21 @@ mod tests {
         world.status(alloc, ClientStatus::Failed);
         assert!(world.state.plan(plan).is_some());
         assert_eq!(decide(&AllocLoop, &world, &job).branch, FAILED);
+    }
+
+    #[test]
+    fn nobody_asks_for_the_successor_of_what_failed_on_every_node() {
+        for (kind, branch) in [
+            ("service", FAILED),
+            ("system", NOTHING),
+            ("sysbatch", NOTHING),
+        ] {
+            let mut world = World::new();
+            let job = world.placed("agent", 1);
+            world.change_job(&job, |job| job.type_name = kind.to_owned());
+            world.status(world.allocs(&job)[0], ClientStatus::Failed);
+            assert_eq!(decide(&AllocLoop, &world, &job).branch, branch, "{kind}");
+        }
     }
 
     #[test]

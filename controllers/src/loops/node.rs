@@ -16,14 +16,17 @@ use rove_model::{
     alloc::DesiredStatus,
     eval::{EvalStatus, TriggeredBy},
     ids::{EvalId, JobKey, NodeId, Revision, UnixNanos},
+    job::JobType,
     node::{NodeEvent, NodeState, NodeStatus},
 };
 use rove_store::{keys::Key, state::State};
 
 use crate::{
     decision::{Again, Decision, Object, Require, Write},
+    facts::{self, ShownJob},
     loops::asking::{asks_for_eval, derived_id, new_eval, woken},
     runtime::{Began, Loop, News, View},
+    scheduler::{self, is_for_every_node, may_use},
 };
 
 /// See the module.
@@ -61,6 +64,8 @@ pub struct NodeMemory {
     began: Began,
     seen_alive: BTreeSet<NodeId>,
     blocked: BTreeSet<EvalId>,
+    /// The jobs that every node is to have allocs of.
+    for_every_node: BTreeSet<JobKey>,
     /// The newest gain that may be anywhere.
     gain: Revision,
     /// The newest gain by class.
@@ -79,6 +84,7 @@ const STAYS_DOWN: &str = "down already";
 const WOKEN: &str = "blocked eval woken";
 const NO_GAIN: &str = "no room gained";
 const NOT_BLOCKED: &str = "not blocked";
+const LACKING: &str = "evals for jobs of every node";
 
 /// Evaluations of affected jobs made in one transaction.
 const JOBS_AT_ONCE: usize = 100;
@@ -96,7 +102,7 @@ impl NodeLoop {
         let status = state.node_status(id);
         let known = status.map(|status| status.status);
         match (alive, known) {
-            (Some(_), Some(NodeState::Ready)) => Decision::wait(WELL),
+            (Some(_), Some(NodeState::Ready)) => self.lacking(view, id),
             (Some(alive), _) => {
                 let (branch, message) = match known {
                     None | Some(NodeState::Initializing) => (READY, "Node registered"),
@@ -195,6 +201,44 @@ impl NodeLoop {
         decision
     }
 
+    /// The node is ready: each job that every node is to have and that it lacks is to be looked at.
+    fn lacking(&self, view: &View<'_, Self>, id: NodeId) -> Decision {
+        let state = view.state;
+        let Some(node) = state.node(id).filter(|_| state.takes_allocs(id)) else {
+            return Decision::wait(WELL);
+        };
+        let cause = changed(state, id);
+        let mut evals = view.memory.for_every_node.iter().filter_map(|key| {
+            let job = facts::job(state, key)?;
+            let asks = !job.registration.stop
+                && may_use(&job.version.job, node)
+                && lacks(state, id, &job)
+                && asks_for_eval(state, key, cause, view.now);
+            if !asks {
+                return None;
+            }
+            let eval_id = derived_id(&[
+                b"node-ready",
+                id.0.as_bytes(),
+                &cause.to_be_bytes(),
+                key.to_string().as_bytes(),
+            ]);
+            let mut eval = new_eval(state, key, eval_id, TriggeredBy::NodeUpdate, view.now)?;
+            eval.node_id = Some(id);
+            state.eval(eval_id).is_none().then(|| Write::new_eval(eval))
+        });
+        let now: Vec<Write> = evals.by_ref().take(JOBS_AT_ONCE).collect();
+        if now.is_empty() {
+            return Decision::wait(WELL);
+        }
+        let mut decision = Decision::write(LACKING, now);
+        if evals.next().is_some() {
+            // Nothing else would say that there are more.
+            decision.again = Again::WhenSettled;
+        }
+        decision
+    }
+
     fn blocked(&self, view: &View<'_, Self>, id: EvalId) -> Decision {
         let Some(eval) = view
             .state
@@ -273,6 +317,16 @@ impl NodeMemory {
                 }
                 refused
             }
+            Key::Registration(job) => {
+                let is_one =
+                    facts::job(state, job).is_some_and(|job| is_for_every_node(&job.version.job));
+                if is_one {
+                    self.for_every_node.insert(job.clone());
+                } else {
+                    self.for_every_node.remove(job);
+                }
+                false
+            }
             Key::Eval(id) => {
                 match state.eval(*id) {
                     Some(eval) if eval.status == EvalStatus::Blocked => {
@@ -304,6 +358,7 @@ impl Loop for NodeLoop {
         WOKEN,
         NO_GAIN,
         NOT_BLOCKED,
+        LACKING,
     ];
     type Key = NodeLoopKey;
     type Memory = NodeMemory;
@@ -315,6 +370,7 @@ impl Loop for NodeLoop {
             began,
             seen_alive: BTreeSet::new(),
             blocked: BTreeSet::new(),
+            for_every_node: BTreeSet::new(),
             gain: 0,
             gains: BTreeMap::new(),
         }
@@ -344,6 +400,10 @@ impl Loop for NodeLoop {
                     .filter(|eval| eval.status == EvalStatus::Blocked)
                     .map(|eval| eval.id)
                     .collect();
+                memory.for_every_node = facts::jobs(state)
+                    .filter(|job| is_for_every_node(&job.version.job))
+                    .map(|job| job.key.clone())
+                    .collect();
                 for node in state.nodes() {
                     wake(NodeLoopKey::Node(node.id), now, 1);
                 }
@@ -354,10 +414,13 @@ impl Loop for NodeLoop {
                 for key in keys {
                     gained |= memory.take_in(state, key);
                     match key {
-                        Key::Node(id) | Key::NodeAlive(id) | Key::NodeStatus(id) => {
+                        Key::Node(id)
+                        | Key::NodeAlive(id)
+                        | Key::NodeStatus(id)
+                        | Key::NodeControl(id) => {
                             wake(NodeLoopKey::Node(*id), now, 1);
                         }
-                        Key::Eval(id) => self.notice_eval(state, *id, now, wake),
+                        Key::Eval(id) => self.notice_eval(memory, state, *id, now, wake),
                         _ => {}
                     }
                 }
@@ -390,6 +453,7 @@ impl Loop for NodeLoop {
 impl NodeLoop {
     fn notice_eval(
         &self,
+        memory: &NodeMemory,
         state: &State,
         id: EvalId,
         now: UnixNanos,
@@ -417,14 +481,47 @@ impl NodeLoop {
                 wake(NodeLoopKey::Node(alloc.node_id), now, 1);
             }
         }
+        // Nor may it have seen nodes that came meanwhile.
+        if memory.for_every_node.contains(&eval.job()) {
+            for node in state.nodes() {
+                if changed(state, node.id) > eval.snapshot {
+                    wake(NodeLoopKey::Node(node.id), now, 1);
+                }
+            }
+        }
     }
+}
+
+/// When what says whether a node takes allocs last changed.
+fn changed(state: &State, id: NodeId) -> Revision {
+    let node = state.node(id).map(|node| node.modify);
+    let status = state.node_status(id).map(|status| status.modify);
+    let control = state.node_control(id).map(|control| control.modify);
+    node.max(status).max(control).unwrap_or_default()
+}
+
+/// Whether a node has no alloc of a group that every node is to have one of.
+fn lacks(state: &State, id: NodeId, job: &ShownJob<'_>) -> bool {
+    let mut lacking = scheduler::groups(&job.version.job);
+    let once = job.version.job.job_type() == JobType::Sysbatch;
+    for alloc in state.allocs_of_node(id) {
+        let of_job = alloc.job_uid == job.registration.uid && alloc.job() == *job.key;
+        let had_its_turn = once && alloc.job_version == job.registration.version;
+        if of_job && (state.is_live(alloc) || had_its_turn) {
+            lacking.remove(&alloc.task_group);
+        }
+    }
+    !lacking.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use rove_model::{alloc::ClientStatus, node::NodeAlive};
+    use rove_model::{
+        alloc::ClientStatus,
+        node::{Eligibility, NodeAlive, NodeControl},
+    };
 
     use super::*;
     use crate::{
@@ -641,6 +738,87 @@ mod tests {
             assert!(woken.contains(&down), "{status:?}: {woken:?}");
             let decision = look(&world, &memory, down);
             assert_eq!(decision.branch, AFFECTED, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_of_every_node_is_looked_at_once_for_a_node_that_lacks_it() {
+        for kind in ["system", "sysbatch", "service"] {
+            let every_node = kind != "service";
+            let mut world = World::new();
+            let first = world.node(1);
+            let job = world.placed("agent", 1);
+            world.change_job(&job, |job| job.type_name = kind.to_owned());
+            let mut memory = memory(&world);
+            let (first, second) = (NodeLoopKey::Node(first), NodeLoopKey::Node(world.node(2)));
+            let wants = |world: &World, memory: &NodeMemory, node| {
+                let decision = look(world, memory, node);
+                (decision.branch == LACKING).then_some(decision)
+            };
+            assert!(
+                wants(&world, &memory, first).is_none(),
+                "{kind}: it has one"
+            );
+            let decision = wants(&world, &memory, second);
+            assert_eq!(decision.is_some(), every_node, "{kind}");
+            let Some(decision) = decision else { continue };
+            assert_eq!(decision.commit.writes().count(), 1, "{kind}");
+            world.apply(&decision);
+            assert!(
+                wants(&world, &memory, second).is_none(),
+                "{kind}: it is due"
+            );
+
+            // It was decided on before the node came: that is noticed when it ends.
+            let NodeLoopKey::Node(id) = second else {
+                unreachable!()
+            };
+            let pending = world
+                .state
+                .evals_of_job(&job)
+                .find(|eval| eval.status == EvalStatus::Pending);
+            let mut eval = pending.unwrap().value.clone();
+            (eval.status, eval.snapshot) = (EvalStatus::Complete, changed(&world.state, id) - 1);
+            world.state.put(&Key::Eval(eval.id), &eval).unwrap();
+            let mut woken = BTreeSet::new();
+            let ended = [Key::Eval(eval.id)];
+            LOOP.notice(
+                &mut memory,
+                &world.state,
+                News::Keys(&ended),
+                world.now,
+                &mut |key, _, _| {
+                    woken.insert(key);
+                },
+            );
+            assert!(woken.contains(&second), "{kind}: {woken:?}");
+
+            eval.snapshot = world.state.revision();
+            world.state.put(&Key::Eval(eval.id), &eval).unwrap();
+            assert!(
+                wants(&world, &memory, second).is_none(),
+                "{kind}: it was decided on"
+            );
+            // Closed and opened again.
+            for (eligibility, asks) in [
+                (Eligibility::Ineligible, false),
+                (Eligibility::Eligible, true),
+            ] {
+                let control = NodeControl {
+                    scheduling_eligibility: eligibility,
+                };
+                world.state.put(&Key::NodeControl(id), &control).unwrap();
+                assert_eq!(
+                    wants(&world, &memory, second).is_some(),
+                    asks,
+                    "{kind} {eligibility:?}"
+                );
+            }
+            world.stop(&job, false);
+            assert!(
+                wants(&world, &memory, second).is_none(),
+                "{kind}: it is stopped"
+            );
         }
     }
 

@@ -197,6 +197,14 @@ impl World {
             .unwrap();
     }
 
+    /// Its current version is another one than it was.
+    pub(crate) fn change_job(&mut self, key: &JobKey, change: impl FnOnce(&mut Job)) {
+        let version = Key::JobVersion(self.version_key(key));
+        let mut spec = self.state.current_job(key).unwrap().value.clone();
+        change(&mut spec.job);
+        self.state.put(&version, &spec).unwrap();
+    }
+
     pub(crate) fn version_key(&self, key: &JobKey) -> VersionKey {
         let registration = self.state.registration(key).unwrap();
         VersionKey {

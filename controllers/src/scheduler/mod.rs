@@ -6,12 +6,14 @@
 //! them read of the nodes. [`check_plan`] is the applier's last look before a plan is written; it counts by itself.
 
 mod causes;
+mod cells;
 mod check;
 mod cluster;
 mod constraints;
 mod draft;
 mod dry_run;
 mod evals;
+mod every_node;
 mod feasibility;
 #[cfg(test)]
 mod fixtures;
@@ -33,7 +35,7 @@ use rand::{Rng, RngExt};
 use rove_model::{
     eval::{Eval, EvalStatus},
     ids::{GroupName, JobKey, JobUid, Revision, UnixNanos},
-    job::{Job, JobType},
+    job::Job,
     plan::{DesiredUpdates, Plan},
 };
 use rove_store::state::State;
@@ -42,6 +44,7 @@ pub use self::{
     check::{PlanVerdict, Refusal, check_plan, check_plan_beside},
     cluster::Cluster,
     dry_run::{DryRun, Proposal, dry_run},
+    every_node::{groups, is_for_every_node, may_use},
 };
 
 /// What a decision is made on.
@@ -129,9 +132,6 @@ pub fn schedule(view: &Snapshot<'_>, eval: &Eval, now: UnixNanos, rng: &mut impl
     decide(view, &job, eval, now, rng)
 }
 
-/// Why no place is looked for.
-const UNSUPPORTED: &str = "system jobs are not supported by this version of rove";
-
 fn decide(
     view: &Snapshot<'_>,
     job: &JobView<'_>,
@@ -140,15 +140,10 @@ fn decide(
     rng: &mut dyn Rng,
 ) -> Outcome {
     if let Some(spec) = job.job.filter(|_| !job.stopped) {
-        let on_every_node = matches!(spec.job_type(), JobType::System | JobType::Sysbatch);
-        if on_every_node || spec.is_periodic() || spec.is_parameterized() {
+        // Such a job is a template: its children run, not itself.
+        if spec.is_periodic() || spec.is_parameterized() {
             let mut eval = eval.clone();
-            (eval.status, eval.status_description) = if on_every_node {
-                (EvalStatus::Failed, UNSUPPORTED.to_owned())
-            } else {
-                // Such a job is a template: its children run, not itself.
-                (EvalStatus::Complete, String::new())
-            };
+            (eval.status, eval.status_description) = (EvalStatus::Complete, String::new());
             eval.snapshot = view.state.revision();
             eval.modify_time = now;
             return Outcome {

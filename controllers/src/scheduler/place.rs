@@ -20,7 +20,7 @@ use super::{
     causes::causes,
     cluster::SlotId,
     draft::Draft,
-    draw_id, evals,
+    draw_id, evals, every_node,
     feasibility::{CLASS_INELIGIBLE, ClassVerdict, Requirements},
     rank::{Chosen, GroupSearch, Wish},
     reconcile::{self, Known, Placement, Reconciled, reconcile},
@@ -63,14 +63,24 @@ pub(super) fn run(
         .collect();
 
     let mut updates = Updates::new(view, job, &asks.requirements);
-    let work = reconcile(
-        view.state,
-        job,
-        eval,
-        now,
-        rng,
-        &mut |place, group, known| updates.judge(place, group, known),
-    );
+    let work = match wanted.filter(|spec| every_node::is_for_every_node(spec)) {
+        Some(spec) => every_node::reconcile(
+            view,
+            job,
+            spec,
+            &asks.requirements,
+            &asks.verdicts,
+            &mut updates,
+        ),
+        None => reconcile(
+            view.state,
+            job,
+            eval,
+            now,
+            rng,
+            &mut |place, group, known| updates.judge(place, group, known),
+        ),
+    };
     let ruled_out = std::mem::take(&mut updates.ruled_out);
     // As the reference says it of a class that an update in place found out about.
     for (group, class) in ruled_out {
@@ -221,7 +231,7 @@ impl Placer<'_> {
     ) {
         for (place, group) in spec.task_groups.iter().enumerate() {
             // What replaces a running alloc first: it finds its room there at the latest.
-            let (mut wanted, rest): (Vec<_>, Vec<_>) = work
+            let (mut wanted, rest): (Vec<&Placement<'_>>, Vec<_>) = work
                 .place
                 .iter()
                 .filter(|placement| placement.group == place)
@@ -233,8 +243,10 @@ impl Placer<'_> {
             let name = GroupName::from(group.name.as_str());
             let all = wanted.len() as u64 + work.more.get(&place).copied().unwrap_or_default();
             self.queued.insert(name.clone(), all);
-            let room = MAX_PLACEMENTS.saturating_sub(self.plan.placements.len());
-            wanted.truncate(room);
+            // One that must go to a node of its own takes none of the room when it finds none there.
+            if wanted.iter().all(|placement| placement.node.is_none()) {
+                wanted.truncate(MAX_PLACEMENTS.saturating_sub(self.plan.placements.len()));
+            }
             let cut = all - wanted.len() as u64;
             let deployment = deployment_of(work, &name);
             self.place_group(spec, group, place, &wanted, asks, draft, deployment, rng);
@@ -290,7 +302,13 @@ impl Placer<'_> {
             (wanted.len(), penalties),
         );
         for (placement, wish) in wanted.iter().zip(&wishes) {
-            if let Some(failure) = self.failed.get_mut(&name) {
+            if self.plan.placements.len() >= MAX_PLACEMENTS {
+                self.left_over = true;
+                break;
+            }
+            if placement.node.is_none()
+                && let Some(failure) = self.failed.get_mut(&name)
+            {
                 failure.coalesced_failures += 1;
                 note_exhausted(failure, group, 1);
                 continue;
@@ -310,7 +328,11 @@ impl Placer<'_> {
             if let Some((slot, alloc)) = freed {
                 search.free(draft, slot, alloc.resources.room(), numbers(alloc));
             }
-            match search.place(draft, wish, rng) {
+            let found = match placement.node {
+                Some(node) => search.place_on(draft, node, rng),
+                None => search.place(draft, wish, rng),
+            };
+            match found {
                 Ok(chosen) => {
                     if let (Some(why), Some(previous)) =
                         (placement.stop_previous, placement.previous)
@@ -333,12 +355,39 @@ impl Placer<'_> {
                     if let Some((slot, alloc)) = freed {
                         search.unfree(draft, slot, alloc.resources.room(), numbers(alloc));
                     }
+                    if placement.node.is_some() {
+                        self.not_on_its_node(&name, group, *failure);
+                        continue;
+                    }
                     note_exhausted(&mut failure, group, 1);
                     failure.causes = causes(self.view.state, &asks.requirements[place]);
                     self.failed.insert(name.clone(), *failure);
                 }
             }
         }
+    }
+
+    /// An alloc that must go to a node finds no place there. One that the node will not do for is not missed; else it
+    /// waits for room.
+    fn not_on_its_node(&mut self, name: &GroupName, group: &TaskGroup, failure: AllocMetric) {
+        if failure.nodes_filtered > 0 {
+            if let Some(queued) = self.queued.get_mut(name) {
+                *queued -= 1;
+            }
+            return;
+        }
+        let known = self.failed.entry(name.clone());
+        let metric = known
+            .and_modify(|known| {
+                known.coalesced_failures += 1;
+                known.nodes_evaluated += failure.nodes_evaluated;
+                known.nodes_exhausted += failure.nodes_exhausted;
+                for (reason, nodes) in &failure.dimension_exhausted {
+                    *known.dimension_exhausted.entry(reason.clone()).or_default() += nodes;
+                }
+            })
+            .or_insert(failure);
+        note_exhausted(metric, group, 1);
     }
 
     fn new_alloc(
@@ -460,7 +509,11 @@ impl Placer<'_> {
             .or(eval.deployment_id);
         eval.wait_until = None;
         eval.queued_allocations = self.queued;
+        let waits = !self.failed.is_empty();
         eval.failed_groups = self.failed;
+        for (name, metric) in work.unplaceable {
+            eval.failed_groups.entry(name).or_insert(metric);
+        }
         eval.blocked_eval = None;
         eval.class_eligibility = BTreeMap::new();
         (eval.status, eval.status_description) = (EvalStatus::Complete, String::new());
@@ -477,7 +530,11 @@ impl Placer<'_> {
             );
             next.snapshot = 0;
             self.plan.follow_ups.push(next);
-        } else if !eval.failed_groups.is_empty() {
+        } else if let Some(stagger) = work.rolls_on {
+            let next = every_node::next_roll(&eval, stagger, self.now, rng);
+            eval.next_eval = Some(next.id);
+            self.plan.follow_ups.push(next);
+        } else if waits {
             let classes = eligibility(self.view, asks, groups, &eval);
             if evals::was_blocked(&eval) {
                 eval.status = EvalStatus::Blocked;

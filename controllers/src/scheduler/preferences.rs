@@ -3,7 +3,7 @@
 //!
 //! The scores are the reference's. Neither rules a node out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rove_model::{
     job::{Affinity, Constraint, Job, Spread, TaskGroup},
@@ -68,12 +68,15 @@ impl Preferences {
                 })
                 .collect(),
             affinity_weights: self.affinity_weights,
-            spreads: self
-                .spreads
-                .iter()
-                .map(|rule| (NodeProperty::parse(&rule.attribute), rule))
-                .collect(),
         }
+    }
+
+    /// The counts of its spreads, with nothing counted yet.
+    pub(super) fn tallies(&self) -> Vec<SpreadTally<'_>> {
+        self.spreads
+            .iter()
+            .map(|rule| SpreadTally::new(NodeProperty::parse(&rule.attribute), rule))
+            .collect()
     }
 }
 
@@ -100,30 +103,6 @@ impl SpreadRule {
             },
             others: (sum > 0.0 && sum < count).then_some(count - sum),
             desired,
-        }
-    }
-
-    /// The score of one more alloc at `value`, where `counts` says how many each value has.
-    fn score(&self, value: Option<&str>, counts: &ValueCounts) -> f64 {
-        let Some(value) = value else {
-            return -1.0;
-        };
-        let used = counts.by_value.get(value).copied().unwrap_or(0);
-        if self.desired.is_empty() {
-            return even(used, counts.range);
-        }
-        let (desired, used) = match self.desired.get(value) {
-            Some(desired) => (Some(*desired), used),
-            // Together, so that what is named gets its share; the reference gives as much to each.
-            None => (self.others, counts.unnamed),
-        };
-        match desired {
-            Some(desired) if desired > 0.0 => {
-                #[expect(clippy::cast_precision_loss, reason = "a score, not an amount")]
-                let used = (used + 1) as f64;
-                (desired - used) / desired * self.weight
-            }
-            _ => -1.0,
         }
     }
 }
@@ -158,53 +137,118 @@ fn weight(given: Option<i64>) -> f64 {
     given.unwrap_or(DEFAULT_WEIGHT) as f64
 }
 
-/// How many allocs of the group each value of a spread's attribute has.
-#[derive(Debug, Default)]
-struct ValueCounts {
-    by_value: HashMap<String, u64>,
+/// How many allocs of the group each value of a spread's attribute has, kept as allocs come and go.
+#[derive(Debug)]
+pub(super) struct SpreadTally<'p> {
+    property: NodeProperty<'p>,
+    rule: &'p SpreadRule,
+    places: HashMap<String, u32>,
+    values: Vec<SpreadValue>,
     /// How many the values have together that the spread doesn't name.
     unnamed: u64,
-    /// The least and the most, of the values that have any.
-    range: Option<(u64, u64)>,
+    /// How many values have that many allocs; none has 0.
+    by_count: BTreeMap<u64, u64>,
 }
 
-impl ValueCounts {
-    fn new(by_value: HashMap<String, u64>, rule: &SpreadRule) -> Self {
-        let taken = || by_value.values().copied().filter(|count| *count > 0);
-        let range = taken().min().zip(taken().max());
-        let unnamed = by_value
-            .iter()
-            .filter(|(value, _)| !rule.desired.contains_key(*value))
-            .map(|(_, used)| used)
-            .sum();
+#[derive(Debug)]
+struct SpreadValue {
+    used: u64,
+    /// What it should have, when the spread names it.
+    desired: Option<f64>,
+}
+
+impl<'p> SpreadTally<'p> {
+    fn new(property: NodeProperty<'p>, rule: &'p SpreadRule) -> Self {
         Self {
-            by_value,
-            unnamed,
-            range,
+            property,
+            rule,
+            places: HashMap::new(),
+            values: Vec::new(),
+            unnamed: 0,
+            by_count: BTreeMap::new(),
+        }
+    }
+
+    fn place(&mut self, value: String) -> u32 {
+        let next = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        let rule = self.rule;
+        *self.places.entry(value).or_insert_with_key(|value| {
+            self.values.push(SpreadValue {
+                used: 0,
+                desired: rule.desired.get(value).copied(),
+            });
+            next
+        })
+    }
+
+    /// Which of the values a node has; `None` without any.
+    pub(super) fn value(&mut self, node: &Node) -> Option<u32> {
+        let value = self.property.value(node)?;
+        Some(self.place(value))
+    }
+
+    /// So many allocs more, or fewer, at a value.
+    pub(super) fn count(&mut self, value: u32, change: i64) {
+        let Some(value) = self.values.get_mut(value as usize) else {
+            return;
+        };
+        let before = value.used;
+        value.used = before.saturating_add_signed(change);
+        if value.desired.is_none() {
+            self.unnamed = self.unnamed.saturating_sub(before) + value.used;
+        }
+        if before > 0
+            && let Some(values) = self.by_count.get_mut(&before)
+        {
+            *values -= 1;
+            if *values == 0 {
+                self.by_count.remove(&before);
+            }
+        }
+        if value.used > 0 {
+            *self.by_count.entry(value.used).or_default() += 1;
+        }
+    }
+
+    /// The score of one more alloc at a value.
+    pub(super) fn score(&self, value: Option<u32>) -> f64 {
+        let Some(value) = value.and_then(|value| self.values.get(value as usize)) else {
+            return -1.0;
+        };
+        if self.rule.desired.is_empty() {
+            let least = self.by_count.first_key_value();
+            let range = least.zip(self.by_count.last_key_value());
+            return even(
+                value.used,
+                range.map(|((least, _), (most, _))| (*least, *most)),
+            );
+        }
+        let (desired, used) = match value.desired {
+            Some(desired) => (Some(desired), value.used),
+            // Together, so that what is named gets its share; the reference gives as much to each.
+            None => (self.rule.others, self.unnamed),
+        };
+        match desired {
+            Some(desired) if desired > 0.0 => {
+                #[expect(clippy::cast_precision_loss, reason = "a score, not an amount")]
+                let used = (used + 1) as f64;
+                (desired - used) / desired * self.rule.weight
+            }
+            _ => -1.0,
         }
     }
 }
-
-/// The counts of each spread, in the order of the spreads.
-#[derive(Debug, Default)]
-pub(super) struct SpreadCounts(Vec<ValueCounts>);
 
 /// [`Preferences`], ready to be decided on nodes.
 #[derive(Debug)]
 pub(super) struct Compiled<'p> {
     affinities: Vec<(NodeConstraint<'p>, f64)>,
     affinity_weights: f64,
-    spreads: Vec<(NodeProperty<'p>, &'p SpreadRule)>,
 }
 
 impl Compiled<'_> {
     pub(super) fn is_empty(&self) -> bool {
-        self.affinities.is_empty() && !self.has_spreads()
-    }
-
-    /// One placement changes the scores of nodes that it did not touch.
-    pub(super) fn has_spreads(&self) -> bool {
-        !self.spreads.is_empty()
+        self.affinities.is_empty()
     }
 
     /// What the affinities say of a node, from -1 to 1; `None` where nothing.
@@ -217,43 +261,23 @@ impl Compiled<'_> {
             .sum();
         (sum != 0.0 && self.affinity_weights > 0.0).then(|| sum / self.affinity_weights)
     }
-
-    /// Counts the allocs of the group by the values that the spreads look at.
-    pub(super) fn count<'n>(
-        &self,
-        allocs: impl Iterator<Item = (&'n Node, u64)> + Clone,
-    ) -> SpreadCounts {
-        let by_value = |(property, rule): &(NodeProperty<'_>, &SpreadRule)| {
-            let mut counts: HashMap<String, u64> = HashMap::new();
-            for (node, number) in allocs.clone() {
-                if let Some(value) = property.value(node) {
-                    *counts.entry(value).or_default() += number;
-                }
-            }
-            ValueCounts::new(counts, rule)
-        };
-        SpreadCounts(self.spreads.iter().map(by_value).collect())
-    }
-
-    /// What the spreads say of one more alloc on a node; `None` where nothing.
-    pub(super) fn spread(&self, node: &Node, counts: &SpreadCounts) -> Option<f64> {
-        let sum: f64 = self
-            .spreads
-            .iter()
-            .zip(&counts.0)
-            .map(|((property, rule), counts)| rule.score(property.value(node).as_deref(), counts))
-            .sum();
-        (sum != 0.0).then_some(sum)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn counts(of: &[(&str, u64)], rule: &SpreadRule) -> ValueCounts {
-        let by_value = of.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
-        ValueCounts::new(by_value, rule)
+    fn score(rule: &SpreadRule, value: Option<&str>, of: &[(&str, u64)]) -> f64 {
+        let mut tally = SpreadTally::new(NodeProperty::parse("${node.datacenter}"), rule);
+        for (value, used) in of {
+            let place = tally.place((*value).to_owned());
+            // One more that is given back leaves no trace.
+            for change in [1, *used as i64, -1] {
+                tally.count(place, change);
+            }
+        }
+        let value = value.map(|value| tally.place(value.to_owned()));
+        tally.score(value)
     }
 
     #[test]
@@ -269,7 +293,7 @@ mod tests {
             ("given back counts as none", Some("a"), &[("a", 0)], 0.0),
         ] {
             let rule = SpreadRule::of(&Spread::default(), 4, 50.0);
-            let score = rule.score(value, &counts(of, &rule));
+            let score = score(&rule, value, of);
             assert!((score - expected).abs() < 1e-9, "{what}: {score}");
         }
     }
@@ -301,11 +325,11 @@ mod tests {
             ("no value", None, &[], -1.0),
         ] {
             let rule = SpreadRule::of(&spread, 10, 100.0);
-            let score = rule.score(value, &counts(of, &rule));
+            let score = score(&rule, value, of);
             assert!((score - expected).abs() < 1e-9, "{what}: {score}");
         }
         // Another spread of the same weight halves the say of this one.
         let half = SpreadRule::of(&spread, 10, 200.0);
-        assert!((half.score(Some("a"), &counts(&[("a", 2)], &half)) - 0.25).abs() < 1e-9);
+        assert!((score(&half, Some("a"), &[("a", 2)]) - 0.25).abs() < 1e-9);
     }
 }

@@ -6,10 +6,7 @@
 //! A [`GroupSearch`] walks all nodes once for a group and is then updated node by node as its allocs land, so that the
 //! second of a thousand placements costs no second walk.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BinaryHeap, HashMap},
-};
+use std::collections::BTreeMap;
 
 use rand::Rng;
 use rove_model::{
@@ -20,12 +17,12 @@ use rove_model::{
 };
 
 use super::{
+    cells::{Base, Candidate, Cells, Tally, Verdict},
     cluster::{Cluster, SlotId, powers},
-    constraints::DistinctProperty,
     draft::Draft,
     feasibility::{ClassVerdict, Requirements},
     ports::Handed,
-    preferences::{Compiled, SpreadCounts},
+    preferences::Compiled,
 };
 
 /// The best sum of powers is 2, the worst 20: scores are scaled by the difference.
@@ -34,50 +31,19 @@ const BIN_PACKING_MAX: f64 = 18.0;
 /// How many nodes' scores a placement shows.
 const SHOWN_SCORES: usize = 5;
 
+/// How many reasons for ruling nodes out a placement shows one by one.
+const SHOWN_REASONS: usize = 20;
+
+/// What stands for the others.
+const OTHER_REASONS: &str = "other reasons";
+
 /// How many placements of a group show the scores of other nodes as well: they take more bytes than the alloc.
 const PLACEMENTS_WITH_SCORES: usize = 10;
 
-/// Up to so many best nodes are kept in order during the walk; beyond, all of them go into a heap.
-const KEPT_IN_ORDER: usize = 16;
-
-/// A node that would do, and its score as it is now.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    score: f64,
-    tie: u64,
-    slot: SlotId,
-    /// Outdated when the node was changed since.
-    stamp: u32,
-}
-
-impl PartialEq for Candidate {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Candidate {}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.score
-            .total_cmp(&other.score)
-            .then(self.tie.cmp(&other.tie))
-    }
-}
-
-/// What is to be said of a node of a feasible class.
-#[derive(Clone, Debug, PartialEq)]
-enum Verdict {
-    RuledOut(String),
-    Exhausted(String),
-    Fits(f64),
+#[cfg(test)]
+thread_local! {
+    /// How often a node was looked at, in a test.
+    pub(super) static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// What one placement wishes.
@@ -105,45 +71,40 @@ pub(super) struct GroupSearch<'s, 'j> {
     group: usize,
     /// How many allocs of it are wanted.
     desired: u64,
-    candidates: BinaryHeap<Candidate>,
-    stamps: HashMap<SlotId, u32>,
+    cells: Cells<'s, 'j>,
     /// 10 to the power of what the ask takes of each size of node, for CPU and memory.
     factors: (Vec<f64>, Vec<f64>),
     /// Without what changes from placement to placement.
     metric: AllocMetric,
-    /// Nodes in scope by their verdict, but for those that fit: reason, node class.
-    ruled_out: BTreeMap<(String, String), u64>,
-    exhausted: BTreeMap<(String, String), u64>,
-    /// For each distinct property, how many allocs there are by its value.
-    by_property: Vec<HashMap<String, u64>>,
     preferences: Compiled<'s>,
-    by_spread: SpreadCounts,
     placed: usize,
 }
 
-/// What makes up a node's score.
+/// What makes up a node's score, but for what spreads say.
 #[derive(Clone, Copy, Debug)]
 struct Score {
     packing: f64,
     anti_affinity: Option<f64>,
     affinity: Option<f64>,
-    spread: Option<f64>,
     /// The alloc failed there before.
     penalty: bool,
 }
 
 impl Score {
-    /// The mean of what applies.
-    fn mean(self) -> f64 {
+    fn base(self) -> Base {
         let penalty = self.penalty.then_some(-1.0);
-        let further = [self.anti_affinity, self.affinity, self.spread, penalty];
-        let (sum, parts) = further
+        let further = [self.anti_affinity, self.affinity, penalty];
+        let first = Base {
+            sum: self.packing,
+            parts: 1,
+        };
+        further
             .into_iter()
             .flatten()
-            .fold((self.packing, 1.0), |(sum, parts), score| {
-                (sum + score, parts + 1.0)
-            });
-        sum / parts
+            .fold(first, |base, score| Base {
+                sum: base.sum + score,
+                parts: base.parts + 1,
+            })
     }
 }
 
@@ -170,36 +131,41 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
             verdicts,
             group,
             desired,
-            candidates: BinaryHeap::new(),
-            stamps: HashMap::new(),
+            // A placement takes one node of those kept, and the end of its predecessor another.
+            cells: Cells::new(requirements, 2 * wanted + penalties + SHOWN_SCORES),
             factors: (
                 factors(requirements.room.cpu),
                 factors(requirements.room.memory_mb),
             ),
             metric,
-            ruled_out: BTreeMap::new(),
-            exhausted: BTreeMap::new(),
-            by_property: Vec::new(),
             preferences: requirements.preferences.compile(),
-            by_spread: SpreadCounts::default(),
             placed: 0,
         };
-        // A placement takes one node of those kept, and the end of its predecessor another.
-        search.walk(draft, 2 * wanted + penalties + SHOWN_SCORES);
+        search.count_allocs(draft);
+        search.walk(draft);
         search
     }
 
-    /// Looks at every node of the feasible classes, and keeps at least the best `enough`.
-    fn walk(&mut self, draft: &Draft<'_>, enough: usize) {
-        self.ruled_out.clear();
-        self.exhausted.clear();
-        self.by_property = self.count_properties(draft);
-        self.by_spread = self.count_spreads(draft);
-        let mut best = Best::new(enough);
+    /// Counts the allocs that there are by the values that spreads and distinct properties look at.
+    fn count_allocs(&mut self, draft: &Draft<'_>) {
+        if self.cells.is_one() {
+            return;
+        }
+        let signed = |allocs: u64| i64::try_from(allocs).unwrap_or(i64::MAX);
+        for (slot, allocs) in &draft.of_job {
+            if let Some(node) = draft.cluster.node(*slot) {
+                let of_group = draft.allocs_of_group(*slot, self.group);
+                self.cells.count(node, signed(*allocs), signed(of_group));
+            }
+        }
+    }
+
+    /// Looks at every node of the feasible classes.
+    fn walk(&mut self, draft: &Draft<'_>) {
         let cluster = draft.cluster;
         let room = self.requirements.room;
         let plain = !self.requirements.asks_each_node();
-        let alone = self.requirements.distinct_properties.is_empty() && self.preferences.is_empty();
+        let alone = self.cells.is_one() && self.preferences.is_empty();
         let ports_by_count = self.requirements.ports.is_dynamic_only();
         for (class, verdict) in cluster.classes.iter().zip(self.verdicts) {
             match verdict {
@@ -207,12 +173,8 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
                 ClassVerdict::RuledOut(reason) => {
                     if let Some(slot) = class.members.first() {
                         let nodes = class.members.len() as i64;
-                        count(
-                            &mut self.ruled_out,
-                            reason,
-                            node_class(cluster, *slot),
-                            nodes,
-                        );
+                        let class = node_class(cluster, *slot);
+                        self.cells.ruled_out.count(reason, class, nodes);
                     }
                     continue;
                 }
@@ -227,36 +189,36 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
                     && ports_by_count
                     && hot.dynamic_free >= self.requirements.ports.dynamic()
                     && !draft.is_special(slot);
-                if quick {
+                let (cell, verdict) = if quick {
                     match hot.room.exceeded_by(hot.used.plus(room)) {
-                        Some(dimension) => full[dimension as usize] += 1,
+                        Some(dimension) => {
+                            full[dimension as usize] += 1;
+                            continue;
+                        }
                         None => {
-                            let score = self.bin_packing(hot.power, hot.size);
-                            best.add(self.candidate(draft, slot, score, 0));
+                            let sum = self.bin_packing(hot.power, hot.size);
+                            (0, Verdict::Fits(Base { sum, parts: 1 }))
                         }
                     }
-                    continue;
-                }
-                match self.look_at(draft, slot) {
-                    Verdict::Fits(score) => best.add(self.candidate(draft, slot, score, 0)),
-                    Verdict::Exhausted(reason) => {
-                        count(&mut self.exhausted, &reason, node_class(cluster, slot), 1);
-                    }
-                    Verdict::RuledOut(reason) => {
-                        count(&mut self.ruled_out, &reason, node_class(cluster, slot), 1);
-                    }
-                }
+                } else {
+                    let Some(node) = cluster.node(slot) else {
+                        continue;
+                    };
+                    (self.cells.cell(node), self.look_at(draft, slot, node))
+                };
+                let candidate = |score, stamp| candidate(draft, slot, score, stamp);
+                let class = node_class(cluster, slot);
+                self.cells.add(cell, &verdict, class, candidate);
             }
             for dimension in [Dimension::Cpu, Dimension::Memory, Dimension::Disk] {
                 if let (Some(slot), nodes @ 1..) = (class.members.first(), full[dimension as usize])
                 {
                     let node_class = node_class(cluster, *slot);
-                    count(&mut self.exhausted, dimension.name(), node_class, nodes);
+                    let exhausted = &mut self.cells.exhausted;
+                    exhausted.count(dimension.name(), node_class, nodes);
                 }
             }
         }
-        self.stamps.clear();
-        self.candidates = best.into_heap();
     }
 
     /// Nothing but room and ports is asked of each node, and it has a network.
@@ -265,15 +227,6 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
             .cluster
             .node(slot)
             .is_some_and(|node| self.requirements.ruled_out_alone(node).is_none())
-    }
-
-    fn candidate(&self, draft: &Draft<'_>, slot: SlotId, score: f64, stamp: u32) -> Candidate {
-        Candidate {
-            score,
-            tie: mix(draft.cluster.hot[slot as usize].tie ^ draft.seed),
-            slot,
-            stamp,
-        }
     }
 
     /// The score of bin packing, from 0 to 1.
@@ -289,10 +242,9 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
         (beside > 0).then(|| -((beside + 1) as f64) / self.desired.max(1) as f64)
     }
 
-    fn look_at(&self, draft: &Draft<'_>, slot: SlotId) -> Verdict {
-        let Some(node) = draft.cluster.node(slot) else {
-            return Verdict::RuledOut("missing node".to_owned());
-        };
+    fn look_at(&self, draft: &Draft<'_>, slot: SlotId, node: &Node) -> Verdict {
+        #[cfg(test)]
+        LOOKED_AT.with(|looked_at| looked_at.set(looked_at.get() + 1));
         if let Some(reason) = self.requirements.ruled_out_alone(node) {
             return Verdict::RuledOut(reason.to_owned());
         }
@@ -300,9 +252,6 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
         let of_group = draft.allocs_of_group(slot, self.group);
         if let Some(reason) = self.requirements.ruled_out_beside(of_job, of_group) {
             return Verdict::RuledOut(reason.to_owned());
-        }
-        if let Some(reason) = self.ruled_out_by_property(node) {
-            return Verdict::RuledOut(reason);
         }
         let ports = &self.requirements.ports;
         if let Some(reason) = ports.refused_by(draft.ports(slot)) {
@@ -313,7 +262,7 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
         if let Some(dimension) = hot.room.exceeded_by(used) {
             return Verdict::Exhausted(dimension.name().to_owned());
         }
-        Verdict::Fits(self.score(draft, slot, node, false).mean())
+        Verdict::Fits(self.score(draft, slot, node, false).base())
     }
 
     fn score(&self, draft: &Draft<'_>, slot: SlotId, node: &Node, penalty: bool) -> Score {
@@ -322,93 +271,31 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
             packing: self.bin_packing(draft.power(slot), size),
             anti_affinity: self.anti_affinity(draft.allocs_of_group(slot, self.group)),
             affinity: self.preferences.affinity(node),
-            spread: self.preferences.spread(node, &self.by_spread),
             penalty,
         }
     }
 
-    fn count_spreads(&self, draft: &Draft<'_>) -> SpreadCounts {
-        let allocs = draft
-            .of_group
-            .iter()
-            .filter(|((_, group), _)| *group == self.group)
-            .filter_map(|((slot, _), allocs)| Some((draft.cluster.node(*slot)?, *allocs)));
-        self.preferences.count(allocs)
-    }
-
-    fn count_properties(&self, draft: &Draft<'_>) -> Vec<HashMap<String, u64>> {
-        let properties = &self.requirements.distinct_properties;
-        let count = |property: &DistinctProperty<'_>| {
-            let mut counts = HashMap::new();
-            let mut add = |slot: SlotId, allocs: u64| {
-                let node = draft.cluster.node(slot);
-                if let Some(value) = node.and_then(|node| property.value(node)) {
-                    *counts.entry(value).or_default() += allocs;
-                }
-            };
-            if property.of_job {
-                draft.of_job.iter().for_each(|(slot, n)| add(*slot, *n));
-            } else {
-                for ((slot, group), allocs) in &draft.of_group {
-                    if *group == self.group {
-                        add(*slot, *allocs);
-                    }
-                }
-            }
-            counts
+    /// To be called after every change of a node that takes an alloc of the group or gives one back: `before` with what
+    /// [`GroupSearch::verdict`] said before it.
+    fn changed(&mut self, draft: &Draft<'_>, slot: SlotId, before: Option<Verdict>, allocs: i64) {
+        let Some(node) = draft.cluster.node(slot) else {
+            return;
         };
-        properties.iter().map(count).collect()
-    }
-
-    fn ruled_out_by_property(&self, node: &Node) -> Option<String> {
-        let properties = &self.requirements.distinct_properties;
-        properties
-            .iter()
-            .zip(&self.by_property)
-            .find_map(|(property, counts)| {
-                let Some(value) = property.value(node) else {
-                    return Some(property.missing());
-                };
-                let used = counts.get(&value).copied().unwrap_or(0);
-                (used >= property.allowed).then(|| property.used_up(&value, used))
-            })
-    }
-
-    /// To be called around every change of a node: `before` with what [`GroupSearch::verdict`] said then.
-    fn changed(&mut self, draft: &Draft<'_>, slot: SlotId, before: Option<Verdict>) {
-        let node_class = node_class(draft.cluster, slot);
-        match before {
-            Some(Verdict::Exhausted(reason)) => {
-                count(&mut self.exhausted, &reason, node_class, -1);
-            }
-            Some(Verdict::RuledOut(reason)) => {
-                count(&mut self.ruled_out, &reason, node_class, -1);
-            }
-            Some(Verdict::Fits(_)) | None => {}
+        if !self.cells.is_one() {
+            self.cells.count(node, allocs, allocs);
         }
-        let stamp = self.stamps.entry(slot).or_default();
-        *stamp += 1;
-        let stamp = *stamp;
-        match self.verdict(draft, slot) {
-            Some(Verdict::Fits(score)) => {
-                let candidate = self.candidate(draft, slot, score, stamp);
-                self.candidates.push(candidate);
-            }
-            Some(Verdict::Exhausted(reason)) => {
-                count(&mut self.exhausted, &reason, node_class, 1);
-            }
-            Some(Verdict::RuledOut(reason)) => {
-                count(&mut self.ruled_out, &reason, node_class, 1);
-            }
-            None => {}
-        }
+        let verdicts = (before, self.verdict(draft, slot));
+        let class = node_class(draft.cluster, slot);
+        let candidate = |score, stamp| candidate(draft, slot, score, stamp);
+        self.cells.replace(node, slot, verdicts, class, candidate);
     }
 
     /// The verdict on a node as it is now; `None` where its class isn't feasible or it isn't ready.
     fn verdict(&self, draft: &Draft<'_>, slot: SlotId) -> Option<Verdict> {
         let (class, _) = draft.cluster.slots[slot as usize].class?;
+        let node = draft.cluster.node(slot)?;
         (self.verdicts.get(class as usize) == Some(&ClassVerdict::Feasible))
-            .then(|| self.look_at(draft, slot))
+            .then(|| self.look_at(draft, slot, node))
     }
 
     /// Frees what an alloc takes, to place its successor.
@@ -421,7 +308,7 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
     ) {
         let before = self.verdict(draft, slot);
         draft.free(slot, self.group, room, ports);
-        self.changed(draft, slot, before);
+        self.changed(draft, slot, before, -1);
     }
 
     /// Takes back a [`GroupSearch::free`].
@@ -434,7 +321,7 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
     ) {
         let before = self.verdict(draft, slot);
         draft.unfree(slot, self.group, room, ports);
-        self.changed(draft, slot, before);
+        self.changed(draft, slot, before, 1);
     }
 
     /// The best node for the next alloc, which takes its room there; else why there is none.
@@ -444,51 +331,101 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
         wish: &Wish,
         rng: &mut dyn Rng,
     ) -> Result<Chosen, Box<AllocMetric>> {
-        if !self.requirements.distinct_properties.is_empty() || self.preferences.has_spreads() {
-            // One placement may rule out nodes that it did not touch, or change what they are worth.
-            self.walk(draft, SHOWN_SCORES + wish.penalties.len());
-        }
         let scores = if self.placed < PLACEMENTS_WITH_SCORES {
             SHOWN_SCORES
         } else {
             1
         };
-        let ranked = self.preferred(draft, wish).map_or_else(
-            || self.best(draft, wish, scores),
-            |candidate| vec![(candidate.score, candidate)],
-        );
-        let Some((_, first)) = ranked.first().copied() else {
+        let ranked = self
+            .preferred(draft, wish)
+            .map_or_else(|| self.best(draft, wish, scores), |slot| vec![slot]);
+        let Some(first) = ranked.first().copied() else {
             return Err(Box::new(self.metric_now()));
         };
         let mut metric = self.metric_now();
         metric.score_meta_data = ranked
             .iter()
-            .filter_map(|(_, candidate)| self.shown(draft, wish, candidate.slot))
+            .filter_map(|slot| self.shown(draft, wish, *slot))
             .collect();
-        let before = self.verdict(draft, first.slot);
-        let Some(ports) = draft.take(first.slot, self.group, self.requirements, rng) else {
+        let before = self.verdict(draft, first);
+        let Some(ports) = draft.take(first, self.group, self.requirements, rng) else {
             return Err(Box::new(metric));
         };
-        self.changed(draft, first.slot, before);
+        self.changed(draft, first, before, 1);
         self.placed += 1;
         Ok(Chosen {
-            node: draft.cluster.slots[first.slot as usize].id,
+            node: draft.cluster.slots[first as usize].id,
+            ports,
+            metric,
+        })
+    }
+
+    /// A place on that node for the next alloc, which takes its room there; else why there is none.
+    pub(super) fn place_on(
+        &mut self,
+        draft: &mut Draft<'_>,
+        node: NodeId,
+        rng: &mut dyn Rng,
+    ) -> Result<Chosen, Box<AllocMetric>> {
+        let mut metric = AllocMetric {
+            nodes_evaluated: 1,
+            ..self.metric.clone()
+        };
+        let found = draft.cluster.slot(node);
+        let Some((slot, node)) = found.and_then(|slot| Some((slot, draft.cluster.node(slot)?)))
+        else {
+            metric.nodes_filtered = 1;
+            return Err(Box::new(metric));
+        };
+        let before = self.verdict(draft, slot);
+        let cell = self.cells.cell(node);
+        let shut = self.cells.shut(cell).map(str::to_owned);
+        let class = node.node_class.clone();
+        match (&before, shut) {
+            (Some(Verdict::Fits(_)), None) => {}
+            (Some(Verdict::Exhausted(reason)), None) => {
+                metric.nodes_exhausted = 1;
+                metric.dimension_exhausted = [(reason.clone(), 1)].into();
+                if !class.is_empty() {
+                    metric.class_exhausted = [(class, 1)].into();
+                }
+                return Err(Box::new(metric));
+            }
+            (verdict, shut) => {
+                let own = match verdict {
+                    Some(Verdict::RuledOut(reason)) => Some(reason.clone()),
+                    _ => None,
+                };
+                metric.nodes_filtered = 1;
+                let reason = own.or(shut);
+                metric.constraint_filtered = reason.map(|reason| (reason, 1)).into_iter().collect();
+                return Err(Box::new(metric));
+            }
+        }
+        let wish = Wish::default();
+        metric.score_meta_data = self.shown(draft, &wish, slot).into_iter().collect();
+        let id = node.id;
+        let Some(ports) = draft.take(slot, self.group, self.requirements, rng) else {
+            return Err(Box::new(metric));
+        };
+        self.changed(draft, slot, before, 1);
+        Ok(Chosen {
+            node: id,
             ports,
             metric,
         })
     }
 
     /// The node that the alloc would rather have than the best one.
-    fn preferred(&self, draft: &Draft<'_>, wish: &Wish) -> Option<Candidate> {
+    fn preferred(&mut self, draft: &Draft<'_>, wish: &Wish) -> Option<SlotId> {
         let slot = draft.cluster.slot(wish.preferred?)?;
-        match self.verdict(draft, slot)? {
-            Verdict::Fits(score) => Some(self.candidate(draft, slot, score, 0)),
-            _ => None,
-        }
+        let cell = self.cells.cell(draft.cluster.node(slot)?);
+        let fits = matches!(self.verdict(draft, slot)?, Verdict::Fits(_));
+        (fits && self.cells.shut(cell).is_none()).then_some(slot)
     }
 
-    /// The best `shown` nodes, best first, with the scores that count for this alloc.
-    fn best(&mut self, draft: &Draft<'_>, wish: &Wish, shown: usize) -> Vec<(f64, Candidate)> {
+    /// The best `shown` nodes, best first, by the scores that count for this alloc.
+    fn best(&mut self, draft: &Draft<'_>, wish: &Wish, shown: usize) -> Vec<SlotId> {
         let penalised = wish
             .penalties
             .iter()
@@ -496,36 +433,40 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
             .collect::<Vec<_>>();
         let mut unpenalised = 0;
         let mut ranked = Vec::with_capacity(shown + penalised.len());
+        let mut taken = Vec::with_capacity(shown + penalised.len());
         while unpenalised < shown {
-            let Some(candidate) = self.candidates.pop() else {
+            let Some((score, candidate, from)) = self.cells.pop() else {
                 break;
             };
-            let stamp = self.stamps.get(&candidate.slot).copied().unwrap_or(0);
-            if candidate.stamp != stamp {
-                continue;
-            }
+            taken.push((candidate, from));
             if penalised.contains(&candidate.slot) {
                 ranked.push((self.penalised_score(draft, candidate.slot), candidate));
             } else {
-                ranked.push((candidate.score, candidate));
+                ranked.push((score, candidate));
                 unpenalised += 1;
             }
         }
-        self.candidates
-            .extend(ranked.iter().map(|(_, candidate)| *candidate));
+        for (candidate, from) in taken {
+            self.cells.put_back(candidate, from);
+        }
         ranked.sort_by(|(left, a), (right, b)| right.total_cmp(left).then(b.tie.cmp(&a.tie)));
         ranked.truncate(shown);
         ranked
+            .into_iter()
+            .map(|(_, candidate)| candidate.slot)
+            .collect()
     }
 
-    fn penalised_score(&self, draft: &Draft<'_>, slot: SlotId) -> f64 {
-        draft
-            .cluster
-            .node(slot)
-            .map_or(f64::MIN, |node| self.score(draft, slot, node, true).mean())
+    fn penalised_score(&mut self, draft: &Draft<'_>, slot: SlotId) -> f64 {
+        let Some(node) = draft.cluster.node(slot) else {
+            return f64::MIN;
+        };
+        let cell = self.cells.cell(node);
+        let score = self.score(draft, slot, node, true);
+        score.base().mean(self.cells.spread(cell))
     }
 
-    fn shown(&self, draft: &Draft<'_>, wish: &Wish, slot: SlotId) -> Option<NodeScore> {
+    fn shown(&mut self, draft: &Draft<'_>, wish: &Wish, slot: SlotId) -> Option<NodeScore> {
         let hot = &draft.cluster.hot[slot as usize];
         let node = draft.cluster.node(slot)?;
         let penalty = wish.penalties.contains(&node.id);
@@ -535,6 +476,8 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
             packing: (20.0 - (power.0 + power.1)).clamp(0.0, BIN_PACKING_MAX) / BIN_PACKING_MAX,
             ..self.score(draft, slot, node, penalty)
         };
+        let cell = self.cells.cell(node);
+        let spread = self.cells.spread(cell);
         let shown = [
             ("binpack", Some(score.packing)),
             (
@@ -546,7 +489,7 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
                 "node-reschedule-penalty",
                 Some(if penalty { -1.0 } else { 0.0 }),
             ),
-            ("allocation-spread", score.spread),
+            ("allocation-spread", spread),
         ];
         Some(NodeScore {
             node_id: node.id,
@@ -554,70 +497,43 @@ impl<'s, 'j> GroupSearch<'s, 'j> {
                 .into_iter()
                 .filter_map(|(name, score)| Some((name.to_owned(), score?)))
                 .collect(),
-            norm_score: score.mean(),
+            norm_score: score.base().mean(spread),
         })
     }
 
     fn metric_now(&self) -> AllocMetric {
         let mut metric = self.metric.clone();
-        for ((reason, class), nodes) in &self.ruled_out {
-            metric.nodes_filtered += nodes;
-            *metric
-                .constraint_filtered
-                .entry(reason.clone())
-                .or_default() += nodes;
-            if !class.is_empty() {
-                *metric.class_filtered.entry(class.clone()).or_default() += nodes;
-            }
-        }
-        for ((reason, class), nodes) in &self.exhausted {
-            metric.nodes_exhausted += nodes;
-            *metric
-                .dimension_exhausted
-                .entry(reason.clone())
-                .or_default() += nodes;
-            if !class.is_empty() {
-                *metric.class_exhausted.entry(class.clone()).or_default() += nodes;
-            }
-        }
+        let (ruled_out, exhausted) = (&self.cells.ruled_out, &self.cells.exhausted);
+        metric.nodes_filtered = ruled_out.nodes;
+        metric.constraint_filtered = some_reasons(ruled_out);
+        metric.class_filtered.clone_from(&ruled_out.by_class);
+        metric.nodes_exhausted = exhausted.nodes;
+        metric.dimension_exhausted = some_reasons(exhausted);
+        metric.class_exhausted.clone_from(&exhausted.by_class);
         metric
     }
 }
 
-/// The best candidates of a walk.
-enum Best {
-    /// In order, the best first, at most so many.
-    Few(Vec<Candidate>, usize),
-    All(Vec<Candidate>),
+/// The reasons that a metric shows: a distinct property has one for each of its values, which may be as many as nodes.
+fn some_reasons(tally: &Tally) -> BTreeMap<String, u64> {
+    if tally.by_reason.len() <= SHOWN_REASONS {
+        return tally.by_reason.clone();
+    }
+    let shown = tally.by_reason.iter().take(SHOWN_REASONS);
+    let mut shown: BTreeMap<String, u64> = shown
+        .map(|(reason, nodes)| (reason.clone(), *nodes))
+        .collect();
+    let others = tally.nodes.saturating_sub(shown.values().sum());
+    shown.insert(OTHER_REASONS.to_owned(), others);
+    shown
 }
 
-impl Best {
-    fn new(enough: usize) -> Self {
-        if enough <= KEPT_IN_ORDER {
-            Self::Few(Vec::with_capacity(enough + 1), enough)
-        } else {
-            Self::All(Vec::new())
-        }
-    }
-
-    fn add(&mut self, candidate: Candidate) {
-        match self {
-            Self::All(all) => all.push(candidate),
-            Self::Few(best, enough) => {
-                if best.len() == *enough && best.last().is_none_or(|last| candidate <= *last) {
-                    return;
-                }
-                let place = best.partition_point(|other| *other > candidate);
-                best.insert(place, candidate);
-                best.truncate(*enough);
-            }
-        }
-    }
-
-    fn into_heap(self) -> BinaryHeap<Candidate> {
-        match self {
-            Self::Few(candidates, _) | Self::All(candidates) => candidates.into(),
-        }
+fn candidate(draft: &Draft<'_>, slot: SlotId, score: Base, stamp: u32) -> Candidate {
+    Candidate {
+        score,
+        tie: mix(draft.cluster.hot[slot as usize].tie ^ draft.seed),
+        slot,
+        stamp,
     }
 }
 
@@ -625,20 +541,6 @@ fn node_class(cluster: &Cluster, slot: SlotId) -> &str {
     cluster
         .node(slot)
         .map_or("", |node| node.node_class.as_str())
-}
-
-fn count(counts: &mut BTreeMap<(String, String), u64>, reason: &str, class: &str, nodes: i64) {
-    let key = (reason.to_owned(), class.to_owned());
-    let now = counts
-        .get(&key)
-        .copied()
-        .unwrap_or(0)
-        .saturating_add_signed(nodes);
-    if now == 0 {
-        counts.remove(&key);
-    } else {
-        counts.insert(key, now);
-    }
 }
 
 /// By how much an ask lowers 10 to the power of the free share of a node of this size.

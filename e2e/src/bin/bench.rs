@@ -1,9 +1,9 @@
 //! Measures rove on this machine and prints the numbers beside what is aimed at and what Nomad 1.6.5 reached on such a
 //! machine.
 //!
-//! `cargo run --release -p rove-e2e --bin bench` (build the binary `rove` in the release profile first; needs root and,
-//! for the container, a docker engine with the image `redis:3.2`, found by `DOCKER_HOST`). It asserts nothing: it
-//! reports.
+//! `cargo run --release -p rove-e2e --bin bench [-- OPTIONS]` (build the binary `rove` in the release profile first, or
+//! name one by `ROVE_BIN`; needs root and, for the container, a docker engine with the image `redis:3.2`, found by
+//! `DOCKER_HOST`). It asserts nothing: it reports.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
 
 use std::{
@@ -12,19 +12,67 @@ use std::{
 };
 
 use rove_e2e::{
-    command::{rove, run},
+    command::{eventually, rove, run},
     dev::Agent,
     measure::{family, heading, median_and_worst, pss_kib, rss_kib},
 };
 
-/// How often what is told by median and worst is measured.
-const ROUNDS: usize = 20;
+const HELP: &str = "\
+usage: bench [options]
 
-/// How often an agent is started, and fifty tasks.
-const STARTS: usize = 5;
+  -rows LIST     of binary,starts,idle,tasks,containers; all of them
+  -rounds N      how often one task, and one container, is started (20)
+  -starts N      how often an agent, and fifty tasks, are started (5)
+  -idle SECONDS  after how long an agent counts as idle (60)
+";
 
-/// After so long an agent counts as idle.
-const IDLE: Duration = Duration::from_secs(60);
+struct Options {
+    rows: Option<Vec<String>>,
+    rounds: usize,
+    starts: usize,
+    idle: Duration,
+}
+
+impl Options {
+    fn parse() -> Result<Self, String> {
+        let mut options = Self {
+            rows: None,
+            rounds: 20,
+            starts: 5,
+            idle: Duration::from_secs(60),
+        };
+        let mut args = std::env::args().skip(1);
+        while let Some(arg) = args.next() {
+            let value = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
+            let number = || {
+                let number = value.parse::<u32>().ok().filter(|number| *number > 0);
+                number.ok_or_else(|| format!("{arg} needs a number above 0, this is {value:?}"))
+            };
+            match arg.trim_start_matches('-') {
+                "rows" => options.rows = Some(value.split(',').map(str::to_owned).collect()),
+                "rounds" => options.rounds = number()? as usize,
+                "starts" => options.starts = number()? as usize,
+                "idle" => options.idle = Duration::from_secs(number()?.into()),
+                _ => return Err(format!("there is no option {arg}")),
+            }
+        }
+        for row in options.rows.iter().flatten() {
+            if !ROWS.iter().any(|(name, _)| name == row) {
+                return Err(format!("no row is called {row:?}"));
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// What is measured, in the order of the table.
+const ROWS: [(&str, fn(&Options)); 5] = [
+    ("binary", binary),
+    ("starts", starts),
+    ("idle", idle),
+    ("tasks", tasks),
+    ("containers", containers),
+];
 
 fn sleep_job(name: &str, count: usize) -> String {
     format!(
@@ -181,20 +229,33 @@ fn row(what: &str, measured: &str, aim: &str, peer: &str) {
 }
 
 fn main() {
+    let options = match Options::parse() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}\n\n{HELP}");
+            std::process::exit(1);
+        }
+    };
     println!("{}\n", heading());
     println!("| what | rove | aim | Nomad 1.6.5 |\n| --- | --- | --- | --- |");
-    let size = std::fs::metadata(rove()).unwrap().len() as f64 / 1e6;
-    row("binary", &format!("{size:.1} MB"), "40 MB", "97 MB");
-    starts();
-    idle();
-    raw_exec(&Agent::start(""));
-    containers();
+    for (name, measure) in ROWS {
+        let wanted = |rows: &Vec<String>| rows.iter().any(|row| row == name);
+        if options.rows.as_ref().is_none_or(wanted) {
+            measure(&options);
+        }
+    }
 }
 
-fn starts() {
-    let times = (0..STARTS).map(|_| time_to_ready().0).collect();
+fn binary(_: &Options) {
+    let size = std::fs::metadata(rove()).unwrap().len() as f64 / 1e6;
+    row("binary", &format!("{size:.1} MB"), "45 MB", "97 MB");
+}
+
+fn starts(options: &Options) {
+    let starts = options.starts;
+    let times = (0..starts).map(|_| time_to_ready().0).collect();
     row(
-        &format!("dev agent's start to node ready (median, worst of {STARTS})"),
+        &format!("dev agent's start to node ready (median, worst of {starts})"),
         &both(times),
         "500 ms",
         "2,000 ms",
@@ -202,11 +263,11 @@ fn starts() {
 }
 
 /// Memory of agents that have nothing to do. Both end with it: a node that has just gone still counts as there.
-fn idle() {
+fn idle(options: &Options) {
     let (_, dev) = time_to_ready();
     let server = Agent::server("");
     let client = Agent::client(&[server.rpc], "");
-    std::thread::sleep(IDLE);
+    std::thread::sleep(options.idle);
     row(
         "dev agent, idle (RSS)",
         &mb(rss_kib(dev.pid())),
@@ -221,15 +282,17 @@ fn idle() {
     );
 }
 
-fn raw_exec(agent: &Agent) {
-    let times = (0..ROUNDS).map(|round| {
+fn tasks(options: &Options) {
+    let Options { rounds, starts, .. } = *options;
+    let agent = &Agent::start("");
+    let times = (0..rounds).map(|round| {
         let name = format!("one-{round}");
         let time = time_to_running(agent, &name, &sleep_job(&name, 1), 1);
         let _ = agent.rove(&["job", "stop", "-purge", "-yes", "-detach", &name]);
         time
     });
     row(
-        &format!("a raw_exec task to running (median, worst of {ROUNDS})"),
+        &format!("a raw_exec task to running (median, worst of {rounds})"),
         &both(times.collect()),
         "150 ms",
         "1,054 ms",
@@ -238,22 +301,32 @@ fn raw_exec(agent: &Agent) {
     let mut times = Vec::new();
     let mut each = 0.0;
     let mut helpers = 0;
-    for round in 0..STARTS {
-        // What the last round left is gone before the memory counts as idle.
+    // What has just ended, or just started, takes its time to come to rest.
+    let at_rest = || {
         std::thread::sleep(Duration::from_secs(5));
-        let (idle, before) = family_pss_kib(agent);
+        family_pss_kib(agent)
+    };
+    let (idle, before) = at_rest();
+    for round in 0..starts {
         let name = format!("fifty-{round}");
         times.push(time_to_running(agent, &name, &sleep_job(&name, 50), 50));
-        std::thread::sleep(Duration::from_secs(5));
-        let (busy, after) = family_pss_kib(agent);
         if round == 0 {
+            let (busy, after) = at_rest();
             each = busy.saturating_sub(idle) as f64 * 1024.0 / 50.0 / 1e6;
             helpers = after - before;
         }
         let _ = agent.rove(&["job", "stop", "-purge", "-yes", &name]);
+        eventually("the end of what ran", || {
+            let left = family_pss_kib(agent).1;
+            if left <= before {
+                Ok(())
+            } else {
+                Err(format!("{left} processes"))
+            }
+        });
     }
     row(
-        &format!("50 raw_exec tasks to running (median, worst of {STARTS})"),
+        &format!("50 raw_exec tasks to running (median, worst of {starts})"),
         &both(times),
         "1,000 ms",
         "3,000–3,900 ms",
@@ -266,7 +339,8 @@ fn raw_exec(agent: &Agent) {
     );
 }
 
-fn containers() {
+fn containers(options: &Options) {
+    let rounds = options.rounds;
     let engine = run(Command::new("docker").args(["image", "inspect", "redis:3.2"])).code == 0;
     if !engine {
         println!(
@@ -281,7 +355,7 @@ fn containers() {
         .unwrap_or_default();
     let agent = Agent::start(&extra);
     let (mut ours, mut docker) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let start = Instant::now();
         let id =
             run(Command::new("docker").args(["run", "-d", "-p", "127.0.0.1::6379", "redis:3.2"]))
@@ -293,7 +367,7 @@ fn containers() {
         let _ = agent.rove(&["job", "stop", "-purge", "-yes", &name]);
     }
     row(
-        &format!("the redis container to running (median, worst of {ROUNDS})"),
+        &format!("the redis container to running (median, worst of {rounds})"),
         &format!("{}; docker run: {}", both(ours), both(docker)),
         "docker run + 150 ms",
         "1,054 ms; docker run: 246 ms",

@@ -11,7 +11,7 @@ use rove_store::etcd::{EtcdConfig, EtcdStore};
 use rove_store::frontend::{FrontendConfig, serve};
 use rove_store::keys::Keys;
 use rove_store::store::Store;
-pub use rove_testkit::{etcd::free_port, program as is_there};
+pub use rove_testkit::{PATIENCE, program as is_there};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
@@ -127,9 +127,6 @@ impl Drop for Served {
         self.cancel.cancel();
     }
 }
-
-/// How long anything is waited for: no test is to fail because a machine is busy.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs etcdctl to its end.
 pub async fn etcdctl(endpoint: &str, arguments: &[&str]) -> Output {

@@ -120,7 +120,10 @@ impl GcLoop {
             .is_some_and(|evaluated| evaluated.eval == asked);
         let batch = state
             .current_job(job)
-            .is_some_and(|version| version.job.job_type() == JobType::Batch);
+            .is_some_and(|version| match version.job.job_type() {
+                JobType::Batch | JobType::Sysbatch => true,
+                JobType::Service | JobType::System => false,
+            });
         let over = evaluated
             && (registration.stop || batch)
             && state.evals_of_job(job).all(|eval| eval.status.is_terminal())

@@ -48,7 +48,7 @@ impl Known<'_> {
 }
 
 /// The allocs of a job as `state` shows them.
-pub(super) fn known_allocs<'a>(state: &'a State, job: &JobView<'_>) -> Vec<Known<'a>> {
+pub(in super::super) fn known_allocs<'a>(state: &'a State, job: &JobView<'_>) -> Vec<Known<'a>> {
     let mut nodes_gone = BTreeMap::new();
     let mut known = state
         .allocs_of_job(job.key)

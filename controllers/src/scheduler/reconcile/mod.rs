@@ -12,15 +12,15 @@ use rand::Rng;
 use rove_model::{
     alloc::{ClientStatus, DesiredStatus},
     deployment::{Deployment, DeploymentGroup, DeploymentStatus},
-    eval::Eval,
-    ids::{DeploymentId, EvalId, GroupName, UnixNanos},
+    eval::{AllocMetric, Eval},
+    ids::{DeploymentId, EvalId, GroupName, NodeId, UnixNanos},
     job::{Job, JobType, TaskGroup},
     plan::{DeploymentEnd, DesiredUpdates, MAX_PLACEMENTS, StopReason},
 };
 use rove_store::state::State;
 
-pub(super) use self::known::Known;
-use self::{failed::Failed, known::known_allocs};
+use self::failed::Failed;
+pub(super) use self::known::{Known, known_allocs};
 use super::{JobView, draw_id, indexes::Indexes};
 
 const DEPLOYMENT_RUNNING: &str = "Deployment is running";
@@ -57,6 +57,8 @@ pub(super) struct Placement<'a> {
     pub reschedule: bool,
     /// Why the previous one is stopped, once there is a place for this one.
     pub stop_previous: Option<StopReason>,
+    /// The only node that it may go to.
+    pub node: Option<NodeId>,
 }
 
 /// What is to be done.
@@ -77,6 +79,10 @@ pub(super) struct Reconciled<'a> {
     pub deployment: Option<(DeploymentId, BTreeSet<GroupName>)>,
     pub ends: Vec<DeploymentEnd>,
     pub desired: BTreeMap<GroupName, DesiredUpdates>,
+    /// Groups that no node will ever do for as it is, and why: nothing of them waits for room.
+    pub unplaceable: BTreeMap<GroupName, AllocMetric>,
+    /// There is more to replace after so many nanoseconds.
+    pub rolls_on: Option<UnixNanos>,
 }
 
 /// The newest deployment of the job's registration.
@@ -153,7 +159,7 @@ pub(super) fn reconcile<'a>(
 }
 
 /// Allocs that were to be stopped, on nodes that can't say any more that they are.
-fn declare_lost<'a>(known: &[Known<'a>], result: &mut Reconciled<'a>) {
+pub(super) fn declare_lost<'a>(known: &[Known<'a>], result: &mut Reconciled<'a>) {
     for alloc in known {
         let stopping = alloc.alloc.desired_status == DesiredStatus::Stop;
         if stopping && alloc.node_gone && !alloc.client.is_terminal() {
@@ -166,7 +172,7 @@ fn declare_lost<'a>(known: &[Known<'a>], result: &mut Reconciled<'a>) {
     }
 }
 
-fn stop_all<'a>(allocs: &[Known<'a>], result: &mut Reconciled<'a>) {
+pub(super) fn stop_all<'a>(allocs: &[Known<'a>], result: &mut Reconciled<'a>) {
     for known in allocs.iter().filter(|known| !known.is_terminal()) {
         let (desired, why) = if known.node_gone {
             (DesiredStatus::Lost, StopReason::Lost)
@@ -319,6 +325,7 @@ impl<'a> Reconciler<'a, '_> {
             previous: Some(*known),
             reschedule: false,
             stop_previous: Some(StopReason::Updating),
+            node: None,
         }));
 
         desired.migrate += migrate.len() as u64;
@@ -334,6 +341,7 @@ impl<'a> Reconciler<'a, '_> {
                 previous: Some(*known),
                 reschedule: false,
                 stop_previous: None,
+                node: None,
             });
         }
         let updates_spec = !destructive.is_empty() || in_place > 0;
@@ -551,6 +559,7 @@ fn missing<'a>(
         previous: Some(*known),
         reschedule,
         stop_previous: reschedule.then_some(StopReason::Rescheduled),
+        node: None,
     };
     let mut wanted = failed
         .iter()
@@ -572,6 +581,7 @@ fn missing<'a>(
         previous: None,
         reschedule: false,
         stop_previous: None,
+        node: None,
     }));
     (wanted, lacks.saturating_sub(FRESH_AT_ONCE))
 }

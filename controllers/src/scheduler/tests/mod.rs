@@ -4,6 +4,7 @@ mod blocked;
 mod cache;
 mod causes;
 mod dry_run;
+mod every_node;
 mod lifecycle;
 mod placement;
 mod properties;

@@ -10,7 +10,10 @@ use rove_model::{
     node::{Eligibility, NodeControl, NodeState},
 };
 
-use super::super::fixtures::{World, job, node, node_id, resources, task, with_ports};
+use super::super::{
+    fixtures::{World, job, node, node_id, resources, task, with_ports},
+    rank::LOOKED_AT,
+};
 
 fn nodes_of(world: &World, id: &str) -> Vec<NodeId> {
     world.live(id).iter().map(|alloc| alloc.node_id).collect()
@@ -439,4 +442,83 @@ fn the_scores_of_the_best_nodes_are_kept() {
     let mean = f64::midpoint(ninth.scores["binpack"], -2.0 / 12.0);
     assert!((ninth.norm_score - mean).abs() < 1e-9);
     assert_eq!(plan.placements[11].metrics.score_meta_data.len(), 1);
+}
+
+#[test]
+fn a_placement_with_a_spread_or_a_distinct_property_looks_at_few_nodes() {
+    const NODES: u32 = 600;
+    const ALLOCS: i64 = 200;
+    let spread = |attribute: &str| Spread {
+        attribute: attribute.to_owned(),
+        weight: Some(50),
+        spread_target: Vec::new(),
+    };
+    type Change = Box<dyn Fn(&mut Job)>;
+    let rows: [(&str, Change); 4] = [
+        (
+            "a spread over racks",
+            Box::new(move |job| job.spreads = vec![spread("${meta.rack}")]),
+        ),
+        (
+            "a spread over nodes",
+            Box::new(move |job| job.spreads = vec![spread("${node.unique.id}")]),
+        ),
+        (
+            "a distinct rack for each ten",
+            Box::new(|job| {
+                job.constraints = vec![constraint("${meta.rack}", "distinct_property", "10")];
+            }),
+        ),
+        (
+            "a distinct node for each, over racks",
+            Box::new(move |job| {
+                let property = constraint("${node.unique.id}", "distinct_property", "");
+                job.task_groups[0].constraints = vec![property];
+                job.spreads = vec![spread("${meta.rack}"), spread("${node.datacenter}")];
+            }),
+        ),
+    ];
+    for (what, change) in rows {
+        let mut world = World::new(0);
+        for n in 1..=NODES {
+            let mut node = node(n);
+            node.meta.insert("rack".to_owned(), format!("r{}", n % 20));
+            world.add_node(node);
+        }
+        let mut job = job("j", ALLOCS);
+        change(&mut job);
+        let before = LOOKED_AT.with(std::cell::Cell::get);
+        world.run_register(&job);
+        let looked_at = LOOKED_AT.with(std::cell::Cell::get) - before;
+        assert_eq!(world.live("j").len(), ALLOCS as usize, "{what}");
+        // Each node once, and for each placement the node that it lands on, before and after.
+        let most = (NODES + 2 * ALLOCS as u32) as usize;
+        assert!(looked_at <= most, "{what}: {looked_at} of {most}");
+        // The fuller node is better, and may outweigh a spread where allocs may share one.
+        if what.contains("distinct node") {
+            let mut by_rack = BTreeMap::<_, u32>::new();
+            for id in nodes_of(&world, "j") {
+                let rack = world.state.node(id).unwrap().meta["rack"].clone();
+                *by_rack.entry(rack).or_default() += 1;
+            }
+            assert!(by_rack.values().all(|allocs| *allocs == 10), "{by_rack:?}");
+        }
+    }
+}
+
+#[test]
+fn the_reasons_of_a_distinct_property_with_many_values_are_bounded_and_counted() {
+    let mut world = World::new(300);
+    let mut job = job("j", 400);
+    job.constraints = vec![constraint("${node.unique.id}", "distinct_property", "")];
+    let outcome = world.run_register(&job);
+    assert_eq!(world.live("j").len(), 300);
+    let failure = &outcome.eval().failed_groups[&"g".into()];
+    assert_eq!(failure.nodes_filtered, 300);
+    assert_eq!(failure.constraint_filtered.len(), 21);
+    assert_eq!(failure.constraint_filtered["other reasons"], 280);
+    let size = rove_model::encoding::encode(outcome.plan().unwrap())
+        .unwrap()
+        .len();
+    assert!(size < 200_000, "{size} bytes");
 }
