@@ -233,13 +233,17 @@ impl Reader<'_> {
             }
             let Some(name) = further(table).find(is) else {
                 let later = later::json_argument(table.title, key);
-                if is_nothing(value) || later.is_some_and(|later| later.is_default(&value.value()))
+                let fields = table.fields.iter().map(|field| field.json);
+                let known = fields.filter(|name| !name.starts_with('~'));
+                let known: Vec<&str> = known.chain(further(table)).collect();
+                // An empty value under a name that is nearly a known one is a slip all the same.
+                let near = nearest(key, known.iter().copied());
+                if later.is_some_and(|later| later.is_default(&value.value()))
+                    || (is_nothing(value) && near.is_none())
                 {
                     continue;
                 }
-                let known = table.fields.iter().map(|field| field.json);
-                let known = known.filter(|name| !name.starts_with('~'));
-                self.unknown(key, span, known.chain(further(table)));
+                self.unknown(key, span, known.into_iter());
                 if let (Some(later), Some(finding)) = (later, self.found.last_mut()) {
                     finding.hint = Some(later.hint());
                 }

@@ -281,12 +281,13 @@ impl Shaper<'_> {
     /// With what it says: a block of a later version may say nothing.
     fn unknown_block(&mut self, item: Item) -> Block {
         let mut inside = Arguments::default();
-        if let Node::Object(object) = &item.node {
-            for inner in object.items.clone() {
+        let Item { keys, node, .. } = item;
+        if let Node::Object(object) = node {
+            for inner in object.items {
                 self.argument(inner, &mut inside);
             }
         }
-        let mut block = bare_block(item);
+        let mut block = bare_block(keys);
         block.body.attributes = inside.list;
         block
     }
@@ -301,7 +302,7 @@ impl Shaper<'_> {
 
     fn scalar(&mut self, field: &Field, item: Item, arguments: &mut Arguments) {
         if matches!(item.node, Node::Object(_)) && item.assign.is_none() {
-            arguments.blocks.push(bare_block(item));
+            arguments.blocks.push(bare_block(item.keys));
             return;
         }
         let value_span = item.node.span().clone();
@@ -400,7 +401,7 @@ impl Shaper<'_> {
         let mut arguments = Arguments::default();
         for item in object.items {
             if matches!(item.node, Node::Object(_)) {
-                arguments.blocks.push(bare_block(item));
+                arguments.blocks.push(bare_block(item.keys));
                 continue;
             }
             let value_span = item.node.span().clone();
@@ -628,8 +629,8 @@ fn told(table: &Table, names: &'static [&'static str]) -> Vec<(&'static str, Val
 }
 
 /// A block of which only the kind counts: it is refused.
-fn bare_block(item: Item) -> Block {
-    let mut keys = item.keys.into_iter();
+fn bare_block(keys: Vec<Key>) -> Block {
+    let mut keys = keys.into_iter();
     let (kind, span) = keys
         .next()
         .map_or((String::new(), 0..0), |key| (key.text, key.span));
