@@ -304,45 +304,11 @@ impl Reader<'_> {
                 Some(field) => self.beneath(key, |reader| {
                     reader.field(field, span, value, &mut body);
                 }),
-                None if self.is_later(table, key, span, value, &mut body) => {}
+                None if is_later(table, key, span, value, &mut body) => {}
                 None => self.unknown(key, span, yaml_names(table)),
             }
         }
         body
-    }
-
-    /// Whether it is what a later version of the language says where nothing is said. The decoder leaves it out.
-    fn is_later(
-        &mut self,
-        table: &Table,
-        key: &str,
-        span: &Span,
-        value: &Node,
-        body: &mut Body,
-    ) -> bool {
-        if let Some(argument) = later::argument(table, key) {
-            let is_default = argument.is_default(&value.value());
-            if is_default {
-                body.attributes.push(attribute(key, span, value));
-            }
-            return is_default;
-        }
-        let Content::Map(entries) = &value.content else {
-            return false;
-        };
-        let attributes = entries
-            .iter()
-            .map(|(key, span, value)| attribute(key, span, value));
-        let block = Block {
-            kind: key.to_owned(),
-            labels: Vec::new(),
-            header: span.clone(),
-            body: Body {
-                attributes: attributes.collect(),
-                blocks: Vec::new(),
-            },
-        };
-        later::says_nothing(table, &block)
     }
 
     fn field(&mut self, field: &'static Field, key: &Span, value: &Node, body: &mut Body) {
@@ -422,7 +388,7 @@ impl Reader<'_> {
                 Some(field) => self.beneath(key, |reader| {
                     reader.field(field, span, value, &mut body);
                 }),
-                None if self.is_later(table, key, span, value, &mut body) => {}
+                None if is_later(table, key, span, value, &mut body) => {}
                 None => self.unknown(key, span, yaml_names(table).chain(label_key)),
             }
         }
@@ -444,6 +410,33 @@ impl Reader<'_> {
             body,
         })
     }
+}
+
+/// Whether it is what a later version of the language says where nothing is said. The decoder leaves it out.
+fn is_later(table: &Table, key: &str, span: &Span, value: &Node, body: &mut Body) -> bool {
+    if let Some(argument) = later::argument(table, key) {
+        let is_default = argument.is_default(&value.value());
+        if is_default {
+            body.attributes.push(attribute(key, span, value));
+        }
+        return is_default;
+    }
+    let Content::Map(entries) = &value.content else {
+        return false;
+    };
+    let attributes = entries
+        .iter()
+        .map(|(key, span, value)| attribute(key, span, value));
+    let block = Block {
+        kind: key.to_owned(),
+        labels: Vec::new(),
+        header: span.clone(),
+        body: Body {
+            attributes: attributes.collect(),
+            blocks: Vec::new(),
+        },
+    };
+    later::says_nothing(table, &block)
 }
 
 /// The label of an element of a list, in quotes.
