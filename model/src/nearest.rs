@@ -15,15 +15,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .filter(|candidate| candidate.chars().count().abs_diff(length) < 3)
-        .map(|candidate| {
-            let is_in_other_case = candidate != name && candidate.eq_ignore_ascii_case(name);
-            let distance = if is_in_other_case {
-                1
-            } else {
-                strsim::damerau_levenshtein(name, candidate)
-            };
-            (distance, candidate)
-        })
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, candidate)| {
             (1..3).contains(distance) && *distance < candidate.len().min(name.len())
         })
@@ -43,8 +35,6 @@ mod tests {
             ("imgae", &["image", "ports"][..], Some("image")),
             ("dokcer", &["docker", "raw_exec"], Some("docker")),
             ("port", &["ports", "port_map"], Some("ports")),
-            ("DOCKER", &["docker", "raw_exec"], Some("docker")),
-            ("Db", &["db", "dc"], Some("db")),
             ("xylophone", &["image", "ports"], None),
             ("", &["image"], None),
             (&long, &[longer.as_str()], None),
