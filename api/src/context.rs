@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use rove_agent::identity::Identity;
 use rove_model::ids::UnixNanos;
 use rove_store::{Store, keys::Keys, state::StateHandle};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::{body::Bodies, local::LocalAgent, proof::Tickets, proxy, quota::Quota};
+use crate::{
+    body::Bodies,
+    connections::{self, LastServer},
+    local::LocalAgent,
+    proof::Tickets,
+    quota::Quota,
+};
 
 /// Time and randomness, handed in.
 pub trait Sources: Send + Sync + 'static {
@@ -96,7 +99,7 @@ pub struct ApiContext {
     pub(crate) info: AgentInfo,
     pub(crate) sources: Arc<dyn Sources>,
     pub(crate) http: Client<HttpConnector, axum::body::Body>,
-    pub(crate) last_server: proxy::LastServer,
+    pub(crate) last_server: LastServer,
     pub(crate) identity: Option<Identity>,
     pub(crate) tickets: Tickets,
     pub(crate) bodies: Bodies,
@@ -116,11 +119,8 @@ impl ApiContext {
             agent,
             info,
             sources,
-            http: Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(proxy::IDLE)
-                .build(proxy::connector()),
-            last_server: proxy::LastServer::default(),
+            http: connections::client(),
+            last_server: LastServer::default(),
             identity: None,
             tickets: Tickets::new(),
             bodies: Bodies::default(),

@@ -7,6 +7,7 @@ mod answer;
 mod blocking;
 mod body;
 mod call;
+mod connections;
 pub mod context;
 mod error;
 mod filter;

@@ -4,10 +4,7 @@
 //! to and fro. A node says itself where its agent is, so nothing of a call goes there before that agent has proven to be
 //! the node's, and the caller's headers, with his token, never do; see [`crate::proof`].
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::{
     body::Body,
@@ -20,7 +17,6 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::StreamExt;
-use hyper_util::client::legacy::connect::HttpConnector;
 use rove_agent::identity::CallKey;
 use rove_model::ids::NodeId;
 use rove_store::node_secret;
@@ -38,12 +34,6 @@ use crate::{
 
 /// Says where a call that was passed on is to be answered.
 const HOP: HeaderName = HeaderName::from_static("x-rove-hop");
-
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// How long a connection to another agent is kept for the next call: less than that one keeps it.
-pub(crate) const IDLE: Duration = Duration::from_secs(10);
 
 /// How long another agent may take to begin its answer, beside the time that a query asks it to block.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -123,19 +113,6 @@ impl Hop {
             Self::Node | Self::None => "node",
         })
     }
-}
-
-/// Which of the servers answered last: it is asked first the next time, so that who writes reads from the same.
-#[derive(Debug, Default)]
-pub(crate) struct LastServer(AtomicUsize);
-
-/// The connector for calls to other agents.
-pub(crate) fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(CONNECT));
-    connector.set_keepalive(Some(Duration::from_secs(15)));
-    connector.set_nodelay(true);
-    connector
 }
 
 /// A call as it came, its body read.

@@ -179,6 +179,9 @@ pub struct Commit {
     pub groups: Vec<Vec<Write>>,
     /// What says that all is done.
     pub last: Vec<Write>,
+    /// A key that is required unchanged and that is written anew, as it is, when an answer was lost: what is still on its
+    /// way is refused then. For a decision that must not be done beside those that are made once its outcome is known.
+    pub seal: Option<Key>,
 }
 
 impl Commit {

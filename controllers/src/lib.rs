@@ -20,7 +20,7 @@ use rove_store::{
     store::{LeaseId, Store},
 };
 use thiserror::Error;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{runtime::Handle, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -113,6 +113,9 @@ pub struct ControllersConfig {
     pub settings: Settings,
     /// Counts which ways decisions take.
     pub counters: Counters,
+    /// The threads that loops run on. Where they are others than the caller's, no decision keeps leases, elections and
+    /// calls waiting, however long it takes.
+    pub threads: Option<Handle>,
 }
 
 /// A loop ended by a mistake in its code: this server has given leadership up, and another may go on.
@@ -177,6 +180,7 @@ fn spawn_loops(
         clock: config.clock.clone(),
         counters: config.counters.clone(),
         seed: config.seed,
+        threads: config.threads.clone(),
     };
     let gc = GcLoop {
         settings: config.settings.gc.clone(),
@@ -196,11 +200,7 @@ fn spawn_loops(
     };
     macro_rules! spawn {
         ($($looper:expr),* $(,)?) => {
-            vec![$({
-                let (told, term) = watch::channel(None);
-                tasks.spawn(runtime.clone().run($looper, term, cancel.clone()));
-                told
-            }),*]
+            vec![$(runtime.spawn($looper, cancel, tasks)),*]
         };
     }
     spawn!(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::{RngExt, rngs::StdRng};
 use rove_store::{faults::Faults, store::Store};
+use tokio::time::timeout;
 
 use crate::{
     workload::{Kind, Wanted},
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// Everything that may happen beside the faults of the store, as it is counted.
-pub(crate) const EVENTS: [&str; 18] = [
+pub(crate) const EVENTS: [&str; 19] = [
     "job scaled",
     "job scaled by two at once",
     "job updated",
@@ -22,6 +23,7 @@ pub(crate) const EVENTS: [&str; 18] = [
     "alloc asked to stop",
     "task ended",
     "server crashed",
+    "server crashed between two writes",
     "server stopped cleanly",
     "agent killed",
     "machine powered off",
@@ -32,10 +34,14 @@ pub(crate) const EVENTS: [&str; 18] = [
     "store compacted",
 ];
 
+/// How long a user waits for an answer of a server that may stand still.
+pub(crate) const USERS_PATIENCE: Duration = Duration::from_secs(20);
+
 /// What is to be undone at a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Undo {
     Server(usize),
+    StandsStill(usize),
     Machine(usize),
     Reconnect(usize),
     Store,
@@ -57,9 +63,11 @@ pub(crate) fn faults(rng: &mut StdRng) -> Faults {
     Faults {
         conflict: some(0.06),
         lost_answer: some(0.06),
+        late_write: some(0.04),
         unavailable: some(0.04),
         delay: some(0.10),
         max_delay: Duration::from_millis(300),
+        lagging_watch: some(0.02),
         broken_watch: some(0.02),
         compacted_watch: some(0.01),
         stale_read: some(0.05),
@@ -89,6 +97,7 @@ impl World {
             "alloc asked to stop" => self.stop_alloc().await,
             "task ended" => self.end_task(),
             "server crashed" => self.crash_server(),
+            "server crashed between two writes" => self.crash_between_writes(),
             "server stopped cleanly" => self.stop_server().await,
             "agent killed" => self.kill_agent(),
             "machine powered off" => self.power_off(false),
@@ -182,7 +191,8 @@ impl World {
         let Some(server) = self.reach() else {
             return false;
         };
-        caller.stop_alloc(&server, node, id).await.is_ok()
+        let call = caller.stop_alloc(&server, node, id);
+        matches!(timeout(USERS_PATIENCE, call).await, Ok(Ok(_)))
     }
 
     fn end_task(&mut self) -> bool {
@@ -200,6 +210,19 @@ impl World {
             self.later(after, Undo::Server(server));
         }
         crashed
+    }
+
+    /// It stands still just after one of its next writes, and is found dead later.
+    fn crash_between_writes(&mut self) -> bool {
+        let server = self.rng.random_range(0..self.servers.len());
+        if !self.servers[server].runs() || self.store_away {
+            return false;
+        }
+        let writes = self.rng.random_range(1..=12);
+        self.servers[server].store.stand_still_after(writes);
+        let after = self.rng.random_range(500..5_000);
+        self.later(after, Undo::StandsStill(server));
+        true
     }
 
     async fn stop_server(&mut self) -> bool {

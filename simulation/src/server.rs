@@ -102,6 +102,7 @@ impl Server {
         options: Options,
         seed: u64,
     ) {
+        self.store.go_on();
         let store: Arc<FaultyStore<MemoryStore>> = Arc::new(self.store.clone());
         let cancel = CancellationToken::new();
         let keys = Keys::default();
@@ -128,6 +129,7 @@ impl Server {
             seed,
             settings: settings(options),
             counters: counters.clone(),
+            threads: None,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(feeder.run(cancel.clone()));

@@ -12,12 +12,12 @@ use rove_store::{
     faults::{Faults, FaultyStore},
     memory::MemoryStore,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::{
     Options, Report,
-    chaos::{self, EVENTS, Undo},
+    chaos::{self, EVENTS, USERS_PATIENCE, Undo},
     check::Checker,
     client::{CallError, Caller, Reached, stored},
     node::Machine,
@@ -179,7 +179,7 @@ impl World {
             };
             let caller = self.caller();
             let patience = Duration::from_millis(self.rng.random_range(1..20_000));
-            let answer = tokio::time::timeout(patience, caller.write(&server, &model)).await;
+            let answer = timeout(patience, caller.write(&server, &model)).await;
             self.checker.drain();
             let stands = stored(&self.memory, &model.key).await;
             match answer {
@@ -240,11 +240,11 @@ impl World {
         let seeds: [u64; 2] = self.rng.random();
         let callers = seeds.map(|seed| Caller::new(self.clock, seed));
         let answers = tokio::join!(
-            callers[0].write(one, &models[0]),
-            callers[1].write(other, &models[1])
+            timeout(USERS_PATIENCE, callers[0].write(one, &models[0])),
+            timeout(USERS_PATIENCE, callers[1].write(other, &models[1]))
         );
         self.checker.drain();
-        if let (Ok(Some(_)), Ok(Some(_))) = &answers
+        if let (Ok(Ok(Some(_))), Ok(Ok(Some(_)))) = &answers
             && let Some((_, after)) = stored(&self.memory, &key).await
             && after.version != before.version + 2
         {
@@ -264,7 +264,11 @@ impl World {
                 self.jobs[job].count = counts[last];
                 true
             }
-            None => false,
+            // Either may still be on its way: what the job had is asked for again, and then stands.
+            None => {
+                self.write(job).await;
+                false
+            }
         }
     }
 
@@ -313,6 +317,10 @@ impl World {
     async fn undo(&mut self, undo: Undo) {
         match undo {
             Undo::Server(server) if !self.servers[server].runs() => self.start_server(server),
+            Undo::StandsStill(server) => {
+                self.servers[server].crash();
+                self.start_server(server);
+            }
             Undo::Machine(machine)
                 if !self.machines[machine].runs() && !self.machines[machine].scrapped =>
             {

@@ -12,9 +12,10 @@ use futures::StreamExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rove_model::ids::Revision;
+use tokio::task::JoinSet;
 
 use crate::store::{
-    LeaseId, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
+    LeaseId, Op, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn, TxnResponse,
     WatchEvent, WatchRequest, WatchStream,
 };
 
@@ -25,6 +26,10 @@ pub struct Faults {
     pub conflict: f64,
     /// A write is done, its answer is lost.
     pub lost_answer: f64,
+    /// A write is answered as one that came to nothing, and is done later than that: it was still on its way.
+    pub late_write: f64,
+    /// The longest time by which such a write is late.
+    pub max_lateness: Duration,
     /// A call fails before anything is done.
     pub unavailable: f64,
     /// A transaction is refused because the store is full.
@@ -33,6 +38,10 @@ pub struct Faults {
     pub delay: f64,
     /// The longest wait.
     pub max_delay: Duration,
+    /// A delivery of a watch waits for seconds: what is seen by it is stale, and states in between are missed.
+    pub lagging_watch: f64,
+    /// The longest such wait.
+    pub max_lag: Duration,
     /// A watch ends with an error instead of its next delivery.
     pub broken_watch: f64,
     /// A watch ends as compacted away instead of its next delivery.
@@ -51,10 +60,15 @@ impl Default for Faults {
         Self {
             conflict: 0.0,
             lost_answer: 0.0,
+            late_write: 0.0,
+            // etcd gives a request up after 7 s.
+            max_lateness: Duration::from_secs(8),
             unavailable: 0.0,
             no_space: 0.0,
             delay: 0.0,
             max_delay: Duration::from_millis(500),
+            lagging_watch: 0.0,
+            max_lag: Duration::from_secs(5),
             broken_watch: 0.0,
             compacted_watch: 0.0,
             silent_watch: 0.0,
@@ -71,9 +85,11 @@ impl Faults {
         Self {
             conflict: likelihood,
             lost_answer: likelihood,
+            late_write: likelihood,
             unavailable: likelihood,
             no_space: 0.0,
             delay: likelihood,
+            lagging_watch: likelihood,
             broken_watch: likelihood,
             compacted_watch: likelihood,
             silent_watch: likelihood,
@@ -89,9 +105,11 @@ impl Faults {
 pub struct FaultCounts {
     pub conflict: u64,
     pub lost_answer: u64,
+    pub late_write: u64,
     pub unavailable: u64,
     pub no_space: u64,
     pub delay: u64,
+    pub lagging_watch: u64,
     pub broken_watch: u64,
     pub compacted_watch: u64,
     pub silent_watch: u64,
@@ -101,13 +119,15 @@ pub struct FaultCounts {
 impl FaultCounts {
     /// Each fault's name and count, for a report.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 9] {
+    pub fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("conflict", self.conflict),
             ("lost_answer", self.lost_answer),
+            ("late_write", self.late_write),
             ("unavailable", self.unavailable),
             ("no_space", self.no_space),
             ("delay", self.delay),
+            ("lagging_watch", self.lagging_watch),
             ("broken_watch", self.broken_watch),
             ("compacted_watch", self.compacted_watch),
             ("silent_watch", self.silent_watch),
@@ -120,9 +140,11 @@ impl FaultCounts {
 struct Counters {
     conflict: AtomicU64,
     lost_answer: AtomicU64,
+    late_write: AtomicU64,
     unavailable: AtomicU64,
     no_space: AtomicU64,
     delay: AtomicU64,
+    lagging_watch: AtomicU64,
     broken_watch: AtomicU64,
     compacted_watch: AtomicU64,
     silent_watch: AtomicU64,
@@ -134,6 +156,10 @@ struct Dice {
     rng: Mutex<StdRng>,
     faults: Mutex<Faults>,
     counters: Counters,
+    /// Writes that are still on their way.
+    late: Mutex<JoinSet<()>>,
+    /// Writes that are answered before the process behind this wrapper stands still, if it is to.
+    answers_left: Mutex<Option<u64>>,
 }
 
 impl Dice {
@@ -166,15 +192,71 @@ impl Dice {
             .random_range(1..=most.max(1))
     }
 
+    fn time_up_to(&self, most: Duration) -> Duration {
+        let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(self.up_to(most))
+    }
+
     async fn delay(&self, faults: &Faults) {
         if self.strikes(faults.delay, &self.counters.delay) {
-            let most = u64::try_from(faults.max_delay.as_micros()).unwrap_or(u64::MAX);
-            tokio::time::sleep(Duration::from_micros(self.up_to(most))).await;
+            tokio::time::sleep(self.time_up_to(faults.max_delay)).await;
+        }
+    }
+
+    /// Does `write` some time later, if this fault strikes.
+    fn is_late<F>(&self, faults: &Faults, write: impl FnOnce() -> F) -> Result<(), StoreError>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if !self.strikes(faults.late_write, &self.counters.late_write) {
+            return Ok(());
+        }
+        let by = self.time_up_to(faults.max_lateness);
+        let write = write();
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        while late.try_join_next().is_some() {}
+        late.spawn(async move {
+            tokio::time::sleep(by).await;
+            write.await;
+        });
+        Err(StoreError::Unavailable(
+            "injected: it is done later".to_owned(),
+        ))
+    }
+
+    fn stands_still(&self) -> bool {
+        *self
+            .answers_left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            == Some(0)
+    }
+
+    /// A write was done: its answer comes, unless the process was to stand still by now.
+    async fn answer(&self) {
+        let stopped = {
+            let mut left = self
+                .answers_left
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match left.as_mut() {
+                None => false,
+                Some(left) => {
+                    *left = left.saturating_sub(1);
+                    *left == 0
+                }
+            }
+        };
+        if stopped {
+            std::future::pending::<()>().await;
         }
     }
 
     /// What may happen before any call.
     async fn before(&self) -> Result<Faults, StoreError> {
+        if self.stands_still() {
+            std::future::pending::<()>().await;
+        }
         let faults = self.faults();
         self.delay(&faults).await;
         if self.strikes(faults.unavailable, &self.counters.unavailable) {
@@ -220,6 +302,8 @@ impl<S: Store + ?Sized> FaultyStore<S> {
                 rng: Mutex::new(StdRng::seed_from_u64(seed)),
                 faults: Mutex::new(faults),
                 counters: Counters::default(),
+                late: Mutex::default(),
+                answers_left: Mutex::default(),
             }),
             store,
         }
@@ -234,6 +318,31 @@ impl<S: Store + ?Sized> FaultyStore<S> {
             .unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
+    /// Lets `writes` more transactions be done; the last of them and whatever is called then gets no answer any more, as
+    /// if the process had been stopped just there. Until [`FaultyStore::go_on`].
+    pub fn stand_still_after(&self, writes: u64) {
+        self.set_answers_left(Some(writes.max(1)));
+    }
+
+    /// Answers again, as to a process that was started anew.
+    pub fn go_on(&self) {
+        self.set_answers_left(None);
+    }
+
+    fn set_answers_left(&self, to: Option<u64>) {
+        *self
+            .dice
+            .answers_left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = to;
+    }
+
+    /// Whether it stands still by now.
+    #[must_use]
+    pub fn stands_still(&self) -> bool {
+        self.dice.stands_still()
+    }
+
     /// How often each fault struck so far.
     #[must_use]
     pub fn counts(&self) -> FaultCounts {
@@ -242,9 +351,11 @@ impl<S: Store + ?Sized> FaultyStore<S> {
         FaultCounts {
             conflict: read(&counters.conflict),
             lost_answer: read(&counters.lost_answer),
+            late_write: read(&counters.late_write),
             unavailable: read(&counters.unavailable),
             no_space: read(&counters.no_space),
             delay: read(&counters.delay),
+            lagging_watch: read(&counters.lagging_watch),
             broken_watch: read(&counters.broken_watch),
             compacted_watch: read(&counters.compacted_watch),
             silent_watch: read(&counters.silent_watch),
@@ -275,7 +386,7 @@ impl<S: Store + ?Sized> FaultyStore<S> {
 }
 
 #[async_trait]
-impl<S: Store + ?Sized> Store for FaultyStore<S> {
+impl<S: Store + ?Sized + 'static> Store for FaultyStore<S> {
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
         let faults = self.dice.before().await?;
         // Drawn first and counted only when it came about.
@@ -315,7 +426,18 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
             answer.succeeded = false;
             return Ok(answer);
         }
+        let writes = txn.then.iter().chain(&txn.otherwise);
+        let writes = writes.filter(|op| !matches!(op, Op::Range(_))).count() > 0;
+        if writes {
+            let (store, late) = (self.store.clone(), txn.clone());
+            self.dice
+                .is_late(&faults, || async move { drop(store.txn(late).await) })?;
+        }
         let answer = self.store.txn(txn).await?;
+        if !writes {
+            return Ok(answer);
+        }
+        self.dice.answer().await;
         self.dice.after(&faults, answer)
     }
 
@@ -338,18 +460,33 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
         id: Option<LeaseId>,
     ) -> Result<(LeaseId, i64), StoreError> {
         let faults = self.dice.before().await?;
+        let store = self.store.clone();
+        self.dice.is_late(
+            &faults,
+            || async move { drop(store.lease_grant(ttl, id).await) },
+        )?;
         let answer = self.store.lease_grant(ttl, id).await?;
         self.dice.after(&faults, answer)
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<i64, StoreError> {
         let faults = self.dice.before().await?;
+        let store = self.store.clone();
+        self.dice.is_late(
+            &faults,
+            || async move { drop(store.lease_keep_alive(id).await) },
+        )?;
         let answer = self.store.lease_keep_alive(id).await?;
         self.dice.after(&faults, answer)
     }
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
         let faults = self.dice.before().await?;
+        let store = self.store.clone();
+        self.dice.is_late(
+            &faults,
+            || async move { drop(store.lease_revoke(id).await) },
+        )?;
         self.store.lease_revoke(id).await?;
         self.dice.after(&faults, ())
     }
@@ -395,8 +532,14 @@ impl FaultyWatch {
         let counters = &self.dice.counters;
         if self
             .dice
-            .strikes(faults.silent_watch, &counters.silent_watch)
+            .strikes(faults.lagging_watch, &counters.lagging_watch)
         {
+            tokio::time::sleep(self.dice.time_up_to(faults.max_lag)).await;
+        }
+        let is_silent = self
+            .dice
+            .strikes(faults.silent_watch, &counters.silent_watch);
+        if is_silent || self.dice.stands_still() {
             std::future::pending::<()>().await;
         }
         let item = match item {
@@ -483,6 +626,35 @@ mod tests {
         });
         assert!(gone.txn(write("a")).await.is_err());
         assert_eq!(gone.inner().status().await.unwrap().revision, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_write_is_done_after_its_caller_gave_up() {
+        let store = faulty(Faults {
+            late_write: 1.0,
+            ..Faults::default()
+        });
+        assert!(store.txn(write("a")).await.is_err());
+        assert_eq!(store.inner().status().await.unwrap().revision, 1);
+        store.set_faults(Faults::default());
+        tokio::time::sleep(Faults::default().max_lateness).await;
+        assert_eq!(store.inner().status().await.unwrap().revision, 2);
+        assert_eq!(store.counts().late_write, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_stands_still_has_written_so_much_and_not_more() {
+        let store = faulty(Faults::default());
+        store.stand_still_after(2);
+        assert!(store.txn(write("a")).await.unwrap().succeeded);
+        for key in ["b", "c"] {
+            let answer = tokio::time::timeout(Duration::from_secs(60), store.txn(write(key)));
+            assert!(answer.await.is_err(), "{key}");
+        }
+        assert!(store.stands_still());
+        assert_eq!(store.inner().status().await.unwrap().revision, 3);
+        store.go_on();
+        assert!(store.txn(write("c")).await.unwrap().succeeded);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -734,4 +735,52 @@ async fn an_answer_above_the_bound_is_refused_and_one_below_it_is_whole() {
             "{limit}"
         );
     }
+}
+
+/// Notes how many lists are read at a time; each takes a while.
+struct Crowded {
+    inner: Arc<MemoryStore>,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Wrapped for Crowded {
+    fn inner(&self) -> Arc<dyn Store> {
+        self.inner.clone()
+    }
+
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(now, Ordering::Relaxed);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.now.fetch_sub(1, Ordering::Relaxed);
+        self.inner.range(request).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_all_list_at_once_a_few_do_at_a_time_and_all_are_answered() {
+    let memory = Arc::new(MemoryStore::new());
+    for node in 0..300 {
+        put(&memory, &format!("/rove/allocs/{node}/a"), "1").await;
+    }
+    let crowded = Arc::new(Crowded {
+        inner: memory,
+        now: AtomicUsize::new(0),
+        most: AtomicUsize::new(0),
+    });
+    let served = Served::open(crowded.clone()).await;
+    let store = served.store();
+    let lists = (0..300).map(|node| {
+        let keys = KeyRange::prefix(format!("/rove/allocs/{node}/"));
+        store.range(RangeRequest::new(keys))
+    });
+    for answer in futures::future::join_all(lists).await {
+        assert_eq!(answer.unwrap().kvs.len(), 1);
+    }
+    let most = crowded.most.load(Ordering::Relaxed);
+    assert!(most <= 16, "{most} lists at a time");
 }

@@ -14,6 +14,7 @@ mod node;
 mod plan;
 mod proof;
 mod request;
+mod schema;
 mod usage;
 mod word;
 
@@ -27,6 +28,7 @@ pub use node::*;
 pub use plan::*;
 pub use proof::*;
 pub use request::*;
+pub use schema::{Described, Types};
 pub use usage::*;
 pub use word::Word;
 
@@ -78,11 +80,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// A struct of `/v1`. Each field says its name in JSON; `with meta` adds what Go's answers repeat of their headers.
 macro_rules! wire {
     (
-        $(#[$about:meta])*
+        $(#[doc = $about:literal])*
         $name:ident { $($(#[$how:meta])* $field:ident: $kind:ty = $json:literal,)* } with meta
     ) => {
         $crate::wire! {
-            $(#[$about])*
+            $(#[doc = $about])*
             $name {
                 $($(#[$how])* $field: $kind = $json,)*
                 index: u64 = "Index",
@@ -93,10 +95,10 @@ macro_rules! wire {
         }
     };
     (
-        $(#[$about:meta])*
+        $(#[doc = $about:literal])*
         $name:ident { $($(#[$how:meta])* $field:ident: $kind:ty = $json:literal,)* }
     ) => {
-        $(#[$about])*
+        $(#[doc = $about])*
         #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(default)]
         #[allow(missing_docs, reason = "each field is the API's field of that name")]
@@ -106,6 +108,21 @@ macro_rules! wire {
                 #[serde(rename = $json, deserialize_with = "crate::lenient")]
                 pub $field: $kind,
             )*
+        }
+
+        impl $crate::Described for $name {
+            fn schema(types: &mut $crate::Types) -> serde_json::Value {
+                types.named(stringify!($name), |types| {
+                    let mut fields = serde_json::Map::new();
+                    $(fields.insert($json.to_owned(), <$kind as $crate::Described>::schema(types));)*
+                    let about: &[&str] = &[$($about),*];
+                    serde_json::json!({
+                        "type": "object",
+                        "description": about.concat().trim(),
+                        "properties": fields,
+                    })
+                })
+            }
         }
     };
 }

@@ -28,8 +28,15 @@ const DYNAMIC_PORTS: (u16, u16) = (20_000, 32_000);
 #[derive(Debug, Error)]
 pub enum FingerprintError {
     /// The interface that the operator chose is not there, or has no address.
-    #[error("network_interface {0:?} has no address on this host")]
-    NoInterface(String),
+    #[error(
+        "client.network_interface {chosen:?} has no address on this host; those that have are {known}"
+    )]
+    NoInterface {
+        /// The one that was chosen.
+        chosen: String,
+        /// Those that are there, with commas between them.
+        known: String,
+    },
     /// The system does not tell its name.
     #[error("failed to ask the system for its name")]
     Name(#[source] std::io::Error),

@@ -1,6 +1,6 @@
 //! The interface that ports are handed out on, and its addresses.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use rove_model::node::NodeNetwork;
@@ -62,7 +62,14 @@ pub(super) fn fingerprint(
     let device = match &settings.network_interface {
         Some(chosen) => {
             if !interfaces.iter().any(|known| known.device == *chosen) {
-                return Err(FingerprintError::NoInterface(chosen.clone()));
+                let known: BTreeSet<&str> = interfaces
+                    .iter()
+                    .map(|known| known.device.as_str())
+                    .collect();
+                return Err(FingerprintError::NoInterface {
+                    chosen: chosen.clone(),
+                    known: known.into_iter().collect::<Vec<_>>().join(", "),
+                });
             }
             Some(chosen.clone())
         }

@@ -210,7 +210,7 @@ fn what_is_wrong_with_a_host_or_its_settings_is_said() {
     let error = host(id, &settings, &roots, Path::new("/"), &interfaces(), 0).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "network_interface \"eth9\" has no address on this host"
+        "client.network_interface \"eth9\" has no address on this host; those that have are docker0, eth0, eth1, lo"
     );
     let (_dir, empty) = fixture(&[]);
     let error = host(id, &NodeSettings::default(), &empty, Path::new("/"), &[], 0).unwrap_err();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rove_wire::{AgentSelf, Members};
 use serde_json::{Value, json};
 
+use super::route::rows::*;
 use crate::{
     answer::Answer,
     blocking,
@@ -13,6 +14,37 @@ use crate::{
     error::ApiError,
     view,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Read, "/v1/agent/self", AgentRead, "Says what the agent is.",
+        agent!(|r| about_itself(r.context, r.call)))
+        .gives(AgentSelf::schema),
+    Route::new(Read, "/v1/agent/health", Anyone, "Says whether the agent can do its work.",
+        agent!(|r| health(r.context, r.call)))
+        .gives(Value::schema),
+    Route::new(Read, "/v1/agent/members", NodeRead, "Lists the servers.",
+        server!(|r| members(r.context, r.server, r.call)))
+        .gives(Members::schema),
+    Route::new(Read, "/v1/agent/schedulers", AgentRead, "Says which schedulers the agent runs.",
+        agent!(|r| schedulers(r.context, r.call)))
+        .gives(Value::schema),
+    Route::new(Read, "/v1/agent/monitor", AgentRead, "Follows the log of the agent.",
+        NotBuilt("this call to an agent")),
+    Route::new(Write, "/v1/agent/join", AgentWrite, "Joins other servers.",
+        NotBuilt("this call to an agent")),
+    Route::new(Write, "/v1/agent/force-leave", AgentWrite, "Removes a server.",
+        NotBuilt("this call to an agent")),
+    Route::new(Read, "/v1/agent/keyring/{call*}", AgentWrite, "The keys of gossip.",
+        NotBuilt("this call to an agent")),
+    Route::new(Write, "/v1/agent/keyring/{call*}", AgentWrite, "The keys of gossip.",
+        NotBuilt("this call to an agent")),
+    Route::new(Delete, "/v1/agent/keyring/{call*}", AgentWrite, "The keys of gossip.",
+        NotBuilt("this call to an agent")),
+    Route::new(Read, "/v1/agent/pprof/{call*}", AgentWrite, "Profiles of the agent.",
+        NotBuilt("this call to an agent")),
+];
 
 /// The schedulers that run on this agent.
 pub(super) async fn schedulers(context: &ApiContext, call: &Call) -> Result<Answer, ApiError> {

@@ -19,6 +19,7 @@ use rove_store::{
 use rove_wire::{AllocStopped, AllocStub};
 
 use super::UuidPrefix;
+use super::route::rows::*;
 use crate::{
     answer::{Answer, Meta},
     blocking,
@@ -30,6 +31,20 @@ use crate::{
     view::alloc::{self, FromStore, ListOptions, Successors},
     write,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Read, "/v1/allocations", ReadJob, "Lists the allocs.",
+        server!(|r| list(r.server, r.call)))
+        .gives(<Vec<AllocStub>>::schema),
+    Route::new(Read, "/v1/allocation/{id}", ReadJob, "Gives an alloc.",
+        server!(|r| read(r.server, r.call, r.id())))
+        .gives(rove_wire::Alloc::schema),
+    Route::new(Write, "/v1/allocation/{id}/stop", AllocLifecycle, "Stops an alloc; another is placed.",
+        server!(|r| stop(r.context, r.server, r.call, r.id())))
+        .gives(AllocStopped::schema),
+];
 
 /// What allocs are made of.
 pub(super) const TABLES: [Table; 3] = [Table::Allocs, Table::AllocStatuses, Table::AllocControls];

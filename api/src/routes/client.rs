@@ -13,10 +13,14 @@ use rove_agent::{
     logs::LogKind,
 };
 use rove_model::ids::{AllocId, NodeId};
-use rove_wire::{NodeMetadata, ProofRequest, StreamFrame, TaskRequest};
-use serde_json::json;
+use rove_wire::{
+    AllocUsage, FileInfo, HostStats, NodeMetadata, ProofAnswer, ProofRequest, StreamFrame,
+    TaskRequest,
+};
+use serde_json::{Value, json};
 
 use super::route::OfAgent;
+use super::route::rows::*;
 use crate::{
     answer::Answer,
     blocking,
@@ -26,6 +30,58 @@ use crate::{
     local::LocalAgent,
     proxy::{self, Hop, Incoming},
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Write, "/v1/client/proof", Anyone, "Proves that the agent is that of a node, and gives a ticket for calls of the next 30 s.",
+        agent!(|r| proof(r.context, r.call))).with_small_body()
+        .takes(ProofRequest::schema).gives(ProofAnswer::schema),
+    Route::new(Read, "/v1/client/fs/ls/{id}", ReadFs, "Lists a directory of an alloc.",
+        agent!(|r| files(&r, File::List)))
+        .gives(<Vec<FileInfo>>::schema),
+    Route::new(Read, "/v1/client/fs/stat/{id}", ReadFs, "Says what a file of an alloc is.",
+        agent!(|r| files(&r, File::Stat)))
+        .gives(FileInfo::schema),
+    Route::new(Read, "/v1/client/fs/cat/{id}", ReadFs, "Gives a file of an alloc.",
+        agent!(|r| files(&r, File::Cat))),
+    Route::new(Read, "/v1/client/fs/readat/{id}", ReadFs, "Gives a part of a file of an alloc.",
+        agent!(|r| files(&r, File::ReadAt))),
+    Route::new(Read, "/v1/client/fs/stream/{id}", ReadFs, "Follows a file of an alloc.",
+        agent!(|r| files(&r, File::Stream))),
+    Route::new(Read, "/v1/client/fs/logs/{id}", ReadLogs, "Gives or follows the log of a task.",
+        agent!(|r| files(&r, File::Logs))),
+    Route::new(Read, "/v1/client/allocation/{id}/stats", ReadJob, "Measures an alloc.",
+        agent!(|r| of_alloc(&r, OfAlloc::Stats)))
+        .gives(AllocUsage::schema),
+    Route::new(Write, "/v1/client/allocation/{id}/restart", AllocLifecycle, "Restarts the tasks of an alloc.",
+        agent!(|r| of_alloc(&r, OfAlloc::Restart))).with_small_body()
+        .takes(TaskRequest::schema).gives(Value::schema),
+    Route::new(Write, "/v1/client/allocation/{id}/signal", AllocLifecycle, "Sends a signal to the tasks of an alloc.",
+        agent!(|r| of_alloc(&r, OfAlloc::Signal))).with_small_body()
+        .takes(TaskRequest::schema).gives(Value::schema),
+    Route::new(Read, "/v1/client/allocation/{id}/gc", AllocLifecycle, "Removes the directory of an alloc that is over.",
+        agent!(|r| of_alloc(&r, OfAlloc::Collect))),
+    Route::new(Write, "/v1/client/allocation/{id}/gc", AllocLifecycle, "Removes the directory of an alloc that is over.",
+        agent!(|r| of_alloc(&r, OfAlloc::Collect))),
+    Route::new(Read, "/v1/client/allocation/{id}/checks", ReadJob, "Gives the checks of an alloc: there are none yet.",
+        agent!(|r| of_alloc(&r, OfAlloc::Checks)))
+        .gives(Value::schema),
+    Route::new(Read, "/v1/client/allocation/{id}/exec", AllocExec, "Runs a command in a task.",
+        NotBuilt("exec")),
+    Route::new(Read, "/v1/client/allocation/{id}/snapshot", Management, "Gives the disk of an alloc to the one that replaces it.",
+        NotBuilt("migrating an alloc's disk")),
+    Route::new(Read, "/v1/client/stats", NodeRead, "Measures a node.",
+        agent!(|r| stats(&r)))
+        .gives(HostStats::schema),
+    Route::new(Read, "/v1/client/metadata", NodeRead, "Gives the metadata of a node.",
+        agent!(|r| metadata(&r)))
+        .gives(NodeMetadata::schema),
+    Route::new(Read, "/v1/client/gc", NodeWrite, "Removes the directories of allocs that are over from a node.",
+        agent!(|r| collect(&r))),
+    Route::new(Write, "/v1/client/gc", NodeWrite, "Removes the directories of allocs that are over from a node.",
+        agent!(|r| collect(&r))),
+];
 
 /// How often a stream that has nothing to say says so.
 const HEARTBEAT: Duration = Duration::from_secs(1);

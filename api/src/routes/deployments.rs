@@ -8,8 +8,10 @@ use rove_model::{
     ids::{DeploymentId, Revision},
 };
 use rove_store::state::{State, Stored, Table};
+use rove_wire::AllocStub;
 
 use super::allocs;
+use super::route::rows::*;
 use crate::{
     answer::{Answer, Meta},
     blocking,
@@ -19,6 +21,30 @@ use crate::{
     page::{ByAge, ById, Paging},
     view,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Read, "/v1/deployments", ReadJob, "Lists the deployments.",
+        server!(|r| list(r.server, r.call)))
+        .gives(<Vec<rove_wire::Deployment>>::schema),
+    Route::new(Read, "/v1/deployment/allocations/{id}", ReadJob, "Lists the allocs of a deployment.",
+        server!(|r| allocations(r.server, r.call, r.id())))
+        .gives(<Vec<AllocStub>>::schema),
+    Route::new(Write, "/v1/deployment/fail/{id}", SubmitJob, "Gives a deployment up.",
+        NotBuilt("changing a deployment by hand")),
+    Route::new(Write, "/v1/deployment/pause/{id}", SubmitJob, "Pauses a deployment or lets it go on.",
+        NotBuilt("changing a deployment by hand")),
+    Route::new(Write, "/v1/deployment/promote/{id}", SubmitJob, "Promotes the canaries of a deployment.",
+        NotBuilt("changing a deployment by hand")),
+    Route::new(Write, "/v1/deployment/unblock/{id}", SubmitJob, "Lets a blocked deployment go on.",
+        NotBuilt("changing a deployment by hand")),
+    Route::new(Write, "/v1/deployment/allocation-health/{id}", SubmitJob, "Sets the health of allocs by hand.",
+        NotBuilt("changing a deployment by hand")),
+    Route::new(Read, "/v1/deployment/{id}", ReadJob, "Gives a deployment.",
+        server!(|r| read(r.server, r.call, r.id())))
+        .gives(rove_wire::Deployment::schema),
+];
 
 /// What deployments and their counts are made of.
 pub(super) const TABLES: [Table; 3] = [Table::Deployments, Table::Allocs, Table::AllocStatuses];

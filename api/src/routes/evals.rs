@@ -8,8 +8,10 @@ use rove_model::{
     ids::{EvalId, Revision},
 };
 use rove_store::state::{State, Stored, Table};
+use rove_wire::{AllocStub, EvalCount};
 
 use super::allocs;
+use super::route::rows::*;
 use crate::{
     answer::{Answer, Meta},
     blocking,
@@ -20,6 +22,23 @@ use crate::{
     page::{ByAge, ById, Paging},
     view,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Read, "/v1/evaluations", ReadJob, "Lists the evaluations.",
+        server!(|r| list(r.server, r.call)))
+        .gives(<Vec<rove_wire::Eval>>::schema),
+    Route::new(Read, "/v1/evaluations/count", ReadJob, "Counts the evaluations.",
+        server!(|r| count(r.server, r.call)))
+        .gives(EvalCount::schema),
+    Route::new(Read, "/v1/evaluation/{id}", ReadJob, "Gives an evaluation.",
+        server!(|r| read(r.server, r.call, r.id())))
+        .gives(rove_wire::Eval::schema),
+    Route::new(Read, "/v1/evaluation/{id}/allocations", ReadJob, "Lists the allocs that an evaluation made or changed.",
+        server!(|r| allocations(r.server, r.call, r.id())))
+        .gives(<Vec<AllocStub>>::schema),
+];
 
 /// What evaluations are made of, those that are only asked for included.
 pub(super) const TABLES: [Table; 3] = [Table::Evals, Table::Registrations, Table::AllocControls];

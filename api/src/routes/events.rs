@@ -17,6 +17,7 @@ use rove_wire::Event;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
+use super::route::rows::*;
 use crate::{
     answer::Answer,
     blocking,
@@ -25,6 +26,13 @@ use crate::{
     error::ApiError,
     view::event,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Read, "/v1/event/stream", Anyone, "Tells what changes.",
+        server!(|r| stream(r.server, r.call))),
+];
 
 /// How often a stream that has nothing to say says so.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -193,7 +201,7 @@ impl Listening {
             match timeout_at(heartbeat, self.feed.next()).await {
                 Err(_) => return Some(Bytes::from_static(b"{}\n")),
                 Ok(Err(_)) => return None,
-                Ok(Ok(FeedItem::LookAtEverything)) => {
+                Ok(Ok(FeedItem::Missed | FeedItem::LookAtEverything)) => {
                     self.ended = true;
                     let error = json!({"Error": {"Message": "subscription closed by server, client should resubscribe"}});
                     return Some(format!("{error}\n").into());

@@ -6,16 +6,18 @@ use rove_controllers::{
     facts::{self, ShownJob},
     registration::{self, Change, NewCount, RegistrationError, Stamp, Stopping, admit},
 };
+use rove_model::job::Job;
 use rove_model::{
     alloc::ClientStatus,
     ids::{EvalId, GroupName, JobKey, JobUid, Revision},
 };
 use rove_store::state::{State, Table};
 use rove_wire::{
-    Deregistered, EvaluateRequest, GroupScale, RegisterRequest, Registered, RevertRequest,
-    ScaleRequest, ScaleStatus, ScalingEvent,
+    AllocStub, Deployment, Deregistered, Eval, EvaluateRequest, GroupScale, JobSummary,
+    RegisterRequest, Registered, RevertRequest, ScaleRequest, ScaleStatus, ScalingEvent,
 };
 
+use super::route::rows::*;
 use super::{allocs, deployments, evals};
 use crate::{
     answer::{Answer, Meta},
@@ -26,6 +28,60 @@ use crate::{
     view,
     write::{self, Done},
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Write, "/v1/jobs", SubmitJob, "Registers a job.",
+        server!(|r| register(r.context, r.server, r.call)))
+        .takes(RegisterRequest::schema).gives(Registered::schema),
+    Route::new(Read, "/v1/job/{job*}/actions", ReadJob, "Lists the actions of a job.",
+        NotBuilt("the actions of a job")),
+    Route::new(Read, "/v1/job/{job*}/allocations", ReadJob, "Lists the allocs of a job.",
+        server!(|r| allocations(r.server, r.call, &r.job())))
+        .gives(<Vec<AllocStub>>::schema),
+    Route::new(Read, "/v1/job/{job*}/deployment", ReadJob, "Gives the latest deployment of a job.",
+        server!(|r| latest_deployment(r.server, r.call, &r.job())))
+        .gives(<Option<Deployment>>::schema),
+    Route::new(Read, "/v1/job/{job*}/deployments", ReadJob, "Lists the deployments of a job.",
+        server!(|r| deployments_of(r.server, r.call, &r.job())))
+        .gives(<Vec<Deployment>>::schema),
+    Route::new(Write, "/v1/job/{job*}/dispatch", DispatchJob, "Dispatches a parameterized job.",
+        NotBuilt("dispatching a job")),
+    Route::new(Write, "/v1/job/{job*}/evaluate", ReadJob, "Makes a new evaluation of a job.",
+        server!(|r| evaluate(r.context, r.server, r.call, &r.job())))
+        .takes(EvaluateRequest::schema).gives(Registered::schema),
+    Route::new(Read, "/v1/job/{job*}/evaluations", ReadJob, "Lists the evaluations of a job.",
+        server!(|r| evaluations(r.server, r.call, &r.job())))
+        .gives(<Vec<Eval>>::schema),
+    Route::new(Write, "/v1/job/{job*}/periodic/force", SubmitJob, "Launches a periodic job now.",
+        NotBuilt("launching a periodic job")),
+    Route::new(Write, "/v1/job/{job*}/revert", SubmitJob, "Makes an earlier version of a job the current one.",
+        server!(|r| revert(r.context, r.server, r.call, &r.job())))
+        .takes(RevertRequest::schema).gives(Registered::schema),
+    Route::new(Read, "/v1/job/{job*}/scale", ReadJobScaling, "Says how a job is and was scaled.",
+        server!(|r| scale_status(r.server, r.call, &r.job())))
+        .gives(ScaleStatus::schema),
+    Route::new(Write, "/v1/job/{job*}/scale", ScaleJob, "Gives a group of a job another count.",
+        server!(|r| scale(r.context, r.server, r.call, &r.job())))
+        .takes(ScaleRequest::schema).gives(Registered::schema),
+    Route::new(Write, "/v1/job/{job*}/stable", SubmitJob, "Marks a version of a job as stable or not.",
+        NotBuilt("marking a version stable by hand")),
+    Route::new(Read, "/v1/job/{job*}/submission", ReadJob, "Gives the source of a job: none is kept yet.",
+        server!(|r| submission(r.server))),
+    Route::new(Read, "/v1/job/{job*}/summary", ReadJob, "Counts a job's allocs by group and status.",
+        server!(|r| summary(r.server, r.call, &r.job())))
+        .gives(JobSummary::schema),
+    Route::new(Read, "/v1/job/{job*}", ReadJob, "Gives a job.",
+        server!(|r| read(r.server, r.call, &r.job())))
+        .gives(Job::schema),
+    Route::new(Write, "/v1/job/{job*}", SubmitJob, "Registers a job anew.",
+        server!(|r| update(r.context, r.server, r.call, &r.job())))
+        .takes(RegisterRequest::schema).gives(Registered::schema),
+    Route::new(Delete, "/v1/job/{job*}", SubmitJob, "Stops a job, and with purge forgets it.",
+        server!(|r| deregister(r.context, r.server, r.call, &r.job())))
+        .gives(Deregistered::schema),
+];
 
 /// The index of answers about one job: the newest change of the job, else of the tables it would come from.
 pub(super) fn index_of(state: &State, key: &JobKey) -> Revision {

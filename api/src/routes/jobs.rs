@@ -8,7 +8,9 @@ use rove_jobspec::{Diagnostics, ParseOptions, Parsed};
 use rove_model::as_parsed::AsParsed;
 use rove_store::state::{State, Table};
 use rove_wire::{JobStub, ParseRequest, PlanRequest, Validation};
+use serde_json::{Map, Value};
 
+use super::route::rows::*;
 use crate::{
     answer::{Answer, Meta},
     blocking,
@@ -19,6 +21,20 @@ use crate::{
     page::{ByJob, Paging},
     view,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Read, "/v1/jobs", ListJobs, "Lists the jobs.",
+        server!(|r| list(r.server, r.call)))
+        .gives(<Vec<JobStub>>::schema),
+    Route::new(Write, "/v1/jobs/parse", ParseJob, "Reads a job file and gives the job as JSON.",
+        server!(|r| off_the_workers(|| parse(r.call))))
+        .takes(ParseRequest::schema).gives(<Map<String, Value>>::schema),
+    Route::new(Write, "/v1/validate/job", ReadJob, "Says what is wrong with a job.",
+        server!(|r| off_the_workers(|| validate(r.context, r.server, r.call))))
+        .takes(PlanRequest::schema).gives(Validation::schema),
+];
 
 /// Everything that a job's status and summary are made of.
 pub(super) const TABLES: [Table; 7] = [

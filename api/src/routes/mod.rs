@@ -11,7 +11,7 @@ mod jobs;
 mod nodes;
 mod openapi;
 mod plan;
-mod route;
+pub(crate) mod route;
 mod search;
 mod system;
 mod table;
@@ -46,6 +46,18 @@ use crate::{
     proxy::{self, Hop, Incoming},
     serve::BodyTime,
 };
+
+/// Every row of the table.
+#[cfg(test)]
+pub(crate) fn all() -> impl Iterator<Item = &'static route::Route> {
+    ROUTES.iter().copied().flatten()
+}
+
+/// The row for a call.
+#[cfg(test)]
+pub(crate) fn found(verb: Verb, path: &str) -> Option<&'static route::Route> {
+    route::find(ROUTES, verb, path).ok().map(|(route, _)| route)
+}
 
 /// The API as a router: all of `/v1`.
 pub fn router(context: ApiContext) -> Router {

@@ -13,6 +13,7 @@ use rove_store::{
 use rove_wire::{EligibilityRequest, NodeChanged, NodePool, NodeStub};
 
 use super::allocs;
+use super::route::rows::*;
 use crate::{
     answer::{Answer, Meta},
     blocking,
@@ -24,6 +25,32 @@ use crate::{
     view::node::{self, ListOptions},
     write,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Read, "/v1/nodes", NodeRead, "Lists the nodes.",
+        server!(|r| list(r.server, r.call)))
+        .gives(<Vec<NodeStub>>::schema),
+    Route::new(Read, "/v1/node/pools", NodeRead, "Lists the node pools.",
+        server!(|r| pools(r.server, r.call)))
+        .gives(<Vec<NodePool>>::schema),
+    Route::new(Read, "/v1/node/{id}", NodeRead, "Gives a node.",
+        server!(|r| read(r.server, r.call, r.id())))
+        .gives(rove_wire::Node::schema),
+    Route::new(Read, "/v1/node/{id}/allocations", NodeRead, "Lists the allocs of a node.",
+        server!(|r| allocations(r.server, r.call, r.id())))
+        .gives(<Vec<rove_wire::Alloc>>::schema),
+    Route::new(Write, "/v1/node/{id}/eligibility", NodeWrite, "Says whether a node takes new allocs.",
+        server!(|r| eligibility(r.context, r.server, r.call, r.id())))
+        .takes(EligibilityRequest::schema).gives(NodeChanged::schema),
+    Route::new(Write, "/v1/node/{id}/drain", NodeWrite, "Drains a node.",
+        NotBuilt("draining a node")),
+    Route::new(Write, "/v1/node/{id}/evaluate", NodeWrite, "Makes new evaluations of all jobs of a node.",
+        NotBuilt("evaluating all jobs of a node")),
+    Route::new(Write, "/v1/node/{id}/purge", NodeWrite, "Forgets a node.",
+        NotBuilt("purging a node")),
+];
 
 /// What nodes are made of.
 pub(super) const TABLES: [Table; 3] = [Table::Nodes, Table::NodeStatuses, Table::NodeControls];

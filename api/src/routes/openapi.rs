@@ -1,5 +1,6 @@
 //! The OpenAPI document of the API, from the table of routes.
 
+use rove_wire::{Described as _, Refusal, Types};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -12,10 +13,11 @@ use crate::call::Verb;
 #[must_use]
 pub fn openapi() -> String {
     let mut paths = Map::new();
-    for route in ROUTES {
+    let mut types = Types::default();
+    for route in ROUTES.iter().copied().flatten() {
         let path = route.path.replace("*}", "}");
         let entry = paths.entry(path).or_insert_with(|| json!({}));
-        entry[method(route.verb)] = operation(route);
+        entry[method(route.verb)] = operation(route, &mut types);
     }
     let document = json!({
         "openapi": "3.1.0",
@@ -25,6 +27,7 @@ pub fn openapi() -> String {
             "version": env!("CARGO_PKG_VERSION"),
         },
         "paths": paths,
+        "components": {"schemas": types.into_map()},
     });
     format!("{document:#}\n")
 }
@@ -38,7 +41,7 @@ fn method(verb: Verb) -> &'static str {
     }
 }
 
-fn operation(route: &Route) -> Value {
+fn operation(route: &Route, types: &mut Types) -> Value {
     let parameters: Vec<Value> = route
         .path
         .split_once('{')
@@ -58,12 +61,18 @@ fn operation(route: &Route) -> Value {
         Handler::NotBuilt(what) => {
             json!({"501": {"description": format!("{what} is not supported by rove yet")}})
         }
-        Handler::Server(_) | Handler::Agent(_) => json!({
-            "200": {"description": "What was asked for."},
-            "default": {"description": "Why not, in a line of text."},
-        }),
+        Handler::Server(_) | Handler::Agent(_) => {
+            let mut answer = json!({"description": "What was asked for."});
+            if let Some(schema) = route.gives {
+                answer["content"] = json!({"application/json": {"schema": schema(types)}});
+            }
+            json!({
+                "200": answer,
+                "default": {"description": "Why not, in a line of text."},
+            })
+        }
     };
-    json!({
+    let mut operation = json!({
         "summary": route.about,
         "parameters": parameters,
         "responses": responses,
@@ -73,8 +82,27 @@ fn operation(route: &Route) -> Value {
             Handler::Agent(_) => "the agent that is asked, or the one that it is about",
             Handler::NotBuilt(_) => "nobody yet",
         },
-    })
+    });
+    if let Some(schema) = route.takes {
+        operation["requestBody"] =
+            json!({"content": {"application/json": {"schema": schema(types)}}});
+    }
+    if let Some(Value::String(reference)) = route
+        .takes
+        .map(|schema| schema(types))
+        .and_then(|mut schema| schema.get_mut("$ref").map(Value::take))
+        && REFUSED_BY_FIELD
+            .iter()
+            .any(|name| reference.ends_with(name))
+    {
+        let refusal = json!({"schema": Refusal::schema(types)});
+        operation["responses"]["default"]["content"] = json!({Refusal::CONTENT_TYPE: refusal});
+    }
+    operation
 }
+
+/// Bodies that hold a job: why it is refused is told field by field to whoever accepts that.
+const REFUSED_BY_FIELD: [&str; 2] = ["/RegisterRequest", "/PlanRequest"];
 
 #[cfg(test)]
 mod tests {

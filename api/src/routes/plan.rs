@@ -17,6 +17,7 @@ use rove_model::{
 use rove_store::state::{State, Stored};
 use rove_wire::{Plan, PlanAnnotations, PlanRequest};
 
+use super::route::rows::*;
 use crate::{
     answer::Answer,
     blocking,
@@ -25,6 +26,14 @@ use crate::{
     error::{ApiError, problems},
     view,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Write, "/v1/job/{job*}/plan", SubmitJob, "Says what a registration would lead to.",
+        server!(|r| plan(r.context, r.server, r.call, &r.job())))
+        .takes(PlanRequest::schema).gives(Plan::schema),
+];
 
 pub(super) async fn plan(
     context: &Arc<ApiContext>,

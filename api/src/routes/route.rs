@@ -6,6 +6,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 use rove_model::ids::{JobId, JobKey, Namespace};
+use rove_wire::Types;
+use serde_json::Value;
 
 use crate::{
     answer::Answer,
@@ -183,7 +185,14 @@ pub(crate) struct Route {
     pub(crate) handler: Handler,
     /// The most bytes of a body that it takes: what reads or deletes takes none.
     pub(crate) body: usize,
+    /// The schema of the body that it takes.
+    pub(crate) takes: Option<Schema>,
+    /// The schema of the JSON that it gives; none for what gives no JSON.
+    pub(crate) gives: Option<Schema>,
 }
+
+/// The schema of a type, whose parts are put into [`Types`].
+pub(crate) type Schema = fn(&mut Types) -> Value;
 
 impl Route {
     pub(crate) const fn new(
@@ -203,7 +212,21 @@ impl Route {
                 Verb::Write => body::MOST,
                 Verb::Read | Verb::Delete => 0,
             },
+            takes: None,
+            gives: None,
         }
+    }
+
+    /// With the schema of the body that it takes.
+    pub(crate) const fn takes(mut self, schema: Schema) -> Self {
+        self.takes = Some(schema);
+        self
+    }
+
+    /// With the schema of the JSON that it gives.
+    pub(crate) const fn gives(mut self, schema: Schema) -> Self {
+        self.gives = Some(schema);
+        self
     }
 
     /// Its body says little.
@@ -213,15 +236,47 @@ impl Route {
     }
 }
 
+/// Lets a server answer a call with what the expression comes to.
+macro_rules! server {
+    (|$r:ident| $answer:expr) => {
+        Handler::Server(|$r| {
+            Box::pin(async move {
+                let _ = &$r;
+                $answer.await
+            })
+        })
+    };
+}
+pub(crate) use server;
+
+/// Lets the agent that is asked answer a call.
+macro_rules! agent {
+    (|$r:ident| $answer:expr) => {
+        Handler::Agent(|$r| Box::pin(async move { $answer.await }))
+    };
+}
+pub(crate) use agent;
+
+/// What a table of rows is written with.
+pub(crate) mod rows {
+    pub(crate) use super::{
+        Handler::{self, NotBuilt},
+        Right::*,
+        Route, agent, server,
+    };
+    pub(crate) use crate::call::Verb::{Delete, Read, Write};
+    pub(crate) use rove_wire::Described;
+}
+
 /// The row for a call, with what its path names. The first row whose path fits decides which path it is.
 pub(crate) fn find<'t>(
-    table: &'t [Route],
+    tables: &'t [&'t [Route]],
     verb: Verb,
     path: &str,
 ) -> Result<(&'t Route, Names), ApiError> {
     let path = path.trim_end_matches('/');
     let mut fitting = None;
-    for route in table {
+    for route in tables.iter().copied().flatten() {
         if fitting.is_none_or(|fitting| fitting == route.path)
             && let Some(names) = fit(route.path, path)
         {
@@ -327,7 +382,7 @@ mod tests {
 
     #[test]
     fn every_row_can_be_reached_and_says_what_it_does() {
-        for route in ROUTES {
+        for route in ROUTES.iter().copied().flatten() {
             let path = route.path.replace("{job*}", "a/b").replace('*', "");
             let path = path.replace(['{', '}'], "");
             let (found, _) =

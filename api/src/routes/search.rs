@@ -6,6 +6,7 @@ use rove_controllers::facts;
 use rove_store::state::{State, Table};
 use rove_wire::{Matches, SearchRequest};
 
+use super::route::rows::*;
 use super::{evals, nodes};
 use crate::{
     answer::{Answer, Meta},
@@ -14,6 +15,16 @@ use crate::{
     context::ServerSide,
     error::ApiError,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Write, "/v1/search", ReadJob, "Finds ids by their beginning.",
+        server!(|r| prefix(r.server, r.call))).with_small_body()
+        .takes(SearchRequest::schema).gives(Matches::schema),
+    Route::new(Write, "/v1/search/fuzzy", ReadJob, "Finds names by a part of them.",
+        NotBuilt("fuzzy search")),
+];
 
 /// The most matches of one kind.
 const MOST: usize = 20;

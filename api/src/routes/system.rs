@@ -4,7 +4,9 @@
 use rove_wire::{
     NamespaceView, PreemptionConfiguration, SchedulerConfiguration, SchedulerConfigurationAnswer,
 };
+use serde_json::Value;
 
+use super::route::rows::*;
 use crate::{
     answer::{Answer, Meta},
     blocking,
@@ -13,6 +15,90 @@ use crate::{
     error::ApiError,
     view,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Read, "/v1/job/{job*}/services", ReadJob, "Lists the services of a job: there are none yet.",
+        server!(|r| nothing_yet(r.server, r.call)))
+        .gives(<Vec<Value>>::schema),
+    Route::new(Read, "/v1/allocation/{id}/services", ReadJob, "Lists the services of an alloc: there are none yet.",
+        server!(|r| nothing_yet(r.server, r.call)))
+        .gives(<Vec<Value>>::schema),
+    Route::new(Read, "/v1/status/leader", Anyone, "Gives the address of the leader.",
+        server!(|r| leader(r.server, r.call)))
+        .gives(String::schema),
+    Route::new(Read, "/v1/status/peers", Anyone, "Gives the addresses of the servers.",
+        server!(|r| peers(r.server, r.call)))
+        .gives(<Vec<String>>::schema),
+    Route::new(Read, "/v1/regions", Anyone, "Lists the regions.",
+        server!(|r| regions(r.context, r.call)))
+        .gives(<Vec<String>>::schema),
+    Route::new(Read, "/v1/namespaces", ReadNamespace, "Lists the namespaces.",
+        server!(|r| namespaces(r.server, r.call)))
+        .gives(<Vec<NamespaceView>>::schema),
+    Route::new(Write, "/v1/namespace", Management, "Makes or changes a namespace.",
+        NotBuilt("changing namespaces")),
+    Route::new(Read, "/v1/namespace/{name}", ReadNamespace, "Gives a namespace.",
+        server!(|r| namespace(r.server, r.call, r.id())))
+        .gives(NamespaceView::schema),
+    Route::new(Write, "/v1/namespace/{name}", Management, "Makes or changes a namespace.",
+        NotBuilt("changing namespaces")),
+    Route::new(Delete, "/v1/namespace/{name}", Management, "Deletes a namespace.",
+        NotBuilt("changing namespaces")),
+    Route::new(Read, "/v1/services", ReadJob, "Lists the services: there are none yet.",
+        server!(|r| nothing_yet(r.server, r.call)))
+        .gives(<Vec<Value>>::schema),
+    Route::new(Read, "/v1/service/{name}", ReadJob, "Lists the instances of a service: there are none yet.",
+        server!(|r| nothing_yet(r.server, r.call)))
+        .gives(<Vec<Value>>::schema),
+    Route::new(Read, "/v1/vars", Variables, "Lists the variables: there are none yet.",
+        server!(|r| nothing_yet(r.server, r.call)))
+        .gives(<Vec<Value>>::schema),
+    Route::new(Read, "/v1/volumes", ReadVolumes, "Lists the volumes: there are none yet.",
+        server!(|r| nothing_yet(r.server, r.call)))
+        .gives(<Vec<Value>>::schema),
+    Route::new(Read, "/v1/plugins", Plugins, "Lists the plug-ins: there are none yet.",
+        server!(|r| nothing_yet(r.server, r.call)))
+        .gives(<Vec<Value>>::schema),
+    Route::new(Read, "/v1/scaling/policies", ListScalingPolicies, "Lists the scaling policies: there are none yet.",
+        server!(|r| nothing_yet(r.server, r.call)))
+        .gives(<Vec<Value>>::schema),
+    Route::new(Read, "/v1/scaling/policy/{id}", ReadJobScaling, "Gives a scaling policy: there are none yet.",
+        server!(|r| none(r.server, "policy not found"))),
+    Route::new(Read, "/v1/var/{path*}", Variables, "Gives a variable: there are none yet.",
+        server!(|r| none(r.server, "variable not found"))),
+    Route::new(Write, "/v1/var/{path*}", Variables, "Writes a variable.",
+        NotBuilt("variables")),
+    Route::new(Delete, "/v1/var/{path*}", Variables, "Deletes a variable.",
+        NotBuilt("variables")),
+    Route::new(Read, "/v1/acl/{call*}", Management, "Policies, roles and tokens: there are none yet.",
+        server!(|r| no_acl())),
+    Route::new(Write, "/v1/acl/{call*}", Management, "Policies, roles and tokens: there are none yet.",
+        server!(|r| no_acl())),
+    Route::new(Delete, "/v1/acl/{call*}", Management, "Policies, roles and tokens: there are none yet.",
+        server!(|r| no_acl())),
+    Route::new(Read, "/v1/operator/scheduler/configuration", OperatorRead, "Says how the scheduler is set.",
+        server!(|r| scheduler_configuration(r.server, r.call)))
+        .gives(SchedulerConfigurationAnswer::schema),
+    Route::new(Write, "/v1/operator/scheduler/configuration", OperatorWrite, "Sets the scheduler.",
+        NotBuilt("changing the scheduler's configuration")),
+    Route::new(Read, "/v1/operator/{call*}", OperatorRead, "What else an operator may ask.",
+        NotBuilt("this operator call")),
+    Route::new(Write, "/v1/operator/{call*}", OperatorWrite, "What else an operator may change.",
+        NotBuilt("this operator call")),
+    Route::new(Delete, "/v1/operator/{call*}", OperatorWrite, "What else an operator may change.",
+        NotBuilt("this operator call")),
+    Route::new(Write, "/v1/system/gc", Management, "Collects what is over now.",
+        NotBuilt("asking for garbage collection")),
+    Route::new(Write, "/v1/system/reconcile/summaries", Management, "Counts anew: counts are never stored.",
+        server!(|r| reconcile_summaries())),
+    Route::new(Read, "/v1/metrics", AgentRead, "Measures the agent.",
+        NotBuilt("metrics")),
+    Route::new(Read, "/v1/agent/servers", AgentRead, "Lists the addresses of the servers' store front ends.",
+        server!(|r| peers(r.server, r.call)))
+        .gives(<Vec<String>>::schema),
+];
 
 /// An empty list: there can be none of these yet.
 pub(super) async fn nothing_yet(server: &ServerSide, call: &Call) -> Result<Answer, ApiError> {

@@ -12,6 +12,7 @@ use rove_model::{
 use rove_store::state::{State, Stored};
 use rove_wire::Versions;
 
+use super::route::rows::*;
 use super::{job, jobs};
 use crate::{
     answer::{Answer, Meta},
@@ -21,6 +22,14 @@ use crate::{
     error::ApiError,
     view,
 };
+
+/// The calls that are answered here.
+#[rustfmt::skip]
+pub(super) static ROUTES: &[Route] = &[
+    Route::new(Read, "/v1/job/{job*}/versions", ReadJob, "Lists the versions of a job.",
+        server!(|r| list(r.server, r.call, &r.job())))
+        .gives(Versions::schema),
+];
 
 pub(super) async fn list(
     server: &ServerSide,

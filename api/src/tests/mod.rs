@@ -7,5 +7,6 @@ mod limits;
 mod mistakes;
 mod parse;
 mod reads;
+mod schemas;
 mod world;
 mod writes;

@@ -233,14 +233,17 @@ pub(super) async fn send(router: &Router, method: &str, path: &str, body: Body) 
 }
 
 async fn taken_apart(router: &Router, request: Request<Body>) -> Reply {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    Reply {
+    let reply = Reply {
         status: parts.status,
         headers: parts.headers,
         text: String::from_utf8(bytes.to_vec()).unwrap(),
-    }
+    };
+    super::schemas::check(&method, &path, reply.status.as_u16(), &reply.text);
+    reply
 }
 
 pub(super) fn uuid(number: u8) -> Uuid {

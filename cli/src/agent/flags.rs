@@ -103,7 +103,7 @@ pub enum FlagError {
         expected: &'static str,
     },
     /// Something that is no flag.
-    #[error("the agent takes no arguments, got {0:?}")]
+    #[error("the agent takes no arguments, got {0:?}; a configuration file is named with -config")]
     Argument(String),
     /// A mistake in a configuration file.
     #[error("{0}")]

@@ -9,6 +9,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use super::log_limits::Limited;
+
 /// Starts logging at `level` (TRACE, DEBUG, INFO, WARN, ERROR); `ROVE_LOG` overrides it with a filter of its own.
 pub fn start(level: &str, json: bool) {
     let filter = std::env::var("ROVE_LOG")
@@ -24,7 +26,7 @@ pub fn start(level: &str, json: bool) {
         });
     // Whoever reads the log may go away; the agent and its tasks go on.
     let builder = tracing_subscriber::fmt()
-        .with_writer(|| Unread(std::io::stdout()))
+        .with_writer(Limited::new(|| Unread(std::io::stdout()), json))
         .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(false);

@@ -8,6 +8,7 @@ mod config;
 mod descriptors;
 mod drivers;
 pub mod flags;
+mod log_limits;
 mod logging;
 mod own_secret;
 mod server;
@@ -29,7 +30,7 @@ use rove_agent::{
     Storage,
     clock::SystemClock,
     fingerprint::{self, NodeSettings, Roots},
-    identity::{DataDirLock, Identity},
+    identity::{DataDirLock, Identity, IdentityError},
 };
 use rove_api::{AgentInfo, ApiContext, Limits, LocalAgent, Mode, ServerSide, SystemSources};
 use rove_model::{causes::with_causes, node::NodeReserved};
@@ -49,7 +50,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::{addresses::AgentAddresses, config::AgentConfig, server::ServerPart};
+use self::{addresses::AgentAddresses, config::AgentConfig, flags::FlagError, server::ServerPart};
 
 /// How long a store may take before the agent says that it started all the same.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -66,7 +67,12 @@ pub fn run(program: &str, words: &[String]) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            let text = error.to_string();
+            let text = match &error {
+                FlagError::Words(words) => words.see(&format!("{program} agent")),
+                FlagError::BadValue { .. } | FlagError::Argument(_) | FlagError::Config(_) => {
+                    error.to_string()
+                }
+            };
             let arrow = if text.starts_with("==>") { "" } else { "==> " };
             complain(&format!("{arrow}{text}\n"));
             return ExitCode::FAILURE;
@@ -95,7 +101,7 @@ fn start(program: &str, config: AgentConfig, files: &[PathBuf]) -> Result<()> {
             temporary.insert(made).path().to_owned()
         }
     };
-    let lock = DataDirLock::acquire(&data_dir)?;
+    let lock = lock(&data_dir)?;
     logging::start(&config.log_level, config.log_json);
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -111,9 +117,29 @@ fn start(program: &str, config: AgentConfig, files: &[PathBuf]) -> Result<()> {
     result
 }
 
+/// Takes the data_dir for this agent.
+fn lock(data_dir: &Path) -> Result<DataDirLock> {
+    DataDirLock::acquire(data_dir).map_err(|error| match error {
+        IdentityError::Io { .. } => anyhow::Error::new(error).context(format!(
+            "data_dir {}: name a folder that the agent may make and write to",
+            data_dir.display()
+        )),
+        IdentityError::Locked { .. } | IdentityError::Damaged { .. } => error.into(),
+    })
+}
+
+/// What an agent is told that is to be nothing.
+const NO_MODE: &str = "Must specify either server, client or dev mode for the agent. Set server { enabled = true } or \
+    client { enabled = true } in a file, or give -dev.";
+
 fn check(config: &AgentConfig) -> Result<()> {
     if !config.server.enabled && !config.client.enabled {
-        bail!("Must specify either server, client or dev mode for the agent.");
+        bail!(NO_MODE);
+    }
+    let (http, rpc) = (config.ports.http, config.ports.rpc);
+    let elsewhere = config.addresses.http != config.addresses.rpc;
+    if config.server.enabled && http == rpc && !elsewhere {
+        bail!("ports {{ http }} and ports {{ rpc }} are both {http}: choose two");
     }
     if config.data_dir.is_none() && !config.dev {
         bail!(
@@ -297,7 +323,7 @@ async fn serve(
             client_store(&config, identity)?,
             Keys::new(&config.server.prefix),
         ),
-        (None, None) => bail!("Must specify either server, client or dev mode for the agent."),
+        (None, None) => bail!(NO_MODE),
     };
     // The client has a token of its own: a development agent's tasks are stopped while the server still runs.
     let client_cancel = CancellationToken::new();

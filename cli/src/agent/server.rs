@@ -1,6 +1,6 @@
 //! The server's part of an agent: store, State, elections, loops, the store front end.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{num::NonZero, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use rove_controllers::{
@@ -18,7 +18,11 @@ use rove_store::{
     lease_keeper::{LeaseConfig, LeaseKeeper},
     state::{FeederConfig, StateFeeder, StateHandle},
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    runtime::{Handle, Runtime},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{addresses::AgentAddresses, announce::announce, config::AgentConfig};
@@ -35,6 +39,37 @@ pub struct ServerPart {
     /// The typed copy of it.
     pub state: StateHandle,
     lease: LeaseKeeper,
+    _threads: Threads,
+}
+
+/// Threads for what computes for long: State and the loops. Leases, elections, port 4647 and the API have others, so that
+/// no decision keeps them waiting.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn new() -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            // One more than may decide at once on a small machine, so that State moves on meanwhile.
+            .worker_threads(cores.clamp(2, 7) + 1)
+            .thread_name("rove-loops")
+            .enable_all()
+            .build()
+            .context("no threads for the reconcile loops")?;
+        Ok(Self(Some(threads)))
+    }
+
+    fn handle(&self) -> Option<Handle> {
+        self.0.as_ref().map(|threads| threads.handle().clone())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(threads) = self.0.take() {
+            threads.shutdown_background();
+        }
+    }
 }
 
 /// Opens the store that `config` asks for.
@@ -42,8 +77,12 @@ async fn open_store(config: &AgentConfig, data_dir: &Path) -> Result<Arc<dyn Sto
     let etcd = &config.server.etcd;
     if etcd.endpoints.is_empty() {
         let folder = data_dir.join("server");
-        embedded::make_private(&folder)
-            .with_context(|| format!("can't use {} for the server", folder.display()))?;
+        embedded::make_private(&folder).with_context(|| {
+            format!(
+                "data_dir: can't use {} for the server; name a folder that the agent may write to",
+                folder.display()
+            )
+        })?;
         let folder = folder.join("store");
         let options = Options {
             quota_bytes: config.server.embedded_quota,
@@ -53,17 +92,20 @@ async fn open_store(config: &AgentConfig, data_dir: &Path) -> Result<Arc<dyn Sto
         let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(folder, options));
         return Ok(Arc::new(opened.await??));
     }
-    let pem = |path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>> {
+    let pem = |name: &str, path: &Option<std::path::PathBuf>| -> Result<Option<Vec<u8>>> {
         path.as_ref()
             .map(|path| {
-                std::fs::read(path).with_context(|| format!("can't read {}", path.display()))
+                std::fs::read(path).with_context(|| {
+                    let path = path.display();
+                    format!("server.etcd.{name}: can't read {path}; name a PEM file that the agent may read")
+                })
             })
             .transpose()
     };
     let (ca, cert, key) = (
-        pem(&etcd.ca_file)?,
-        pem(&etcd.cert_file)?,
-        pem(&etcd.key_file)?,
+        pem("ca_file", &etcd.ca_file)?,
+        pem("cert_file", &etcd.cert_file)?,
+        pem("key_file", &etcd.key_file)?,
     );
     let tls = match (ca, cert, key) {
         (None, None, None) => None,
@@ -107,10 +149,15 @@ impl ServerPart {
         let (feeder, state) =
             StateFeeder::new(store.clone(), keys.clone(), FeederConfig::default());
         let token = cancel.clone();
-        tasks.spawn(async move {
+        let threads = Threads::new()?;
+        let feeds = async move {
             feeder.run(token).await;
             Ok(())
-        });
+        };
+        match threads.handle() {
+            Some(of_loops) => tasks.spawn_on(feeds, &of_loops),
+            None => tasks.spawn(feeds),
+        };
 
         let front = frontend::serve(
             rpc,
@@ -177,6 +224,7 @@ impl ServerPart {
                 seed: rand::random(),
                 settings: settings(config),
                 counters: Counters::default(),
+                threads: threads.handle(),
             },
             cancel.clone(),
         );
@@ -186,6 +234,7 @@ impl ServerPart {
             keys,
             state,
             lease,
+            _threads: threads,
         })
     }
 

@@ -21,7 +21,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "man-pages",
         usage: "man-pages <folder>",
-        about: "Writes a manual page for each command into a folder, which has to exist.",
+        about: "Writes a manual page for each command into a folder, which is made if it is missing.",
         flags: &[],
         verb: false,
         misuse: 1,
@@ -48,11 +48,14 @@ async fn completion(cx: &mut Context) -> Outcome {
 async fn man_pages(cx: &mut Context) -> Outcome {
     let [folder] = cx.arguments("This command takes one argument: <folder>")?;
     let all = (cx.all_commands)(&cx.program);
-    clap_mangen::generate_to(all, cx.folder.join(&folder)).map_err(|e| {
-        Failure::new(format!(
-            "Manual pages can't be written to {folder:?}: {}",
-            plain(&e)
-        ))
-    })?;
+    let path = cx.folder.join(&folder);
+    let made = std::fs::create_dir_all(&path);
+    made.and_then(|()| clap_mangen::generate_to(all, &path))
+        .map_err(|e| {
+            Failure::new(format!(
+                "Manual pages can't be written to {folder:?}: {}",
+                plain(&e)
+            ))
+        })?;
     Ok(0)
 }

@@ -26,7 +26,7 @@ pub const COMMANDS: &[Command] = &[
                 text(
                     "filter",
                     "expression",
-                    "Only what the expression holds for.",
+                    "Show only what the expression holds for.",
                 ),
                 switch(
                     "dryrun",

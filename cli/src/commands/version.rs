@@ -9,7 +9,7 @@ pub const COMMANDS: &[Command] = &[Command {
     name: "version",
     usage: "version",
     about: "Prints the version of rove.",
-    flags: &[&[switch("json", "As JSON.")]],
+    flags: &[&[switch("json", "Print the version as JSON.")]],
     verb: false,
     misuse: 1,
     run: |cx| Box::pin(version(cx)),

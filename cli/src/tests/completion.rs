@@ -56,7 +56,14 @@ async fn a_manual_page_is_written_for_every_command() {
     }
     let page = std::fs::read_to_string(folder.path().join("nomad-job-run.1")).unwrap();
     assert!(page.contains("check\\-index"), "{page}");
-    let ran = call.run(&["man-pages", "missing"]).await;
+    let ran = call.run(&["man-pages", "made/for/them"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(folder.path().join("made/for/them/nomad.1").exists());
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let ran = call.run(&["man-pages", "file/below"]).await;
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("\"missing\": no such file"), "{ran:?}");
+    assert!(
+        ran.err.contains("can't be written to \"file/below\": "),
+        "{ran:?}"
+    );
 }

@@ -830,7 +830,7 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
 
     std::fs::write(
         folder.path().join("x.hcl"),
-        JOB.replacen("group \"", "type = \"system\"\n  group \"", 1),
+        JOB.replacen("group \"", "node_pool = \"far\"\n  group \"", 1),
     )
     .unwrap();
     let server = Server::start().await;
@@ -841,16 +841,15 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
     assert_eq!((ran.out.as_str(), ran.code), ("", 1));
     for said in [
         "error: Not supported yet\n",
-        "field: type\n",
-        "This version of rove does not support system jobs.",
+        "field: node_pool\n",
+        "This version of rove does not support node pools other than default.",
         "The job would not be registered.\n",
     ] {
         assert!(ran.err.contains(said), "{said}\n{}", ran.err);
     }
 
     // A server that names it, too.
-    let error =
-        "1 error occurred:\n\t* type: this version of rove does not support system jobs\n\n";
+    let error = "1 error occurred:\n\t* node_pool: this version of rove does not support node pools other than default\n\n";
     let server = Server::start().await;
     server.on(
         "PUT /v1/validate/job",
@@ -861,7 +860,7 @@ async fn a_job_is_checked_without_an_agent_as_well_and_what_cannot_run_is_named_
     assert_eq!((ran.out.as_str(), ran.code), ("", 1));
     for said in [
         error.trim_end(),
-        "field: type\n",
+        "field: node_pool\n",
         "The job would not be registered.\n",
     ] {
         assert!(ran.err.contains(said), "{said}\n{}", ran.err);

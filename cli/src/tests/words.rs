@@ -397,10 +397,10 @@ async fn a_file_of_the_older_name_stands_for_one_of_the_newer_and_that_is_said()
 #[tokio::test]
 async fn a_job_that_would_be_refused_is_not_said_to_be_sound() {
     let folder = tempfile::tempdir().unwrap();
-    let text = "job \"x\" {\n  type = \"system\"\n  group \"g\" {\n    task \"t\" {\n      driver = \"raw_exec\"\n      config {\n        command = \"/bin/true\"\n      }\n    }\n  }\n}\n";
+    let text = "job \"x\" {\n  node_pool = \"far\"\n  group \"g\" {\n    task \"t\" {\n      driver = \"raw_exec\"\n      config {\n        command = \"/bin/true\"\n      }\n    }\n  }\n}\n";
     std::fs::write(folder.path().join("x.hcl"), text).unwrap();
     let server = Server::start().await;
-    let why = "job: 1 error occurred:\n\t* type: system jobs are not supported";
+    let why = "job: 1 error occurred:\n\t* node_pool: other node pools are not supported";
     server
         .on("PUT /v1/validate/job", Answer::json(&json!({})))
         .on("PUT /v1/jobs", Answer::text(500, why))
@@ -418,7 +418,7 @@ async fn a_job_that_would_be_refused_is_not_said_to_be_sound() {
         assert_eq!(ran.code, 1, "{words:?}: {ran:?}");
         assert!(!ran.out.contains("successful"), "{words:?}: {ran:?}");
         assert!(ran.err.contains("x.hcl:2:"), "{words:?}: {ran:?}");
-        assert!(ran.err.contains("field: type\n"), "{words:?}: {ran:?}");
+        assert!(ran.err.contains("field: node_pool\n"), "{words:?}: {ran:?}");
         assert!(
             !ran.err.contains("Unexpected response code"),
             "{words:?}: {ran:?}"

@@ -158,6 +158,8 @@ impl Loop for ApplierLoop {
                 first,
                 groups,
                 last,
+                // A placement that arrives late would take room that others were given meanwhile.
+                seal: Some(Key::Plan(*id)),
             },
             memo: (!placements.is_empty()).then(|| Arc::new(placements)),
             again: Again::OnChange,

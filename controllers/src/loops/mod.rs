@@ -4,6 +4,7 @@ pub mod alloc;
 pub mod applier;
 pub mod asking;
 pub mod deployment;
+mod gains;
 pub mod gc;
 pub mod job;
 pub mod node;

@@ -131,7 +131,8 @@ impl Committer {
             .collect();
         let metrics = match self.stored_metrics(&commit).await {
             Ok(metrics) => metrics,
-            Err(error) => return self.after_failure(&about, error, seed).await,
+            // Nothing was written yet.
+            Err(error) => return self.after_failure(fence, &about, None, error, seed).await,
         };
         let common: Vec<Compare> = std::iter::once(fence.compare())
             .chain(
@@ -165,7 +166,8 @@ impl Committer {
                 }
             }
             if let Some(error) = failure {
-                return self.after_failure(&about, error, seed).await;
+                let seal = commit.seal.as_ref();
+                return self.after_failure(fence, &about, seal, error, seed).await;
             }
             if conflict {
                 return Outcome::Conflict(newest);
@@ -309,7 +311,14 @@ impl Committer {
 
     /// After an answer that was lost: reads the keys it was about until the store answers, so that a state at the newest
     /// of their revisions shows whatever was done.
-    async fn after_failure(&self, about: &[Bytes], error: StoreError, seed: u64) -> Outcome {
+    async fn after_failure(
+        &self,
+        fence: &Fence,
+        about: &[Bytes],
+        seal: Option<&Key>,
+        error: StoreError,
+        seed: u64,
+    ) -> Outcome {
         if !matches!(
             error,
             StoreError::Unavailable(_)
@@ -320,24 +329,57 @@ impl Committer {
             return Outcome::Refused(CommitError::Store(error));
         }
         warn!(%error, "a write got no answer, looking what came of it");
-        let revision = stream::iter(about.iter().cloned())
-            .map(|key| self.last_written(key, seed))
-            .buffer_unordered(IN_FLIGHT)
-            .fold(0, async |newest, revision| revision.max(newest))
-            .await;
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5), seed);
+        if let Some(key) = seal {
+            self.seal(fence, self.keys.encode(key), &mut backoff).await;
+        }
+        let mut revision = 0;
+        // One after the other: while the store is away, one call at a time asks for it.
+        for keys in about.chunks(MAX_TXN_OPS) {
+            revision = revision.max(self.last_written(keys, &mut backoff).await);
+        }
         Outcome::Unknown(revision)
     }
 
-    /// When a key was last written; 0 when it isn't there. Asks until the store answers.
-    async fn last_written(&self, key: Bytes, seed: u64) -> Revision {
-        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5), seed);
-        let request = RangeRequest {
-            keys_only: true,
-            ..RangeRequest::new(KeyRange::Key(key))
+    /// Writes a key anew as it is, so that a transaction that rests on it and is still on its way is refused when it
+    /// arrives. Tries until the store answers: whether it is written now, or was changed by others, comes to the same.
+    async fn seal(&self, fence: &Fence, key: Bytes, backoff: &mut Backoff) {
+        let write = async || {
+            let range = RangeRequest::new(KeyRange::Key(key.clone()));
+            let found = call(self.store.range(range)).await?;
+            let Some(kv) = found.kvs.into_iter().next() else {
+                return Ok(());
+            };
+            let txn = Txn {
+                compares: vec![
+                    fence.compare(),
+                    Compare::unchanged(key.clone(), kv.mod_revision),
+                ],
+                then: vec![Op::put(key.clone(), kv.value)],
+                otherwise: Vec::new(),
+            };
+            call(self.store.txn(txn)).await.map(|_| ())
+        };
+        while let Err::<(), StoreError>(error) = write().await {
+            debug!(%error, "what is on its way to the store can't be stopped yet");
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    /// When the last of some keys was written; 0 when none is there. Asks until the store answers.
+    async fn last_written(&self, keys: &[Bytes], backoff: &mut Backoff) -> Revision {
+        let txn = Txn {
+            then: keys
+                .iter()
+                .cloned()
+                .map(KeyRange::Key)
+                .map(newest)
+                .collect(),
+            ..Txn::default()
         };
         loop {
-            match call(self.store.range(request.clone())).await {
-                Ok(found) => return found.kvs.first().map_or(0, |kv| kv.mod_revision),
+            match call(self.store.txn(txn.clone())).await {
+                Ok(found) => return newest_of(&found.responses),
                 Err(error) => {
                     debug!(%error, "the store still gives no answer");
                     tokio::time::sleep(backoff.next_delay()).await;
@@ -383,253 +425,4 @@ async fn call<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use futures::FutureExt;
-    use rove_model::{
-        alloc::{LeftOut, PlacedAlloc},
-        ids::EvalId,
-        node::NodeState,
-    };
-    use rove_store::{
-        faults::{Faults, FaultyStore},
-        keys::Table,
-        memory::MemoryStore,
-        state::State,
-        store::{Event, WatchEvent, WatchRequest},
-    };
-
-    use super::*;
-    use crate::{decision::Decision, loops::testing::World};
-
-    /// A store that holds what `world` does, at other revisions.
-    async fn stored(world: &World) -> (Arc<MemoryStore>, State) {
-        let store = Arc::new(MemoryStore::new());
-        let keys = Keys::default();
-        let leader = keys.encode(&Key::Leader("applier".to_owned()));
-        let txn = Txn {
-            then: vec![Op::put(leader, "x")],
-            ..Txn::default()
-        };
-        store.txn(txn).await.unwrap();
-        (store, world.state.clone())
-    }
-
-    fn fence(create_revision: Revision) -> Fence {
-        Fence {
-            key: Keys::default().encode(&Key::Leader("applier".to_owned())),
-            create_revision,
-        }
-    }
-
-    fn placements(world: &mut World, count: u32) -> Vec<Vec<Write>> {
-        let job = world.register("web", i64::from(count));
-        let node = world.node(1);
-        (0..count)
-            .map(|index| world.new_alloc(&job, node, index))
-            .map(|alloc| vec![Write::new_alloc(alloc)])
-            .collect()
-    }
-
-    fn last() -> Vec<Write> {
-        vec![Write::Forget(Key::Plan(EvalId(uuid::Uuid::nil())))]
-    }
-
-    async fn revisions(store: &MemoryStore, keys: KeyRange) -> Vec<Vec<Event>> {
-        let request = WatchRequest {
-            keys,
-            start: Some(1),
-        };
-        let mut watch = store.watch(request).await.unwrap();
-        let mut found = Vec::new();
-        while let Some(Some(Ok(item))) = watch.next().now_or_never() {
-            if let WatchEvent::Batch { events, .. } = item {
-                let chunks = events.chunk_by(|a, b| a.revision() == b.revision());
-                found.extend(chunks.map(<[Event]>::to_vec));
-            }
-        }
-        found
-    }
-
-    fn committer(store: Arc<dyn Store>) -> Committer {
-        Committer {
-            store,
-            keys: Keys::default(),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_large_decision_takes_several_transactions_and_its_end_comes_last() {
-        let mut world = World::new();
-        let groups = placements(&mut world, 300);
-        let (store, _) = stored(&world).await;
-        let plan = Keys::default().encode(&Key::Plan(EvalId(uuid::Uuid::nil())));
-        let txn = Txn {
-            then: vec![Op::put(plan.clone(), "plan")],
-            ..Txn::default()
-        };
-        store.txn(txn).await.unwrap();
-        let commit = Commit {
-            groups,
-            last: last(),
-            ..Commit::default()
-        };
-        let outcome = committer(store.clone()).commit(&fence(2), commit, 1).await;
-        assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
-        let all = revisions(&store, Keys::default().all()).await;
-        let writes: Vec<usize> = all[2..].iter().map(Vec::len).collect();
-        assert_eq!(writes, [127, 127, 46, 1]);
-        assert_eq!(all.last().unwrap()[0].key(), &plan);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_small_decision_is_one_transaction() {
-        let mut world = World::new();
-        let groups = placements(&mut world, 20);
-        let (store, _) = stored(&world).await;
-        let commit = Commit {
-            groups,
-            last: last(),
-            ..Commit::default()
-        };
-        committer(store.clone()).commit(&fence(2), commit, 1).await;
-        let allocs = revisions(&store, Keys::default().table(Table::Allocs)).await;
-        assert_eq!(allocs.iter().map(Vec::len).collect::<Vec<_>>(), [20]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_deposed_leader_and_a_changed_key_write_nothing() {
-        let mut world = World::new();
-        let groups = placements(&mut world, 2);
-        let (store, _) = stored(&world).await;
-        let commit = |requires| Commit {
-            requires,
-            groups: groups.clone(),
-            ..Commit::default()
-        };
-        let other = Require::Unchanged(Key::Leader("job".to_owned()), 7);
-        for (fence, requires, what) in [
-            (fence(1), Vec::new(), "another election"),
-            (fence(2), vec![other], "a key that changed"),
-        ] {
-            let outcome = committer(store.clone())
-                .commit(&fence, commit(requires), 1)
-                .await;
-            assert!(
-                matches!(outcome, Outcome::Conflict(2)),
-                "{what}: {outcome:?}"
-            );
-        }
-        assert_eq!(store.status().await.unwrap().revision, 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn after_a_lost_answer_the_state_is_told_from_when_on_the_outcome_shows() {
-        let mut world = World::new();
-        let groups = placements(&mut world, 2);
-        let (memory, _) = stored(&world).await;
-        let faults = Faults {
-            lost_answer: 1.0,
-            ..Faults::default()
-        };
-        let store = Arc::new(FaultyStore::new(memory, 1, faults));
-        let commit = Commit {
-            groups,
-            ..Commit::default()
-        };
-        let outcome = committer(store).commit(&fence(2), commit, 1).await;
-        assert!(matches!(outcome, Outcome::Unknown(3)), "{outcome:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_others_write_to_the_store_is_not_waited_for() {
-        for (what, lost, expected) in [("a conflict", 0.0, 2), ("a lost answer", 1.0, 23)] {
-            let mut world = World::new();
-            let groups = placements(&mut world, 2);
-            let (memory, _) = stored(&world).await;
-            for _ in 0..20 {
-                let txn = Txn {
-                    then: vec![Op::put("/others/key", "x")],
-                    ..Txn::default()
-                };
-                memory.txn(txn).await.unwrap();
-            }
-            let faults = Faults {
-                lost_answer: lost,
-                ..Faults::default()
-            };
-            let store = Arc::new(FaultyStore::new(memory.clone(), 1, faults));
-            let fence = fence(if lost > 0.0 { 2 } else { 1 });
-            let commit = Commit {
-                groups,
-                ..Commit::default()
-            };
-            let outcome = committer(store).commit(&fence, commit, 1).await;
-            let (Outcome::Conflict(revision) | Outcome::Unknown(revision)) = outcome else {
-                panic!("{what}: {outcome:?}");
-            };
-            assert_eq!(revision, expected, "{what}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_part_that_was_written_beside_a_conflict_is_waited_for() {
-        let mut world = World::new();
-        let groups = placements(&mut world, 300);
-        let (store, _) = stored(&world).await;
-        let last = groups.last().unwrap()[0].key().clone();
-        let txn = Txn {
-            then: vec![Op::put(Keys::default().encode(&last), "x")],
-            ..Txn::default()
-        };
-        store.txn(txn).await.unwrap();
-        let commit = Commit {
-            groups,
-            ..Commit::default()
-        };
-        let outcome = committer(store.clone()).commit(&fence(2), commit, 1).await;
-        assert!(matches!(outcome, Outcome::Conflict(5)), "{outcome:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_alloc_that_is_written_again_keeps_its_placement_metrics() {
-        let mut world = World::new();
-        let job = world.register("web", 1);
-        let node = world.node(1);
-        let mut alloc = world.new_alloc(&job, node, 0);
-        alloc.metrics.nodes_evaluated = 42;
-        let key = Key::Alloc(node, alloc.id);
-        let (store, _) = stored(&world).await;
-        let committer = committer(store.clone());
-        let create = vec![Write::new_alloc(alloc.clone())];
-        committer
-            .commit(&fence(2), Decision::<()>::write("", create).commit, 1)
-            .await;
-        let update = vec![Write::alloc(alloc.with_metrics(LeftOut), 3)];
-        let outcome = committer
-            .commit(&fence(2), Decision::<()>::write("", update).commit, 1)
-            .await;
-        assert!(matches!(outcome, Outcome::Committed(4)), "{outcome:?}");
-        let key = KeyRange::Key(Keys::default().encode(&key));
-        let found = store.range(RangeRequest::new(key)).await.unwrap();
-        let stored: PlacedAlloc = decode(&found.kvs[0].value).unwrap();
-        assert_eq!(stored.metrics.nodes_evaluated, 42);
-    }
-
-    #[test]
-    fn what_belongs_together_and_is_too_large_is_refused() {
-        let mut world = World::new();
-        world.node_status(rove_model::ids::NodeId(uuid::Uuid::nil()), NodeState::Ready);
-        let group: Vec<Write> = placements(&mut world, 200).into_iter().flatten().collect();
-        let commit = Commit {
-            groups: vec![group],
-            ..Commit::default()
-        };
-        let refused = committer(Arc::new(MemoryStore::new())).pack(&commit, &Metrics::new(), 127);
-        assert!(matches!(
-            refused,
-            Err(CommitError::GroupTooLarge { writes: 200, .. })
-        ));
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! A key is in it once, however often it is pushed; an earlier time wins. A key that is being worked on is not given
 //! out again before it is done. The queue is bounded: past its limit keys are dropped and the loop has to look at
-//! everything again, which it learns from [`WorkQueue::overflowed`].
+//! everything again, which it learns from [`WorkQueue::asks_for_everything`].
 
 use std::{
     cmp::Reverse,
@@ -10,6 +10,11 @@ use std::{
 };
 
 use rove_model::ids::UnixNanos;
+
+use crate::clock::SECOND;
+
+/// The longest time between two looks at everything while there are more keys than the queue holds.
+const REFILL: UnixNanos = 30 * SECOND;
 
 /// When and how urgently a key is to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,7 @@ pub struct WorkQueue<K> {
     pushed: u64,
     limit: usize,
     overflowed: bool,
+    overflow_noticed: Option<UnixNanos>,
 }
 
 impl<K: Ord + Clone> WorkQueue<K> {
@@ -67,6 +73,7 @@ impl<K: Ord + Clone> WorkQueue<K> {
             pushed: 0,
             limit,
             overflowed: false,
+            overflow_noticed: None,
         }
     }
 
@@ -171,9 +178,22 @@ impl<K: Ord + Clone> WorkQueue<K> {
         }
     }
 
-    /// Whether keys were dropped since this was last asked.
-    pub fn overflowed(&mut self) -> bool {
-        std::mem::take(&mut self.overflowed)
+    /// Whether keys were dropped and it is time to look at everything again: when half of those that were kept are
+    /// through, for sooner there would be no place for what is found, or after half a minute when they wait for times to
+    /// come. It is asked often.
+    pub fn asks_for_everything(&mut self, now: UnixNanos) -> bool {
+        if !self.overflowed {
+            return false;
+        }
+        let since = *self.overflow_noticed.get_or_insert(now);
+        let is_time = self.queued.len() <= self.limit / 2
+            || now >= since.saturating_add(REFILL)
+            || now < since;
+        if is_time {
+            self.overflowed = false;
+            self.overflow_noticed = None;
+        }
+        is_time
     }
 
     /// How many keys wait.
@@ -292,13 +312,37 @@ mod tests {
     }
 
     #[test]
-    fn past_its_limit_it_drops_and_says_so_once() {
+    fn past_its_limit_it_drops_and_asks_for_everything_once_there_is_place_for_it() {
         let mut queue = WorkQueue::new(2);
         for key in ["a", "b", "c"] {
             queue.push(key, 0, 0);
         }
         assert_eq!(queue.len(), 2);
-        assert!(queue.overflowed());
-        assert!(!queue.overflowed());
+        assert!(
+            !queue.asks_for_everything(0),
+            "what was dropped would be again"
+        );
+        assert_eq!(queue.pop(0), Some("a"));
+        queue.done("a", None);
+        assert!(queue.asks_for_everything(0));
+        assert!(!queue.asks_for_everything(0));
+    }
+
+    #[test]
+    fn keys_that_wait_for_long_keep_a_full_queue_from_others_for_half_a_minute_at_most() {
+        let mut queue = WorkQueue::new(2);
+        for key in ["a", "b", "c"] {
+            queue.push(key, 3_600 * SECOND, 0);
+        }
+        let asked: Vec<i64> = (0..=90)
+            .filter(|second| {
+                let asks = queue.asks_for_everything(second * SECOND);
+                if asks {
+                    queue.push("c", 3_600 * SECOND, 0);
+                }
+                asks
+            })
+            .collect();
+        assert_eq!(asked, [30, 61]);
     }
 }

@@ -1,6 +1,7 @@
 //! KV: reads cut to what may be seen, writes checked and passed on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use etcd_client::proto::{
@@ -11,7 +12,7 @@ use etcd_client::proto::{
 };
 use futures::stream::Empty;
 use rove_model::ids::NodeId;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status, async_trait};
 
@@ -44,6 +45,47 @@ const READ_TRIES: u32 = 4;
 
 /// Reads of more than a page that go on at a time: each may hold the largest answer, and once more as it is encoded.
 pub(super) const LONG_READS: usize = 1;
+
+/// Lists that begin at a time, and those that may wait to. When the ring of events has gone round, every node lists what
+/// is its own in the same moment.
+const LISTS: usize = 16;
+const LISTS_WAITING: usize = 8_192;
+
+/// The turns of lists: each holds one until its first page is there, which for most is the only one.
+pub(super) struct Lists {
+    turns: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self {
+            turns: Semaphore::new(LISTS),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// One that waits, counted until it is dropped.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Lists {
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Status> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waits = Waits(&self.waiting);
+        let busy = || Status::unavailable("rove: too many lists wait for this server, try again");
+        if before >= LISTS_WAITING {
+            return Err(busy());
+        }
+        self.turns.acquire().await.map_err(|_| busy())
+    }
+}
 
 /// The turn of a long read.
 type Turn = Option<OwnedSemaphorePermit>;
@@ -92,6 +134,7 @@ fn answered<T>(
 /// Why a read gave nothing.
 enum Unread {
     Store(StoreError),
+    Busy(Status),
     TooLarge,
 }
 
@@ -177,6 +220,7 @@ impl KvService {
                 // Compaction overtook the pages.
                 Err(Unread::Store(StoreError::Compacted { .. })) if request.revision.is_none() => {}
                 Err(Unread::Store(error)) => return Err(refused(error)),
+                Err(Unread::Busy(status)) => return Err(status),
                 Err(Unread::TooLarge) => return Err(too_large()),
                 Ok(answer) => return Ok((answer, turn)),
             }
@@ -199,6 +243,11 @@ impl KvService {
         } else {
             FIRST_PAGE
         };
+        let is_list = !matches!(request.keys, KeyRange::Key(_));
+        let mut first = match is_list {
+            true => Some(self.0.lists.turn().await.map_err(Unread::Busy)?),
+            false => None,
+        };
         let mut whole = RangeResponse::default();
         let mut revision = request.revision;
         let mut bytes = 0;
@@ -217,6 +266,7 @@ impl KvService {
                 };
                 let is_counted = part.count_only;
                 let part = self.0.store.range(part).await.map_err(Unread::Store)?;
+                drop(first.take());
                 if whole.revision == 0 {
                     whole.revision = part.revision;
                 }

@@ -103,6 +103,7 @@ struct Shared {
     budgets: budget::Budgets,
     limits: limits::Limits,
     waiting: Arc<sending::Waiting>,
+    lists: kv::Lists,
     long_reads: Arc<tokio::sync::Semaphore>,
     cancel: CancellationToken,
 }
@@ -126,6 +127,7 @@ pub async fn serve(
         budgets: budget::Budgets::default(),
         limits: limits::Limits::new(config.quota),
         waiting: Arc::default(),
+        lists: kv::Lists::default(),
         long_reads: Arc::new(tokio::sync::Semaphore::new(kv::LONG_READS)),
         access,
         store,

@@ -1,7 +1,10 @@
 //! How the rest of the process reads the state: the newest one at any time, a wait for a revision, and a bounded feed
 //! of which keys changed.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use rove_model::ids::Revision;
 use thiserror::Error;
@@ -24,7 +27,9 @@ pub struct StateChange {
 pub enum FeedItem {
     /// These keys changed.
     Change(Arc<StateChange>),
-    /// Changes were missed, or it is not known which there were: look at everything again.
+    /// Changes were missed: what they were is the [difference](State::changed_since) to the state that was known.
+    Missed,
+    /// The store has another history than was seen, or was read for the first time: look at everything.
     LookAtEverything,
 }
 
@@ -38,6 +43,8 @@ pub struct Stopped;
 pub struct StateHandle {
     latest: watch::Receiver<Arc<State>>,
     feed: broadcast::WeakSender<FeedItem>,
+    /// How often the state was replaced by one of another history.
+    histories: Arc<AtomicU64>,
 }
 
 impl StateHandle {
@@ -83,14 +90,19 @@ impl StateHandle {
     pub fn subscribe(&self) -> ChangeFeed {
         ChangeFeed {
             feed: self.feed.upgrade().map(|feed| feed.subscribe()),
+            histories: self.histories.clone(),
+            known: self.histories.load(Ordering::Acquire),
         }
     }
 }
 
-/// The bounded feed of changes; a reader that falls behind is told to look at everything again.
+/// The bounded feed of changes; a reader that falls behind is told so.
 #[derive(Debug)]
 pub struct ChangeFeed {
     feed: Option<broadcast::Receiver<FeedItem>>,
+    histories: Arc<AtomicU64>,
+    /// How many of them this reader knows of.
+    known: u64,
 }
 
 impl ChangeFeed {
@@ -101,12 +113,24 @@ impl ChangeFeed {
     pub async fn next(&mut self) -> Result<FeedItem, Stopped> {
         let feed = self.feed.as_mut().ok_or(Stopped)?;
         match feed.recv().await {
-            Ok(item) => Ok(item),
+            Ok(item) => {
+                if item == FeedItem::LookAtEverything {
+                    self.known = self.histories.load(Ordering::Acquire);
+                }
+                Ok(item)
+            }
             Err(broadcast::error::RecvError::Lagged(missed)) => {
                 tracing::debug!(missed, "a reader of changes fell behind");
-                // What is still queued is covered by looking at everything.
+                // What is still queued is covered by the newest state.
                 *feed = feed.resubscribe();
-                Ok(FeedItem::LookAtEverything)
+                let histories = self.histories.load(Ordering::Acquire);
+                Ok(
+                    if std::mem::replace(&mut self.known, histories) == histories {
+                        FeedItem::Missed
+                    } else {
+                        FeedItem::LookAtEverything
+                    },
+                )
             }
             Err(broadcast::error::RecvError::Closed) => Err(Stopped),
         }
@@ -118,6 +142,7 @@ impl ChangeFeed {
 pub struct StatePublisher {
     latest: watch::Sender<Arc<State>>,
     feed: broadcast::Sender<FeedItem>,
+    histories: Arc<AtomicU64>,
 }
 
 impl StatePublisher {
@@ -129,8 +154,14 @@ impl StatePublisher {
         let handle = StateHandle {
             latest: reader,
             feed: feed.downgrade(),
+            histories: Arc::default(),
         };
-        (Self { latest, feed }, handle)
+        let publisher = Self {
+            latest,
+            feed,
+            histories: handle.histories.clone(),
+        };
+        (publisher, handle)
     }
 
     /// The state that readers see.
@@ -150,6 +181,7 @@ impl StatePublisher {
     /// Shows readers `state`, and tells them to look at everything.
     pub fn replace(&self, state: Arc<State>) {
         self.latest.send_replace(state);
+        self.histories.fetch_add(1, Ordering::Release);
         self.send(FeedItem::LookAtEverything);
     }
 

@@ -110,6 +110,15 @@ fn pages<'a>(
     .boxed()
 }
 
+impl State {
+    /// The keys in which this state differs from an `older` one. Where it was made of that one by changes, what both
+    /// share is not looked at.
+    #[must_use]
+    pub fn changed_since(&self, older: &Self) -> Vec<Key> {
+        difference(older, self)
+    }
+}
+
 /// The keys in which two states differ: what is in one alone, was written since, or can be read in one only.
 pub(super) fn difference(old: &State, new: &State) -> Vec<Key> {
     let mut keys = Vec::new();

@@ -1,9 +1,9 @@
 //! How the state holds its tables: one field for each row of [`crate::tables`], so that none can be forgotten where a
 //! value is taken in, removed, found again or compared with another list's.
 
-use std::{cmp::Ordering, fmt::Debug, marker::PhantomData, sync::Arc};
+use std::{fmt::Debug, marker::PhantomData, sync::Arc};
 
-use imbl::OrdMap;
+use imbl::{OrdMap, ordmap::DiffItem};
 use rove_model::{
     alloc::{Alloc, AllocControl, KnownStatus},
     deployment::Deployment,
@@ -339,30 +339,16 @@ fn unlink<K: Ord + Clone, T>(index: &mut OrdMap<JobKey, OrdMap<K, Arc<T>>>, job:
     }
 }
 
-/// Walks two maps side by side and gives what is in one alone, or differs.
+/// Gives what is in one of two maps alone, or differs, in order; what they share is passed over.
 pub(super) fn differing<K: Ord, T: PartialEq>(
     one: &OrdMap<K, T>,
     other: &OrdMap<K, T>,
     found: &mut dyn FnMut(&K),
 ) {
-    let (mut left, mut right) = (one.iter().peekable(), other.iter().peekable());
-    loop {
-        let order = match (left.peek(), right.peek()) {
-            (None, None) => return,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-        };
-        match order {
-            Ordering::Less => left.next().into_iter().for_each(|(id, _)| found(id)),
-            Ordering::Greater => right.next().into_iter().for_each(|(id, _)| found(id)),
-            Ordering::Equal => {
-                if let (Some((id, a)), Some((_, b))) = (left.next(), right.next())
-                    && a != b
-                {
-                    found(id);
-                }
-            }
+    for item in one.diff(other) {
+        match item {
+            DiffItem::Add(id, _) | DiffItem::Remove(id, _) => found(id),
+            DiffItem::Update { new: (id, _), .. } => found(id),
         }
     }
 }

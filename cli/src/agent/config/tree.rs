@@ -108,6 +108,15 @@ pub fn read(path: &Path) -> Result<Vec<Item>, ConfigError> {
     }
 }
 
+/// What is wrong, without the place that serde adds.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((message, _)) => format!("this is no JSON: {message}"),
+        None => text,
+    }
+}
+
 fn json(path: &Path, text: &str) -> Result<Vec<Item>, ConfigError> {
     let at = |error: &serde_json::Error| Position {
         line: error.line(),
@@ -118,7 +127,7 @@ fn json(path: &Path, text: &str) -> Result<Vec<Item>, ConfigError> {
             path: path.to_owned(),
             at: at(&error),
             field: String::new(),
-            message: error.to_string(),
+            message: without_place(&error),
             line: None,
         })?;
     match from_json(value) {

@@ -19,7 +19,7 @@ pub const COMMANDS: &[Command] = &[
                 read from standard input.\n\n\
                 Variables, functions and dynamic blocks are evaluated, comments are not kept, and defaults are not \
                 filled in. The result is read again and compared: what a language can't say is refused by name, and \
-                what a registered job holds beside its file is left out with a warning.\n\n\
+                what a registered job holds beyond its file is left out with a warning.\n\n\
                 A YAML file of several jobs becomes YAML, or, with a folder as -o, a file for each job.",
         flags: &[
             &[
@@ -49,9 +49,9 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "fmt",
         usage: "fmt [options] [path]...",
-        about: "Brings HCL files, of jobs or of agents, into canonical layout. Only blanks change, never what a file \
+        about: "Brings HCL files, of jobs or of agents, into the canonical layout. Only blanks change, never what a file \
                 means; comments stay. A folder stands for its files that end in .hcl or .nomad, no path for the \
-                current folder, \"-\" for standard input, whose text in canonical layout goes to standard output.\n\n\
+                current folder, \"-\" for standard input, whose text in the canonical layout goes to standard output.\n\n\
                 A file with a mistake is left alone, and the mistake is shown with its place. Exits with 1 if there \
                 is one, or if -check finds a file whose layout would change.",
         flags: &[&[
@@ -78,7 +78,7 @@ pub const COMMANDS: &[Command] = &[
         name: "explain",
         usage: "explain [options] [job.field...]",
         about: "Explains a field or block of a job file: its type, its default, its names in HCL, YAML and JSON, \
-                and the fields inside, as in \"explain job.group.task.resources\". Any of the names does.",
+                and the fields inside, as in \"explain job.group.task.resources\". Any of these names will do.",
         flags: &[&[
             switch(
                 "recursive",

@@ -262,5 +262,5 @@ pub const COMMANDS: &[Command] = &[
 pub const FILTER: &[Flag] = &[text(
     "filter",
     "expression",
-    "Only what the expression holds for: 'Status == \"ready\"'.",
+    "Show only what the expression holds for: 'Status == \"ready\"'.",
 )];

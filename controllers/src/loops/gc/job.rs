@@ -234,9 +234,9 @@ impl GcLoop {
         Decision {
             commit: Commit {
                 requires: vec![requirement(job, registration)],
-                first: Vec::new(),
                 groups,
                 last: if all { last } else { Vec::new() },
+                ..Commit::default()
             },
             again: match next {
                 _ if !all => Again::WhenSettled,

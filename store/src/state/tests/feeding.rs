@@ -303,22 +303,44 @@ async fn a_restored_store_that_has_gone_on_past_what_was_seen_is_noticed_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_falls_behind_is_told_to_look_at_everything() {
+async fn a_reader_that_falls_behind_is_told_so_and_finds_what_it_missed() {
     let fed = start_with(ScriptStore::new(), 2);
     fed.handle.ready().await.unwrap();
     fed.settle().await;
     let mut feed = fed.handle.subscribe();
+    let known = fed.handle.latest();
+    let jobs: Vec<Key> = (0..10).map(|number| job(&format!("job{number}"))).collect();
     for number in 0..10 {
         let at = fed.put(&format!("job{number}"));
         fed.at(at).await;
     }
-    assert_eq!(feed.next().await.unwrap(), FeedItem::LookAtEverything);
+    assert_eq!(feed.next().await.unwrap(), FeedItem::Missed);
+    assert_eq!(fed.handle.latest().changed_since(&known), jobs);
     let at = fed.put("last");
     fed.at(at).await;
     let FeedItem::Change(change) = feed.next().await.unwrap() else {
         panic!("told twice");
     };
     assert_eq!(change.keys, [job("last")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_falls_behind_a_restore_is_told_to_look_at_everything() {
+    let store = ScriptStore::new();
+    let copied = store.put(&job("old"), &registration(0));
+    let mut fed = start_with(store, 2);
+    let at = fed.put("lost in the restore");
+    fed.at(at).await;
+    fed.settle().await;
+    let mut feed = fed.handle.subscribe();
+    fed.store.restore(copied);
+    fed.until("the older revision", |state| state.revision() == copied)
+        .await;
+    for number in 0..10 {
+        let at = fed.put(&format!("job{number}"));
+        fed.at(at).await;
+    }
+    assert_eq!(feed.next().await.unwrap(), FeedItem::LookAtEverything);
 }
 
 #[tokio::test(start_paused = true)]
