@@ -1,10 +1,9 @@
 //! What the tests of several drivers need.
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{path::Path, time::Instant};
 
-use rove_agent::drivers::{LogLimits, TaskConfig, TaskLimits, TaskRef};
-use rove_model::ids::AllocId;
-use serde_json::Value;
+pub use rove_agent::drivers::conformance::task;
+use rove_agent::drivers::{TaskConfig, TaskRef};
 
 /// Waits until `found` gives something.
 pub async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
