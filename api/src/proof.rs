@@ -4,10 +4,12 @@
 //! it knows the node's secret: the server sends a nonce and the salt of the secret's hash, the agent answers with a code
 //! over the nonce under a key that is derived from that hash, and with a ticket. The call itself then carries a code over
 //! the ticket, the method and the path under the same key, which only servers can make besides the agent. It is
-//! good for that method and path for as long as the ticket lives, 30 s by the agent's own clock: who overhears a call may
-//! make it again in that time, with another body too, since the code does not cover it. A caller's own token goes no
-//! further than the server.
+//! good for that method and path, within 30 s by the agent's own clock, and once: who overhears a call can't make it
+//! again. Who keeps it back may make it instead, with another body too, since the code does not cover it. A caller's own
+//! token goes no further than the server.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ring::hmac;
@@ -17,6 +19,10 @@ use rove_wire::{ProofAnswer, ProofRequest};
 
 /// How long a ticket is good.
 const TICKET_LIFE: Duration = Duration::from_secs(30);
+
+/// Tickets used at a time that are remembered; above what an agent serves while they live. Only servers use them, so that
+/// strangers crowd out nobody.
+const MAX_USED: usize = 50_000;
 
 /// What a code is for: one can't be taken for another.
 const OF_AGENT: &[u8] = b"agent";
@@ -115,6 +121,8 @@ impl Question {
 pub(crate) struct Tickets {
     key: hmac::Key,
     began: Instant,
+    /// Those that a call was made with: until when they were good, and their number.
+    used: Mutex<BTreeSet<(u128, u64)>>,
 }
 
 impl Tickets {
@@ -123,6 +131,7 @@ impl Tickets {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             began: Instant::now(),
+            used: Mutex::default(),
         }
     }
 
@@ -139,9 +148,10 @@ impl Tickets {
         if question.node != node {
             return None;
         }
-        let until = (self.began.elapsed() + TICKET_LIFE).as_millis().to_string();
-        let seal = hex(code(&self.key, &[until.as_bytes()]).as_ref());
-        let ticket = format!("{until}-{seal}");
+        let until = (self.began.elapsed() + TICKET_LIFE).as_millis();
+        let named = format!("{until}-{}", rand::random::<u64>());
+        let seal = hex(code(&self.key, &[named.as_bytes()]).as_ref());
+        let ticket = format!("{named}-{seal}");
         let parts = [OF_AGENT, node.as_bytes(), &nonce, ticket.as_bytes()];
         let proof = code(&key_of(&key_for(salt)), &parts);
         Some(ProofAnswer {
@@ -150,7 +160,8 @@ impl Tickets {
         })
     }
 
-    /// Whether a call comes from a server: its word is over this call and a ticket that is still good.
+    /// Whether a call comes from a server: its word is over this call and a ticket that is still good and that no call
+    /// was made with yet. It is used up then.
     pub(crate) fn proves(
         &self,
         node: NodeId,
@@ -172,9 +183,11 @@ impl Tickets {
     ) -> Option<()> {
         let (salt, rest) = word.split_once('.')?;
         let (ticket, code) = rest.split_once('.')?;
-        let (until, seal) = ticket.split_once('-')?;
-        let good = is_code(&self.key, &[until.as_bytes()], &bytes_of(seal)?)
-            && until.parse::<u128>().ok()? > self.began.elapsed().as_millis();
+        let (named, seal) = ticket.rsplit_once('-')?;
+        let (until, number) = named.split_once('-')?;
+        let (until, number) = (until.parse::<u128>().ok()?, number.parse::<u64>().ok()?);
+        let now = self.began.elapsed().as_millis();
+        let good = is_code(&self.key, &[named.as_bytes()], &bytes_of(seal)?) && until > now;
         let salt = bytes_of(salt)?.try_into().ok()?;
         let node = node.to_string();
         let parts = [
@@ -184,7 +197,18 @@ impl Tickets {
             method.as_bytes(),
             path.as_bytes(),
         ];
-        (good && is_code(&key_of(&key_for(salt)), &parts, &bytes_of(code)?)).then_some(())
+        if !good || !is_code(&key_of(&key_for(salt)), &parts, &bytes_of(code)?) {
+            return None;
+        }
+        self.use_up(until, number, now).then_some(())
+    }
+
+    /// Whether a ticket was not used yet; it is from then on.
+    fn use_up(&self, until: u128, number: u64, now: u128) -> bool {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that are no longer good need not be remembered.
+        *used = used.split_off(&(now, 0));
+        used.len() < MAX_USED && used.insert((until, number))
     }
 }
 
@@ -202,6 +226,20 @@ mod tests {
     }
 
     #[test]
+    fn used_tickets_are_remembered_for_as_long_as_they_are_good_and_in_bounds() {
+        let tickets = Tickets::new();
+        let most = u64::try_from(MAX_USED).unwrap();
+        assert!((0..most).all(|number| tickets.use_up(100, number, 0)));
+        assert!(
+            !tickets.use_up(200, most, 50),
+            "there is no room for another"
+        );
+        assert!(!tickets.use_up(100, 0, 99));
+        assert!(tickets.use_up(200, most, 101), "the others are past");
+        assert_eq!(tickets.used.lock().unwrap().len(), 1);
+    }
+
+    #[test]
     fn only_who_knows_the_secret_proves_himself_and_only_for_that_call() {
         let (own, other) = (identity(1), identity(2));
         let salt = [3; 16];
@@ -216,9 +254,20 @@ mod tests {
         let proves = |word: &str, method: &str, path: &str| {
             tickets.proves(own.node_id, |salt| own.call_key(salt), word, method, path)
         };
-        assert!(proves(&word, "GET", path));
         assert!(!proves(&word, "PUT", path));
         assert!(!proves(&word, "GET", "/v1/client/gc"));
+        assert!(
+            proves(&word, "GET", path),
+            "another's tries do not use it up"
+        );
+        assert!(!proves(&word, "GET", path), "a ticket is good for one call");
+        let mut fresh = || {
+            let answer = tickets.answer(own.node_id, |salt| own.call_key(salt), &asked);
+            question.word(&answer.unwrap(), "GET", path).unwrap()
+        };
+        let words = [fresh(), fresh()];
+        assert!(words.iter().all(|word| proves(word, "GET", path)));
+        let word = fresh();
         for broken in [
             "",
             "..",
@@ -229,6 +278,10 @@ mod tests {
         ] {
             assert!(!proves(broken, "GET", path), "{broken}");
         }
+        assert!(
+            proves(&word, "GET", path),
+            "what was broken used nothing up"
+        );
         let later = Tickets::new();
         assert!(
             !later.proves(own.node_id, |salt| own.call_key(salt), &word, "GET", path),

@@ -42,7 +42,7 @@ const TOO_MANY: &[u8] =
 /// How long that may take to be sent.
 const REFUSAL: Duration = Duration::from_millis(100);
 
-/// So many callers are told at a time; the connections of further ones are just ended.
+/// So many callers are waited for at a time until they have heard it; further ones are told and left.
 const REFUSALS: usize = 64;
 
 /// The most bytes that are kept of what a connection sends or is to be sent, a head among it.
@@ -131,11 +131,14 @@ pub async fn serve(
                         "a connection to the HTTP API was refused: there are too many (limits {{ http_max_conns_per_client }})"
                     );
                 }
-                if let Ok(room) = refusals.clone().try_acquire_owned() {
-                    calls.spawn(async move {
-                        refuse(stream).await;
-                        drop(room);
-                    });
+                match refusals.clone().try_acquire_owned() {
+                    Ok(room) => {
+                        calls.spawn(async move {
+                            refuse(stream).await;
+                            drop(room);
+                        });
+                    }
+                    Err(_) => refuse_at_once(stream),
                 }
             }
         }
@@ -212,6 +215,20 @@ async fn refuse(mut stream: TcpStream) {
         io::Result::Ok(())
     })
     .await;
+}
+
+/// Says it without waiting: it fits into the system's buffer of a connection that is new.
+fn refuse_at_once(stream: TcpStream) {
+    let said = stream.into_std().and_then(|mut stream| {
+        // Whatever was sent is taken, as far as it has come: see `refuse`.
+        let mut sent = [0; 1024];
+        let _ = io::Read::read(&mut stream, &mut sent);
+        io::Write::write_all(&mut stream, TOO_MANY)?;
+        stream.shutdown(std::net::Shutdown::Write)
+    });
+    if let Err(error) = said {
+        tracing::trace!(%error, "a caller was not told that there are too many connections");
+    }
 }
 
 /// The connections that are open.

@@ -16,7 +16,8 @@ use crate::{
 /// The longest wait for an answer.
 const CALL: Duration = Duration::from_secs(10);
 
-/// A watch that says nothing for so long is not believed. Every client has one, and they may be thousands.
+/// A watch that says nothing for so long, not even that it lives, is not believed. Every client has one, and they may be
+/// thousands.
 const SILENCE: Duration = Duration::from_secs(180);
 
 /// The list is read anew so often, whatever the watch says: a store that was put back and went on from there looks like

@@ -210,6 +210,99 @@ async fn answers_that_nobody_reads_take_bounded_memory_and_others_are_answered()
     }
 }
 
+/// The body of a request of which a part comes, and then nothing.
+struct Half(std::collections::VecDeque<bytes::Bytes>);
+
+impl Half {
+    /// A message of a megabyte, but for its last byte.
+    fn new() -> Self {
+        static PART: [u8; 16 << 10] = [0; 16 << 10];
+        const PARTS: u32 = 64;
+        let length = PARTS * (16 << 10) + 1;
+        let head = [&[0][..], &length.to_be_bytes()].concat();
+        let mut frames = std::collections::VecDeque::from([head.into()]);
+        frames.extend((0..PARTS).map(|_| bytes::Bytes::from_static(&PART)));
+        Self(frames)
+    }
+}
+
+impl http_body::Body for Half {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        match self.0.pop_front() {
+            Some(data) => std::task::Poll::Ready(Some(Ok(http_body::Frame::data(data)))),
+            None => std::task::Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_are_never_sent_to_their_end_take_bounded_memory() {
+    let _alone = ALONE.lock().await;
+    let (connections, streams) = if is_large() { (40, 60) } else { (12, 30) };
+    let store = Arc::new(MemoryStore::new());
+    let served = Served::start(Arc::clone(&store) as Arc<dyn Store>, config()).await;
+    let known = served.store_of(&node(1).to_string(), SECRET);
+    let key = keys().encode(&Key::Node(node(1)));
+    put(&known, key.clone(), vec![b'n'; 2_000]).await.unwrap();
+    let rest = memory();
+    let mut halves = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        let channel =
+            tonic::transport::Endpoint::from_shared(format!("http://{}", served.endpoint))
+                .unwrap()
+                .connect()
+                .await
+                .unwrap();
+        for _ in 0..streams {
+            let mut channel = channel.clone();
+            let address = format!("http://{}/etcdserverpb.KV/Txn", served.endpoint);
+            halves.spawn(async move {
+                let request = tonic::codegen::http::Request::post(address)
+                    .header("content-type", "application/grpc")
+                    .header("te", "trailers")
+                    .body(tonic::body::Body::new(Half::new()))
+                    .unwrap();
+                std::future::poll_fn(|cx| tonic::codegen::Service::poll_ready(&mut channel, cx))
+                    .await
+                    .is_ok_and(|()| true)
+                    && tonic::codegen::Service::call(&mut channel, request)
+                        .await
+                        .is_ok()
+            });
+        }
+    }
+    let mut most = 0;
+    let mut still = 0;
+    let mut last = 0;
+    while still < 20 && most < 2 * GROWTH {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = memory().saturating_sub(rest);
+        still = if now.abs_diff(last) < 1 << 20 {
+            still + 1
+        } else {
+            0
+        };
+        last = now;
+        most = most.max(now);
+    }
+    println!(
+        "{connections} x {streams} half requests: {} MiB above rest",
+        most >> 20
+    );
+    assert!(most <= GROWTH, "{} MiB", most >> 20);
+    // One that comes whole finds room: those that don't go on make way.
+    eventually("a whole request", async || {
+        put(&known, key.clone(), vec![b'n'; 100_000]).await.ok()
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watches_that_nobody_reads_take_bounded_memory() {
     let _alone = ALONE.lock().await;

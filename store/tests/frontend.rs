@@ -610,6 +610,49 @@ async fn a_watch_that_is_stuck_behind_a_living_connection_ends_and_an_idle_one_d
     assert_eq!(revision, 3);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_watch_is_told_unasked_that_it_lives_and_of_nothing_that_it_was_not_sent() {
+    let store = Arc::new(MemoryStore::new());
+    let mut config = FrontendConfig::new(Keys::default());
+    config.progress_every = Duration::from_millis(100);
+    let served = Served::start(Arc::clone(&store) as Arc<dyn Store>, config).await;
+    // It asks for nothing by itself.
+    let client = EtcdStore::new(EtcdConfig {
+        watch_silence: PATIENCE,
+        ..EtcdConfig::new(vec![served.endpoint.clone()])
+    })
+    .unwrap();
+    let node = node(1);
+    let mut watch = client
+        .watch(WatchRequest {
+            keys: KeyRange::prefix(format!("/rove/allocs/{node}/")),
+            start: Some(2),
+        })
+        .await
+        .unwrap();
+    // What others are written is no news for it.
+    put(&store, "/rove/jobs/default/web", "1").await;
+    for _ in 0..3 {
+        let progress = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap();
+        assert!(
+            matches!(progress, Some(Ok(WatchEvent::Progress { revision: 1 }))),
+            "{progress:?}"
+        );
+    }
+    let at = put(&store, &format!("/rove/allocs/{node}/a"), "1").await;
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        match tokio::time::timeout(PATIENCE, watch.next()).await.unwrap() {
+            Some(Ok(WatchEvent::Batch { revision, .. })) => seen.push(revision),
+            // Before the batch it is told of what was before, and then of that.
+            Some(Ok(WatchEvent::Progress { revision })) if !seen.is_empty() => seen.push(revision),
+            Some(Ok(WatchEvent::Progress { revision: 1 })) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(seen, [at; 3]);
+}
+
 /// A store that never answers for one key.
 struct Sticky(Arc<MemoryStore>);
 

@@ -37,7 +37,8 @@ pub(crate) const CHANGES: usize = 64;
 /// Keys of a page of a list: at some 2 KB each, well below what a message may hold.
 const PAGE: usize = 500;
 
-/// A watch that says nothing for so long is not believed. Every node has one, and they may be thousands.
+/// A watch that says nothing for so long, not even that it lives, is not believed. Every node has one, and they may be
+/// thousands.
 const SILENCE: Duration = Duration::from_secs(180);
 
 /// A store that was behind is asked again so often before it is taken for one restored from an older copy.

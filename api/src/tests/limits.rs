@@ -91,6 +91,35 @@ async fn one_address_has_so_many_connections_and_is_told_when_it_wants_more() {
 }
 
 #[tokio::test]
+async fn however_many_are_refused_at_a_time_each_is_told() {
+    let world = World::new().await;
+    let unhurried = Limits {
+        head: PATIENCE,
+        idle: PATIENCE,
+        ..limits()
+    };
+    let (address, _stop) = listen(&world, unhurried).await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        held.push(stream);
+    }
+    // All stay on the line, so that none makes way for the next.
+    let mut refused = Vec::new();
+    for _ in 0..300 {
+        refused.push(TcpStream::connect(address).await.unwrap());
+    }
+    for stream in &mut refused {
+        let mut buffer = [0; 1024];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer)).await;
+        let count = read.expect("no answer").unwrap_or(0);
+        let refusal = String::from_utf8_lossy(&buffer[..count]);
+        assert!(refusal.starts_with("HTTP/1.1 429"), "{refusal}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_limit_of_one_address_the_limit_of_all_holds() {
     let world = World::new().await;
     let wide = Limits {

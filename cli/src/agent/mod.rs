@@ -456,7 +456,7 @@ fn client_store(config: &AgentConfig, identity: &Identity) -> Result<Arc<dyn Sto
     let user = Some((identity.node_id.to_string(), password));
     Ok(Arc::new(EtcdStore::new(EtcdConfig {
         user,
-        ..EtcdConfig::new(endpoints)
+        ..EtcdConfig::of_servers(endpoints)
     })?))
 }
 

@@ -570,7 +570,7 @@ impl World {
 
     /// Writes a decision as the store would, in one revision. Its conditions must hold.
     pub(crate) fn apply<M>(&mut self, decision: &Decision<M>) -> Revision {
-        let modify = |key: &Key| self.state.revisions(key).map_or(0, |(_, modify)| modify);
+        let modify = |key: &Key| self.state.written_at(key).unwrap_or(0);
         for require in &decision.commit.requires {
             match require {
                 Require::Unchanged(key, revision) => assert_eq!(modify(key), *revision, "{key}"),

@@ -19,6 +19,7 @@ use rove_model::ids::Revision;
 
 use crate::backoff::Backoff;
 use crate::engine::{MAX_TTL, check_range, check_txn, check_watch};
+use crate::frontend::PROGRESS_EVERY;
 use crate::store::{
     KeyRange, LeaseId, Op, RangeRequest, RangeResponse, Store, StoreError, StoreStatus, Txn,
     TxnResponse, WatchRequest, WatchStream,
@@ -45,7 +46,7 @@ pub struct EtcdConfig {
     pub request_timeout: Duration,
     /// How long a connection may take to be made and to answer its probe.
     pub connect_timeout: Duration,
-    /// A watch that says nothing for so long is asked for its progress. After three times as long it has ended as
+    /// A watch that says nothing for so long is asked for its progress. If it says nothing then either, it has ended as
     /// unavailable, to be opened again elsewhere.
     pub watch_silence: Duration,
 }
@@ -61,6 +62,16 @@ impl EtcdConfig {
             request_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
             watch_silence: Duration::from_secs(10),
+        }
+    }
+
+    /// The same towards port 4647 of servers, which tell every watch unasked that it lives. Thousands of nodes ask for
+    /// nothing while nothing happens.
+    #[must_use]
+    pub fn of_servers(endpoints: Vec<String>) -> Self {
+        Self {
+            watch_silence: PROGRESS_EVERY + Duration::from_secs(15),
+            ..Self::new(endpoints)
         }
     }
 }

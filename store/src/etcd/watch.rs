@@ -4,8 +4,9 @@
 //! included (its batches end between revisions). This is checked all the same: a response that goes on with a revision
 //! already delivered ends the watch with an error rather than showing half of one.
 //!
-//! A watch that says nothing is asked for its progress; one that doesn't answer either is broken, though its connection
-//! may be alive. How far the progress is said to be is not believed: etcd 3.4's may run ahead of events.
+//! A watch that has no events tells its progress now and then, which is a sign of life. One that says nothing is asked for
+//! it; one that doesn't answer either is broken, though its connection may be alive. How far the progress is said to be is
+//! not believed: etcd 3.4's may run ahead of events.
 
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use super::Context;
 use super::connection::{Connection, Connector};
 use super::convert::{self, Verdict, bounds, key_value, signed, unsigned};
 use crate::store::{Event, StoreError, WatchEvent, WatchRequest, WatchStream};
+
+/// How long an answer to that question may take.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// So many silences in a row, all but the first of them after a question, and the watch is broken.
 const SILENCES: u32 = 3;
@@ -49,7 +53,9 @@ pub(super) async fn open(
 ) -> Result<WatchStream, StoreError> {
     let (key, end) = bounds(&request.keys);
     let start = request.start.unwrap_or(0);
-    let mut options = WatchOptions::new().with_start_revision(signed(start));
+    let mut options = WatchOptions::new()
+        .with_start_revision(signed(start))
+        .with_progress_notify();
     if let Some(end) = end {
         options = options.with_range(end);
     }
@@ -137,16 +143,19 @@ impl Watching {
 
     /// The next message, of whatever kind. In silence it is asked for.
     async fn message(&mut self) -> Result<Option<WatchResponse>, Ended> {
+        let answer = self.silence.min(ANSWER);
+        let mut patience = self.silence;
         for _ in 1..SILENCES {
-            if let Ok(message) = timeout(self.silence, self.stream.message()).await {
+            if let Ok(message) = timeout(patience, self.stream.message()).await {
                 return message.map_err(Ended::Error);
             }
+            patience = answer;
             // A request that can't even be sent is answered by the silence that follows.
-            if let Ok(asked) = timeout(self.silence, self.stream.request_progress()).await {
+            if let Ok(asked) = timeout(answer, self.stream.request_progress()).await {
                 asked.map_err(Ended::Error)?;
             }
         }
-        match timeout(self.silence, self.stream.message()).await {
+        match timeout(answer, self.stream.message()).await {
             Ok(message) => message.map_err(Ended::Error),
             Err(_) => Err(Ended::Silent),
         }
@@ -158,8 +167,8 @@ impl Watching {
             Ended::Silent => {
                 self.connector.ask(self.generation).await;
                 StoreError::Unavailable(format!(
-                    "the watch was silent for {:?}",
-                    self.silence * SILENCES
+                    "the watch was silent for {:?}, and when it was asked",
+                    self.silence
                 ))
             }
             Ended::Error(error) => {
@@ -181,6 +190,13 @@ impl Watching {
             };
             if let Some(error) = self.cancelled(&response) {
                 return Err(error);
+            }
+            // Told unasked, by the watch itself: an answer to a question is the whole stream's.
+            let is_progress = response.0.events.is_empty() && response.watch_id() >= 0;
+            if is_progress && self.events.is_empty() {
+                return Ok(WatchEvent::Progress {
+                    revision: self.next.saturating_sub(1),
+                });
             }
             let fragment = response.0.fragment;
             for event in response.0.events {

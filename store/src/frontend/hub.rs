@@ -56,6 +56,8 @@ pub(super) enum Delivery {
     },
     /// Nothing is missing on the stream up to this revision.
     Progress(Revision),
+    /// The same, for the watches that want to be told unasked.
+    Notify(Revision),
 }
 
 /// Why a watch was dropped.
@@ -410,6 +412,12 @@ impl Hub {
     pub(super) fn progress(&self, outlet: &Outlet) {
         let state = lock(&self.state);
         let _ = outlet.queue.try_send(Delivery::Progress(state.head));
+    }
+
+    /// The same, for the watches that want to be told unasked.
+    pub(super) fn notify(&self, outlet: &Outlet) {
+        let state = lock(&self.state);
+        let _ = outlet.queue.try_send(Delivery::Notify(state.head));
     }
 
     /// Feeds the ring until `cancel`.

@@ -48,6 +48,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long open calls may go on after the end was asked for.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// A watch that asks for it is told that it lives after so long without events. Every node has some, so it is not often.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(60);
+
 /// How the front end is run.
 #[derive(Clone, Debug)]
 pub struct FrontendConfig {
@@ -63,6 +66,8 @@ pub struct FrontendConfig {
     pub quota: Option<u64>,
     /// How often secrets are looked for whose nodes are not there. One that is found twice is forgotten.
     pub sweep_every: Duration,
+    /// After how long without events a watch that asks for it is told that it lives.
+    pub progress_every: Duration,
     /// Everything is open to everyone, outside the prefix too. For tests of the protocol only.
     #[cfg(any(test, feature = "conformance"))]
     pub open: bool,
@@ -79,6 +84,7 @@ impl FrontendConfig {
             join: None,
             quota: None,
             sweep_every: sweep::EVERY,
+            progress_every: PROGRESS_EVERY,
             #[cfg(any(test, feature = "conformance"))]
             open: false,
         }
@@ -102,6 +108,7 @@ struct Shared {
     hub: Hub,
     budgets: budget::Budgets,
     limits: limits::Limits,
+    progress_every: Duration,
     waiting: Arc<sending::Waiting>,
     lists: kv::Lists,
     long_reads: Arc<tokio::sync::Semaphore>,
@@ -126,7 +133,8 @@ pub async fn serve(
         hub,
         budgets: budget::Budgets::default(),
         limits: limits::Limits::new(config.quota),
-        waiting: Arc::default(),
+        progress_every: config.progress_every,
+        waiting: Arc::new(sending::Waiting::of_answers()),
         lists: kv::Lists::default(),
         long_reads: Arc::new(tokio::sync::Semaphore::new(kv::LONG_READS)),
         access,
@@ -138,7 +146,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .max_concurrent_streams(MAX_STREAMS)
-        .layer(sending::SendingLayer(Arc::clone(&shared.waiting)))
+        .layer(sending::SendingLayer::new())
         .add_service(
             PbKvServer::new(kv::KvService(Arc::clone(&shared)))
                 .max_decoding_message_size(MAX_REQUEST),

@@ -25,16 +25,33 @@ use tonic::transport::server::{Connected, TcpIncoming};
 use tonic::{Extensions, Status};
 use tower::Layer;
 
-/// Bytes that wait for the reader of one connection, above the largest answer.
-const CONNECTION_BYTES: usize = 34 << 20;
+/// How many bytes may wait.
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    /// Of one connection.
+    connection: usize,
+    all: usize,
+}
 
-/// Bytes that wait in all.
-const ALL_BYTES: usize = 64 << 20;
+/// Of answers: of one connection above the largest of them.
+const ANSWERS: Most = Most {
+    connection: 34 << 20,
+    all: 64 << 20,
+};
+
+/// Of requests that are not whole yet: above what a node sends at a time. In memory they take some three times as much.
+const REQUESTS: Most = Most {
+    connection: 8 << 20,
+    all: 24 << 20,
+};
+
+/// A request has come whole within this time.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// A reader that has taken nothing for so long makes room when there is none. So does one that has held much for longer,
 /// however it moves.
 const PATIENCE: Duration = Duration::from_secs(1);
-const MUCH: usize = ALL_BYTES / 8;
+const MUCH_OF_ALL: usize = 8;
 const PATIENCE_WITH_MUCH: Duration = Duration::from_secs(5);
 
 /// What of a request is not counted: most are smaller.
@@ -55,8 +72,11 @@ pub(super) struct Peer {
 }
 
 /// What waits.
-#[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<Held>);
+#[derive(Debug)]
+pub(super) struct Waiting {
+    most: Most,
+    held: Mutex<Held>,
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -110,8 +130,23 @@ pub(super) fn exhausted() -> Status {
 }
 
 impl Waiting {
+    /// Of answers.
+    pub(super) fn of_answers() -> Self {
+        Self {
+            most: ANSWERS,
+            held: Mutex::default(),
+        }
+    }
+
+    fn of_requests() -> Self {
+        Self {
+            most: REQUESTS,
+            held: Mutex::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts an answer of so many bytes.
@@ -135,16 +170,17 @@ impl Waiting {
             .connections
             .get(&peer.number)
             .map_or(0, |own| own.bytes);
-        if own > 0 && own + bytes > CONNECTION_BYTES {
+        if own > 0 && own + bytes > self.most.connection {
             return Err(exhausted());
         }
         let now = Instant::now();
-        while held.all > 0 && held.all + bytes > ALL_BYTES {
+        while held.all > 0 && held.all + bytes > self.most.all {
             let most = held
                 .connections
                 .iter()
                 .filter(|(number, other)| {
-                    let much = other.bytes > MUCH && now >= other.since + PATIENCE_WITH_MUCH;
+                    let much = other.bytes > self.most.all / MUCH_OF_ALL
+                        && now >= other.since + PATIENCE_WITH_MUCH;
                     **number != peer.number && (much || now >= other.moved + PATIENCE)
                 })
                 .max_by_key(|(_, other)| other.bytes)
@@ -154,7 +190,7 @@ impl Waiting {
             };
             tracing::warn!(
                 bytes = ended.bytes,
-                "a connection that does not read its answers is ended"
+                "a connection that does not read its answers, or does not end its requests, is ended"
             );
             held.all = held.all.saturating_sub(ended.bytes);
             ended.end.cancel();
@@ -211,7 +247,13 @@ impl Answer {
 
 /// Lets an answer's body hold what goes with it, and counts what came of a request that isn't whole yet.
 #[derive(Clone, Debug)]
-pub(super) struct SendingLayer(pub(super) Arc<Waiting>);
+pub(super) struct SendingLayer(Arc<Waiting>);
+
+impl SendingLayer {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Waiting::of_requests()))
+    }
+}
 
 impl<S> Layer<S> for SendingLayer {
     type Service = Sending<S>;
@@ -219,7 +261,7 @@ impl<S> Layer<S> for SendingLayer {
     fn layer(&self, inner: S) -> Sending<S> {
         Sending {
             inner,
-            waiting: Arc::clone(&self.0),
+            coming: Arc::clone(&self.0),
         }
     }
 }
@@ -227,7 +269,7 @@ impl<S> Layer<S> for SendingLayer {
 #[derive(Clone, Debug)]
 pub(super) struct Sending<S> {
     inner: S,
-    waiting: Arc<Waiting>,
+    coming: Arc<Waiting>,
 }
 
 impl<S> Service<http::Request<tonic::body::Body>> for Sending<S>
@@ -245,7 +287,7 @@ where
 
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
         let peer = request.extensions().get::<Peer>().cloned();
-        let waiting = Arc::clone(&self.waiting);
+        let waiting = Arc::clone(&self.coming);
         // What a stream of requests is made of is small each, and taken as it comes.
         let is_stream = request.uri().path().ends_with("/Watch")
             || request.uri().path().ends_with("/LeaseKeepAlive");
@@ -257,6 +299,7 @@ where
                     held: None,
                     peer,
                     waiting,
+                    end: Box::pin(tokio::time::sleep(REQUEST_TIME)),
                 })
             }),
             Some(_) | None => request,
@@ -281,6 +324,7 @@ struct Coming {
     held: Option<Charge>,
     peer: Peer,
     waiting: Arc<Waiting>,
+    end: Pin<Box<tokio::time::Sleep>>,
 }
 
 impl Body for Coming {
@@ -292,6 +336,11 @@ impl Body for Coming {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if polled.is_pending() && self.end.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(Status::deadline_exceeded(
+                "rove: the request did not come to its end in time",
+            ))));
+        }
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
         {
@@ -484,14 +533,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_waits_is_bounded_and_who_does_not_read_makes_room() {
-        let waiting = Arc::new(Waiting::default());
+        let waiting = Arc::new(Waiting::of_answers());
         let (greedy, ended) = peer(1);
         let (other, other_ended) = peer(2);
         let (third, _) = peer(3);
-        let large = CONNECTION_BYTES - 1;
+        let large = ANSWERS.connection - 1;
         let first = waiting.charge(&greedy, large).unwrap().unwrap();
         assert!(waiting.charge(&greedy, 2).is_err(), "the connection's own");
-        let second = waiting.charge(&other, ALL_BYTES - large).unwrap().unwrap();
+        let second = waiting
+            .charge(&other, ANSWERS.all - large)
+            .unwrap()
+            .unwrap();
         // Both were just answered: neither is known not to read.
         assert!(waiting.charge(&third, 1).is_err());
         tokio::time::advance(PATIENCE).await;
@@ -500,7 +552,7 @@ mod tests {
         assert!(ended.is_cancelled() && !other_ended.is_cancelled());
         // What the ended one held is given back once.
         drop(first);
-        assert_eq!(waiting.all(), ALL_BYTES - large + 1);
+        assert_eq!(waiting.all(), ANSWERS.all - large + 1);
         drop(second);
         assert_eq!(waiting.all(), 1);
     }

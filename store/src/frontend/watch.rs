@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use etcd_client::proto::{
     PbEvent, PbKeyValue, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse, PbWatchService,
@@ -11,6 +12,7 @@ use etcd_client::proto::{
 use futures::Stream;
 use rove_model::ids::Revision;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::budget::Held;
@@ -30,6 +32,11 @@ const MAX_WATCHES: usize = 256;
 const BATCH_EVENTS: usize = 1_000;
 const BATCH_BYTES: usize = 128 << 10;
 
+/// Not all at once: thousands of streams may have begun in one moment.
+fn progress_at(every: Duration) -> Instant {
+    Instant::now() + every.mul_f64(rand::random_range(0.75..=1.0))
+}
+
 pub(super) struct WatchService(pub(super) Arc<Shared>);
 
 type Responses = Pin<Box<dyn Stream<Item = Result<PbWatchResponse, Status>> + Send>>;
@@ -39,6 +46,8 @@ struct Wants {
     previous: bool,
     no_put: bool,
     no_delete: bool,
+    /// Tell it now and then that it lives.
+    progress: bool,
     /// Dropping it ends the watch.
     _registration: Registration,
 }
@@ -56,6 +65,8 @@ struct Session {
     /// What was handed over last and isn't encoded or taken yet.
     sent: Option<Held>,
     asking: bool,
+    /// When its watches are told that they live, unless events come before.
+    progress_at: Instant,
 }
 
 /// Events of one watch that are being sent.
@@ -100,6 +111,7 @@ enum Wake {
     Request(Box<Option<Result<PbWatchRequest, Status>>>),
     Delivery(Delivery),
     Lost,
+    Quiet,
     Cancelled,
 }
 
@@ -131,6 +143,7 @@ impl PbWatchService for WatchService {
             pending: None,
             sent: None,
             asking: true,
+            progress_at: progress_at(self.0.progress_every),
         };
         let responses = futures::stream::try_unfold(session, |mut session| async {
             Ok(session.next().await?.map(|response| (response, session)))
@@ -179,8 +192,12 @@ impl Session {
                 // This end holds a sender itself, so it is never closed.
                 Some(delivery) = self.queue.recv() => Wake::Delivery(delivery),
                 () = self.outlet.wake.notified() => Wake::Lost,
+                () = sleep_until(self.progress_at), if self.wants_progress() => Wake::Quiet,
                 () = self.shared.cancel.cancelled() => Wake::Cancelled,
             };
+            if !matches!(wake, Wake::Lost | Wake::Cancelled) {
+                self.progress_at = progress_at(self.shared.progress_every);
+            }
             match wake {
                 Wake::Request(request) => match *request {
                     Some(request) => self.request(request?).await?,
@@ -210,12 +227,27 @@ impl Session {
                         ..PbWatchResponse::default()
                     });
                 }
+                Wake::Delivery(Delivery::Notify(revision)) => {
+                    let told = self.watches.iter().filter(|(_, wants)| wants.progress);
+                    let told = told.map(|(watch, _)| PbWatchResponse {
+                        header: Some(convert::header(revision, 0)),
+                        watch_id: *watch,
+                        ..PbWatchResponse::default()
+                    });
+                    self.out.extend(told);
+                }
+                // Behind what is queued, so that it is true when it comes.
+                Wake::Quiet => self.shared.hub.notify(&self.outlet),
                 Wake::Lost => {}
                 Wake::Cancelled => {
                     return Err(Status::unavailable("etcdserver: the server is stopping"));
                 }
             }
         }
+    }
+
+    fn wants_progress(&self) -> bool {
+        self.watches.values().any(|wants| wants.progress)
     }
 
     fn response(&self, watch_id: i64) -> PbWatchResponse {
@@ -309,6 +341,7 @@ impl Session {
                     previous: create.prev_kv,
                     no_put: create.filters.contains(&0),
                     no_delete: create.filters.contains(&1),
+                    progress: create.progress_notify,
                     _registration: registration,
                 };
                 self.create(id, pieces, start, wants).await

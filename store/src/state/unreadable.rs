@@ -147,20 +147,42 @@ impl State {
         ])
     }
 
+    /// A key that can't be read and that may say that a node lives or is used.
+    #[must_use]
+    pub fn unreadable_sign_of_node(&self, node: NodeId) -> Option<&Key> {
+        if self.is_all_readable() {
+            return None;
+        }
+        let alive = self.unreadable_key(&Key::NodeAlive(node));
+        alive.or_else(|| self.unreadable_alloc_of_node(node))
+    }
+
     /// A key that can't be read and without which nobody knows how much of a node is taken.
     #[must_use]
     pub fn unreadable_use_of_node(&self, node: NodeId) -> Option<&Key> {
         if self.is_all_readable() {
             return None;
         }
+        self.unreadable_of_node(node)
+            .or_else(|| self.unreadable_alloc_of_node(node))
+    }
+
+    fn unreadable_alloc_of_node(&self, node: NodeId) -> Option<&Key> {
         let bound = |alloc| Key::Alloc(node, AllocId(alloc));
-        self.unreadable_of_node(node).or_else(|| {
-            let mut allocs = self
-                .unreadable
-                .keys
-                .range(bound(Uuid::nil())..=bound(Uuid::max()));
-            allocs.next().map(|(key, _)| key)
-        })
+        let mut allocs = self
+            .unreadable
+            .keys
+            .range(bound(Uuid::nil())..=bound(Uuid::max()));
+        allocs.next().map(|(key, _)| key)
+    }
+
+    /// The revision of a key's value, whether that can be read or not.
+    #[must_use]
+    pub fn written_at(&self, key: &Key) -> Option<Revision> {
+        let unreadable = || self.unreadable.keys.get(key).map(|(revision, _)| *revision);
+        self.revisions(key)
+            .map(|(_, modify)| modify)
+            .or_else(unreadable)
     }
 
     fn first_unreadable<const N: usize>(&self, keys: [Key; N]) -> Option<&Key> {

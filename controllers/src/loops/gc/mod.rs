@@ -5,7 +5,11 @@
 
 mod job;
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    time::Duration,
+};
 
 use rand::rngs::StdRng;
 use rove_model::{
@@ -86,10 +90,13 @@ impl fmt::Display for GcKey {
     }
 }
 
-/// When the store was at which revision.
+/// What the loop remembers of earlier looks.
 #[derive(Debug, Default)]
 pub struct GcMemory {
+    /// When the store was at which revision.
     samples: VecDeque<(UnixNanos, Revision)>,
+    /// Nodes of which something can't be read, so that nobody says when they went down; and since when that was seen.
+    unreadable: BTreeMap<NodeId, UnixNanos>,
 }
 
 const JOB_IN_USE: &str = "job in use";
@@ -121,6 +128,22 @@ fn after(at: UnixNanos, duration: Duration) -> UnixNanos {
     at.saturating_add(nanos(duration))
 }
 
+/// What there is of a node beside its sign of life and its secret.
+fn of_node(id: NodeId) -> [Key; 3] {
+    [Key::Node(id), Key::NodeStatus(id), Key::NodeControl(id)]
+}
+
+impl GcMemory {
+    /// Notes whether all can be read that says what a node is.
+    fn look_at(&mut self, state: &State, id: NodeId, now: UnixNanos) {
+        if of_node(id).iter().any(|key| state.is_unreadable(key)) {
+            self.unreadable.entry(id).or_insert(now);
+        } else {
+            self.unreadable.remove(&id);
+        }
+    }
+}
+
 impl GcLoop {
     fn node(&self, view: &View<'_, Self>, id: NodeId) -> Decision {
         let state = view.state;
@@ -128,27 +151,28 @@ impl GcLoop {
         let gone = state.node(id).is_none();
         let used = state.node_alive(id).is_some() || state.allocs_of_node(id).next().is_some();
         let down = status.filter(|status| status.status == NodeState::Down);
-        if used || (down.is_none() && !gone) {
+        let unreadable = view.memory.unreadable.get(&id).copied();
+        if used || (down.is_none() && unreadable.is_none() && !gone) {
             return Decision::wait(NODE_IN_USE);
         }
-        if let Some(down) = down.filter(|_| !gone) {
-            let due = after(down.since, self.settings.node);
+        let since = unreadable.or(down.filter(|_| !gone).map(|down| down.since));
+        if let Some(since) = since {
+            let due = after(since, self.settings.node);
             if due > view.now {
                 return Decision::at(NODE_DOWN, due);
             }
         }
-        let keys = [Key::Node(id), Key::NodeStatus(id), Key::NodeControl(id)];
-        let mut writes: Vec<Write> = keys
+        let mut writes: Vec<Write> = of_node(id)
             .into_iter()
             .filter_map(|key| {
-                let (_, modify) = state.revisions(&key)?;
+                let modify = state.written_at(&key)?;
                 Some(Write::Delete(key, modify))
             })
             .collect();
         if writes.is_empty() {
             return Decision::wait(NODE_IN_USE);
         }
-        if !gone {
+        if !gone || unreadable.is_some() {
             writes.push(Write::Forget(Key::NodeSecret(id)));
         }
         Decision::write(NODE_REMOVED, writes).requiring([Require::Absent(Key::NodeAlive(id))])
@@ -160,14 +184,8 @@ impl GcLoop {
         let writes: Vec<Write> = [Key::AllocStatus(node, id), Key::AllocControl(node, id)]
             .into_iter()
             .filter_map(|key| {
-                let modify = match state.revisions(&key) {
-                    Some((_, modify)) => modify,
-                    // What is said of nothing goes, whether it can be read or not.
-                    None => state
-                        .unreadable()
-                        .find(|(unreadable, _)| **unreadable == key)
-                        .map(|(_, modify)| modify)?,
-                };
+                // What is said of nothing goes, whether it can be read or not.
+                let modify = state.written_at(&key)?;
                 Some(Write::Delete(key, modify))
             })
             .collect();
@@ -240,7 +258,9 @@ impl GcLoop {
                 Some(_) => {}
                 None => wake(GcKey::Status(*node, *id), soon, 0),
             },
-            Key::Node(id) | Key::NodeAlive(id) => wake(GcKey::Node(*id), soon, 0),
+            Key::Node(id) | Key::NodeAlive(id) | Key::NodeControl(id) => {
+                wake(GcKey::Node(*id), soon, 0);
+            }
             Key::NodeStatus(id) => {
                 wake(GcKey::Node(*id), soon, 0);
                 // What was to be stopped there is no longer waited for.
@@ -252,7 +272,6 @@ impl GcLoop {
             }
             Key::JobStable(_)
             | Key::JobCollected(_)
-            | Key::NodeControl(_)
             | Key::NodeSecret(_)
             | Key::Server(_)
             | Key::Leader(_) => {}
@@ -286,10 +305,16 @@ impl GcLoop {
             }
         }
         for (key, _) in state.unreadable() {
-            if let Key::AllocStatus(node, id) | Key::AllocControl(node, id) = key
-                && state.alloc(*id).is_none()
-            {
-                wake(GcKey::Status(*node, *id), now, 0);
+            match key {
+                Key::AllocStatus(node, id) | Key::AllocControl(node, id)
+                    if state.alloc(*id).is_none() =>
+                {
+                    wake(GcKey::Status(*node, *id), now, 0);
+                }
+                Key::Node(id) | Key::NodeStatus(id) | Key::NodeControl(id) => {
+                    wake(GcKey::Node(*id), now, 0);
+                }
+                _ => {}
             }
         }
     }
@@ -353,9 +378,19 @@ impl Loop for GcLoop {
             wake(GcKey::History, now, 0);
         }
         match news {
-            News::Everything => Self::wake_all(state, now, wake),
+            News::Everything => {
+                let known: Vec<_> = memory.unreadable.keys().copied().collect();
+                let unreadable = state.unreadable().filter_map(|(key, _)| key.node());
+                for id in unreadable.chain(known) {
+                    memory.look_at(state, id, now);
+                }
+                Self::wake_all(state, now, wake);
+            }
             News::Keys(keys) => {
                 for key in keys {
+                    if let Some(id) = key.node() {
+                        memory.look_at(state, id, now);
+                    }
                     Self::wake_for(state, key, now, wake);
                 }
             }
@@ -365,7 +400,8 @@ impl Loop for GcLoop {
     fn unreadable<'s>(&self, state: &'s State, key: &GcKey) -> Option<&'s Key> {
         match key {
             GcKey::Job(job) => state.unreadable_of_job(job),
-            GcKey::Node(id) => state.unreadable_use_of_node(*id),
+            // What can't be read of a node goes with it; not so what may say that it lives.
+            GcKey::Node(id) => state.unreadable_sign_of_node(*id),
             // What it says of an alloc that can't be read is not said of nothing.
             GcKey::Status(node, id) => state.unreadable_key(&Key::Alloc(*node, *id)),
             GcKey::History => None,

@@ -288,6 +288,79 @@ fn a_node_goes_a_day_after_it_went_down_unless_something_is_on_it() {
 }
 
 #[test]
+fn a_node_of_which_something_can_not_be_read_goes_a_day_after_that_was_seen_unless_it_lives() {
+    let id = NodeId(Uuid::from_u128(1));
+    let looper = GcLoop::default();
+    for key in of_node(id) {
+        let mut world = World::new();
+        let job = world.placed("web", 1);
+        let alloc = world.allocs(&job)[0];
+        world.state.put(&key, &"no such thing").unwrap();
+        assert!(world.state.is_unreadable(&key));
+        let mut memory = GcMemory::default();
+        let mut woken = Vec::new();
+        looper.notice(
+            &mut memory,
+            &world.state,
+            News::Everything,
+            world.now,
+            &mut |key, _, _| woken.push(key),
+        );
+        let about = GcKey::Node(id);
+        assert!(woken.contains(&about), "{key:?}");
+        assert_eq!(looper.unreadable(&world.state, &about), None, "{key:?}");
+        let decide = |world: &World| decide_with(&looper, world, &memory, &about);
+        assert_eq!(decide(&world).branch, NODE_IN_USE, "{key:?}");
+        world.state.delete(&Key::NodeAlive(id));
+        assert_eq!(decide(&world).branch, NODE_IN_USE, "an alloc is on it");
+        world
+            .state
+            .put(&Key::Alloc(id, alloc), &"no alloc")
+            .unwrap();
+        assert!(
+            looper.unreadable(&world.state, &about).is_some(),
+            "may be one"
+        );
+        world.state.delete(&Key::Alloc(id, alloc));
+        assert_eq!(decide(&world).branch, NODE_DOWN, "{key:?}");
+        world.now += 24 * HOUR;
+        let decision = decide(&world);
+        assert_eq!(decision.branch, NODE_REMOVED, "{key:?}");
+        world.apply(&decision);
+        assert!(
+            world.state.node(id).is_none() && world.state.is_all_readable(),
+            "{key:?}"
+        );
+    }
+}
+
+#[test]
+fn a_node_that_can_be_read_again_is_kept() {
+    let id = NodeId(Uuid::from_u128(1));
+    let looper = GcLoop::default();
+    let mut world = World::new();
+    world.placed("web", 1);
+    let key = Key::NodeControl(id);
+    let mut memory = GcMemory::default();
+    let mut notice = |world: &World| {
+        let news = [key.clone()];
+        let news = News::Keys(&news);
+        looper.notice(
+            &mut memory,
+            &world.state,
+            news,
+            world.now,
+            &mut |_, _, _| {},
+        );
+        memory.unreadable.contains_key(&id)
+    };
+    world.state.put(&key, &"no such thing").unwrap();
+    assert!(notice(&world));
+    world.state.delete(&key);
+    assert!(!notice(&world));
+}
+
+#[test]
 fn the_store_forgets_in_small_steps_and_keeps_five_minutes() {
     let looper = GcLoop::default();
     let mut world = World::new();

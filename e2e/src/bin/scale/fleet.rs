@@ -90,7 +90,7 @@ async fn start(number: u32, rpc: u16) -> Agent {
     let identity = Identity::new(NodeId::from_random(id), rand::random());
     let store = EtcdStore::new(EtcdConfig {
         user: Some((identity.node_id.to_string(), identity.secret.clone())),
-        ..EtcdConfig::new(vec![format!("http://127.0.0.1:{rpc}")])
+        ..EtcdConfig::of_servers(vec![format!("http://127.0.0.1:{rpc}")])
     })
     .unwrap();
     let clock = SystemClock;

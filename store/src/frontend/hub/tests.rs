@@ -49,7 +49,7 @@ impl Reader {
         while events.len() < count {
             match self.queue.recv().await.unwrap() {
                 Delivery::Events { events: more, .. } => events.extend(more),
-                Delivery::Progress(_) => {}
+                Delivery::Progress(_) | Delivery::Notify(_) => {}
             }
         }
         events
