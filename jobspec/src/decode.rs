@@ -468,6 +468,8 @@ impl Decoder<'_> {
             }
         }
         for block in body.blocks {
+            // A driver's complaint names the block as it names an argument.
+            self.spans.note(path.field(&block.kind).key, &block.header);
             let path = path.block(&block.kind, 0, None);
             self.spans.note(path.key.clone(), &block.header);
             let mut value = Json::Object(self.free(block.body, &path));

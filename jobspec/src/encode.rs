@@ -141,34 +141,11 @@ fn is_zero(value: &Json) -> bool {
     matches!(value.as_i64(), Some(0)) || *value == Json::Bool(false)
 }
 
-/// Numbers and bools whose zero says nothing in a registered job.
-const ZERO_SAYS_NOTHING: [&str; 19] = [
-    "all_at_once",
-    "cores",
-    "disable_default_tcp_check",
-    "disk",
-    "enable_tag_override",
-    "expose",
-    "failures_before_critical",
-    "grpc_use_tls",
-    "ignore_warnings",
-    "iops",
-    "leader",
-    "mbits",
-    "memory_max",
-    "native",
-    "per_alloc",
-    "static",
-    "success_before_passing",
-    "tls_skip_verify",
-    "to",
-];
-
 /// Blocks that say something by being there, even empty.
 const SAYS_BY_BEING_THERE: [&str; 3] = ["sidecar_service", "mesh", "strategy"];
 
 fn says_nothing(field: &Field, value: &Json) -> bool {
-    *value == "" || (is_zero(value) && ZERO_SAYS_NOTHING.contains(&field.name))
+    *value == "" || (field.quiet && is_zero(value))
 }
 
 /// A duration without the zeros that Go ends it with.

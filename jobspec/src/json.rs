@@ -15,6 +15,7 @@ use serde_path_to_error::{Path, Segment};
 use crate::{
     Parsed, Spans,
     diagnostics::{Diagnostic, Diagnostics, nearest},
+    later,
     node::{Content, Node},
     schema::{JOB, Kind, Table},
     source::{Source, Span},
@@ -220,6 +221,9 @@ impl Reader<'_> {
         };
         let mut object = Map::new();
         for (key, span, value) in entries {
+            if later::says_nothing_in_json(table, key, value) {
+                continue;
+            }
             let is = |name: &&str| name.eq_ignore_ascii_case(key);
             let field = table.fields.iter().find(|field| is(&field.json));
             if let Some(field) = field {
@@ -228,9 +232,21 @@ impl Reader<'_> {
                 continue;
             }
             let Some(name) = further(table).find(is) else {
-                let known = table.fields.iter().map(|field| field.json);
-                let known = known.filter(|name| !name.starts_with('~'));
-                self.unknown(key, span, known.chain(further(table)));
+                let later = later::json_argument(table.title, key);
+                let fields = table.fields.iter().map(|field| field.json);
+                let known = fields.filter(|name| !name.starts_with('~'));
+                let known: Vec<&str> = known.chain(further(table)).collect();
+                // An empty value under a name that is nearly a known one is a slip all the same.
+                let near = nearest(key, known.iter().copied());
+                if later.is_some_and(|later| later.is_default(&value.value()))
+                    || (is_nothing(value) && near.is_none())
+                {
+                    continue;
+                }
+                self.unknown(key, span, known.into_iter());
+                if let (Some(later), Some(finding)) = (later, self.found.last_mut()) {
+                    finding.hint = Some(later.hint());
+                }
                 continue;
             };
             let read = match (table.title, name) {
@@ -310,34 +326,11 @@ impl Reader<'_> {
 
 /// Names of the API that no job file has.
 fn further(table: &'static Table) -> impl Iterator<Item = &'static str> {
-    let names: &[&str] = match table.title {
-        "job" => &[
-            "Stop",
-            "ParentID",
-            "Dispatched",
-            "DispatchIdempotencyToken",
-            "Payload",
-            "ConsulNamespace",
-            "VaultNamespace",
-            "NomadTokenID",
-            "Status",
-            "StatusDescription",
-            "Stable",
-            "Version",
-            "SubmitTime",
-            "CreateIndex",
-            "ModifyIndex",
-            "JobModifyIndex",
-        ],
-        "network" => &["ReservedPorts", "DynamicPorts"],
-        "periodic" => &["SpecType"],
-        "scaling" => &["ID", "Namespace", "Target", "CreateIndex", "ModifyIndex"],
-        "service" => &["Namespace"],
-        "proxy" => &["ExposeConfig"],
-        "expose" => &["Path"],
-        _ => &[],
-    };
-    table.label.into_iter().chain(names.iter().copied())
+    let fields = table.block.fields.iter();
+    let is_further = |json: &str| table.fields.iter().all(|field| field.json != json);
+    fields
+        .map(|field| field.json)
+        .filter(move |json| is_further(json))
 }
 
 fn port_table(network: &Table) -> Option<&'static Table> {
@@ -355,6 +348,15 @@ fn length_of(entries: &[(String, Span, Node)], name: &str) -> usize {
     match entry.map(|(_, _, node)| &node.content) {
         Some(Content::List(list)) => list.len(),
         _ => 0,
+    }
+}
+
+/// Whether it says nothing, whatever its name is.
+fn is_nothing(node: &Node) -> bool {
+    match &node.content {
+        Content::Scalar(value) => *value == crate::value::Value::Null,
+        Content::List(list) => list.is_empty(),
+        Content::Map(map) => map.is_empty(),
     }
 }
 

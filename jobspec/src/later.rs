@@ -2,7 +2,9 @@
 //! anyway, it harms nothing.
 
 use crate::{
+    node::{Content, Node},
     schema::{Field, Table},
+    source::Span,
     tree::Block,
     value::Value,
 };
@@ -99,6 +101,21 @@ pub(crate) fn argument(table: &Table, name: &str) -> Option<&'static Later> {
     find(table.title, name)
 }
 
+/// The argument of a later version that has this name in JSON.
+pub(crate) fn json_argument(block: &str, key: &str) -> Option<&'static Later> {
+    const OTHERWISE: [(&str, &str); 3] = [
+        ("getterinsecure", "insecure"),
+        ("audience", "aud"),
+        ("secretsmb", "secrets"),
+    ];
+    let key = key.to_ascii_lowercase();
+    let other = OTHERWISE.iter().find(|(json, _)| *json == key);
+    let name = other.map_or(key.as_str(), |(_, name)| name);
+    ARGUMENTS
+        .iter()
+        .find(|later| later.block == block && later.name.replace('_', "") == name)
+}
+
 /// Whether a block inside of `table`'s says nothing but what is so without it: one that only later versions know, or
 /// vault, whose being there asks for Vault, with the word of a later version and nothing beside but defaults.
 pub(crate) fn says_nothing(table: &Table, block: &Block) -> bool {
@@ -119,8 +136,43 @@ pub(crate) fn says_nothing(table: &Table, block: &Block) -> bool {
                 Some(later) => later.is_default(&attribute.value),
                 None => known
                     .and_then(|known| known.field(&attribute.name))
-                    .is_some_and(|field| {
-                        attribute.value.to_text().as_deref() == Some(field.default)
-                    }),
+                    .is_some_and(|field| says_default(field, &attribute.value)),
             })
+}
+
+/// As [`says_nothing`], of the value that an object of JSON has under a name.
+pub(crate) fn says_nothing_in_json(table: &Table, name: &str, node: &Node) -> bool {
+    let Content::Map(entries) = &node.content else {
+        return false;
+    };
+    let field = table
+        .fields
+        .iter()
+        .find(|field| field.json.eq_ignore_ascii_case(name));
+    let kind = field.map_or(name.to_ascii_lowercase(), |field| field.name.to_owned());
+    let later = |(key, _, _): &(String, Span, Node)| json_argument(&kind, key);
+    let is_later = BLOCKS.contains(&(table.title, kind.as_str()));
+    let is_vault = kind == "vault" && entries.iter().any(|entry| later(entry).is_some());
+    let known = field.and_then(Field::table);
+    (is_later || is_vault)
+        && entries.iter().all(|entry| match later(entry) {
+            Some(later) => later.is_default(&entry.2.value()),
+            None => known
+                .and_then(|known| {
+                    let mut fields = known.fields.iter();
+                    fields.find(|field| field.json.eq_ignore_ascii_case(&entry.0))
+                })
+                .is_some_and(|field| says_default(field, &entry.2.value())),
+        })
+}
+
+/// Whether a value is nothing, or what the field is without it.
+fn says_default(field: &Field, value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::List(list) => list.is_empty(),
+        value => value
+            .to_text()
+            .is_some_and(|text| text.is_empty() || text == field.default),
+    }
 }

@@ -1,6 +1,7 @@
 //! What is taken though it was hardly meant so is said, with its place; what says only what is so anyway harms nothing.
 
-use rove_jobspec::{ParseOptions, Parsed, parse_hcl, parse_hcl1, parse_yaml};
+use rove_jobspec::{ParseOptions, Parsed, parse_hcl, parse_hcl1, parse_json, parse_yaml};
+use serde_json::{Value, json};
 
 fn hcl(text: &str) -> Parsed {
     parse_hcl("j.hcl", text, &ParseOptions::default()).unwrap_or_else(|found| panic!("{found}"))
@@ -167,6 +168,99 @@ fn what_later_versions_say_by_default_harms_nothing() {
     assert!(parsed.job.task_groups[0].tasks[0].vault.is_some());
 }
 
+/// A job in JSON with these in its group, in its task and in the task's resources, read.
+fn job_in_json(group: &Value, task: &Value, resources: &Value) -> Parsed {
+    let with = |mut object: Value, more: &Value| {
+        let more = more.as_object().expect("an object").clone();
+        object.as_object_mut().expect("an object").extend(more);
+        object
+    };
+    let resources = with(json!({"CPU": 100}), resources);
+    let task = with(
+        json!({"Name": "t", "Driver": "docker", "Resources": resources}),
+        task,
+    );
+    let group = with(json!({"Name": "g", "Tasks": [task]}), group);
+    let job = json!({"Job": {"ID": "x", "TaskGroups": [group]}}).to_string();
+    parse_json("j.json", &job, &ParseOptions::default()).unwrap_or_else(|found| panic!("{found}"))
+}
+
+#[test]
+fn what_later_versions_say_by_default_harms_nothing_in_json() {
+    let none = json!({});
+    let plain = serde_json::to_value(&job_in_json(&none, &none, &none).job).expect("JSON");
+    for (group, task, resources) in [
+        (
+            json!({}),
+            json!({"Vault": {"Cluster": "default"}}),
+            json!({}),
+        ),
+        (
+            json!({}),
+            json!({"vault": {"cluster": "", "role": "", "Env": true}}),
+            json!({}),
+        ),
+        (
+            json!({}),
+            json!({"Vault": {
+                "Policies": null, "Role": "", "Namespace": "", "Cluster": "default", "Env": true, "DisableFile": false,
+                "ChangeMode": "restart", "ChangeSignal": "", "AllowTokenExpiration": false}}),
+            json!({}),
+        ),
+        (
+            json!({}),
+            json!({"Vault": {"Policies": [], "Cluster": "default", "ChangeMode": "restart", "ChangeSignal": "SIGHUP"}}),
+            json!({}),
+        ),
+        (
+            json!({"PreventRescheduleOnLost": false, "Disconnect": null}),
+            json!({}),
+            json!({}),
+        ),
+        (
+            json!({}),
+            json!({"Consul": {"Cluster": "default"}, "Identities": [], "Actions": null, "Schedule": null}),
+            json!({"NUMA": {"Affinity": "none"}, "SecretsMB": 0}),
+        ),
+        (json!({}), json!({"Consul": null}), json!({"NUMA": null})),
+    ] {
+        let parsed = job_in_json(&group, &task, &resources);
+        let said = format!("{group} {task} {resources}");
+        assert_eq!(warnings(&parsed), Vec::<String>::new(), "{said}");
+        let json = serde_json::to_value(&parsed.job).expect("JSON");
+        assert!(json == plain, "{said}: {}", json["TaskGroups"]);
+    }
+    // What says more asks for Vault, and what isn't the default is told.
+    for (task, is_asked_for, told) in [
+        (json!({"Vault": {}}), true, ""),
+        (
+            json!({"Vault": {"Policies": ["p"], "Cluster": "default"}}),
+            true,
+            "",
+        ),
+        (
+            json!({"Vault": {"Env": false, "Cluster": "default"}}),
+            true,
+            "",
+        ),
+        (json!({"Vault": {"Cluster": "other"}}), true, "\"Cluster\""),
+        (json!({"Vault": {"Clustr": "default"}}), true, "\"Clustr\""),
+        (json!({"Consul": {"Cluster": "other"}}), false, "\"Consul\""),
+        (
+            json!({"Identities": [{"Name": "x"}]}),
+            false,
+            "\"Identities\"",
+        ),
+    ] {
+        let parsed = job_in_json(&none, &task, &none);
+        let has_vault = parsed.job.task_groups[0].tasks[0].vault.is_some();
+        assert_eq!(has_vault, is_asked_for, "{task}");
+        let warnings = warnings(&parsed);
+        let is_told = warnings.iter().any(|warning| warning.contains(told));
+        assert_eq!(is_told, !told.is_empty(), "{task}: {warnings:?}");
+    }
+}
+
 #[test]
 fn an_hcl1_heredoc_that_another_one_ends_is_an_error() {
     for text in [
@@ -183,4 +277,102 @@ fn an_hcl1_heredoc_that_another_one_ends_is_an_error() {
     // A script may have heredocs of other names.
     let text = "job \"x\" {\n  meta {\n    a = <<EOF\ncat > x <<END\nb = <<END\nEND\nEOF\n  }\n}\n";
     assert!(parse_hcl1("j.nomad", text, &ParseOptions::default()).is_ok());
+}
+
+/// Every way that a heredoc may stand in a file of HCL1, each with a line `<end>` where it ends.
+const HEREDOCS: [&str; 9] = [
+    "a = <<EOF\nhello\n<end>\n",
+    "\"a\" = <<EOF\nhello\n<end>\n",
+    "a = <<-EOF\n    hello\n    <end>\n",
+    "a=<<EOF\n\nhello\n\n  <end>\n",
+    "a = <<EOF\r\nhello\r\n<end>\r\n",
+    "a = [<<EOF\nhello\n<end>\n]\n",
+    "a = [\n  \"x\",\n  <<EOF\nhello\n<end>\n  , <<EOF\nthere\nEOF\n]\n",
+    "a = [\n  <<-EOF\n  hello\n  <end>\n]\n",
+    "a {\n  b = <<EOF\nhello\n<end>\n}\n",
+];
+
+#[test]
+fn an_hcl1_heredoc_that_does_not_end_is_never_taken() {
+    let job = |first: &str, second: &str| {
+        format!(
+            "job \"x\" {{\n  group \"g\" {{\n    task \"t\" {{\n      driver = \"docker\"\n      config {{\n{first}\n      }}\n      }}\n    task \"u\" {{\n      driver = \"docker\"\n      config {{\n{second}\n      }}\n    }}\n  }}\n}}\n"
+        )
+    };
+    let read = |text: &str| parse_hcl1("j.nomad", text, &ParseOptions::default());
+    let ended = |text: &str| text.replace("<end>", "EOF");
+    for first in HEREDOCS {
+        for second in HEREDOCS.iter().copied().chain(["a = 1\n"]) {
+            let whole = job(&ended(first), &ended(second));
+            assert!(read(&whole).is_ok(), "{whole}: {:?}", read(&whole).err());
+            for broken in [
+                "",
+                "EOF;",
+                "EOF }",
+                "EOF # here",
+                "EOFF",
+                "eof",
+                "\"EOF\"",
+                "EOF EOF",
+            ] {
+                let text = job(&first.replace("<end>", broken), &ended(second));
+                let found = read(&text).map(|parsed| parsed.job).expect_err(&text);
+                let found = found.to_string();
+                assert!(found.contains("heredoc"), "{text}: {found}");
+            }
+        }
+    }
+    // A file that ends in the middle of one.
+    for first in HEREDOCS {
+        let whole = job("", &ended(first));
+        let begins = whole.rfind("<<").expect("it has one");
+        let ends = whole.rfind("EOF").expect("its end");
+        for at in (begins + 2..ends).filter(|at| whole.is_char_boundary(*at)) {
+            let found = read(&whole[..at])
+                .map(|parsed| parsed.job)
+                .expect_err(&whole[..at]);
+            assert!(
+                found.to_string().contains("heredoc"),
+                "{}: {found}",
+                &whole[..at]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_script_in_an_hcl1_heredoc_may_have_heredocs_of_its_own() {
+    for script in [
+        "cat > x <<END\nb = <<END\nEND",
+        "cat <<EOF2\nx\nEOF2",
+        "cat <<-END\n\tx\n\tEND",
+        "cat <<EOF\nhello",
+        "x=$(cat <<'EOF'\nhello",
+    ] {
+        let text = format!("job \"x\" {{\n  meta {{\n    a = <<EOF\n{script}\nEOF\n  }}\n}}\n");
+        let parsed = parse_hcl1("j.nomad", &text, &ParseOptions::default())
+            .unwrap_or_else(|found| panic!("{text}: {found}"));
+        assert_eq!(parsed.job.meta["a"], format!("{script}\n"), "{text}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_block_of_a_config_is_shown_at_that_block() {
+    let text = "job \"x\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"docker\"\n      config {\n        image = \"x\"\n        auth {\n          usernam = \"u\"\n        }\n        ulimit {\n          nofile = \"many\"\n        }\n        mount {\n        }\n        ports = [\"no\"]\n      }\n    }\n  }\n}\n";
+    for parsed in [
+        hcl(text),
+        parse_hcl1("j.nomad", text, &ParseOptions::default())
+            .unwrap_or_else(|found| panic!("{found}")),
+    ] {
+        let mut job = parsed.job.clone();
+        job.server_canonicalize();
+        let errors = rove_model::validate::validate(&job).errors;
+        let line = |problem: &&rove_model::validate::Problem| {
+            let span = parsed.spans.place(&problem.path).expect("a place");
+            parsed.warnings.source.position(span.start).line
+        };
+        let mut lines: Vec<usize> = errors.problems().iter().map(line).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [7, 10, 13, 15], "{errors}");
+    }
 }

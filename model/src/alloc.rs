@@ -469,6 +469,9 @@ pub enum TaskEventKind {
     /// The leader of its group ended, so it was stopped.
     #[serde(rename = "Leader Task Dead")]
     LeaderDead,
+    /// The tasks that it served ended, so it was stopped.
+    #[serde(rename = "Main Tasks Dead")]
+    MainDead,
     /// A signal was sent to it.
     Signaling,
     /// A user asked for its restart.

@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
 use crate::job::{
-    Declared as _, Job, PeriodicConfig,
-    declare::{Block, InOrder, Kind, Stage},
+    Declared as _, InOrder, Job, PeriodicConfig,
+    declare::{Block, Kind, Stage},
 };
 
 /// A job that was read and not canonicalised, for output.

@@ -23,5 +23,6 @@ pub mod registration;
 pub mod replacement;
 pub mod resources;
 pub mod server;
+mod shortened;
 pub mod supported;
 pub mod validate;

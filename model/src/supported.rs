@@ -252,7 +252,7 @@ const FEATURES: &[Feature] = &[
     row(false, "volume mounts", "", |job| {
         task_blocks(job, "volume_mount", |task| !task.volume_mounts.is_empty())
     }),
-    row(false, "lifecycle hooks", "", |job| {
+    row(true, "lifecycle hooks", "", |job| {
         task_blocks(job, "lifecycle", |task| task.lifecycle.is_some())
     }),
     row(true, "leader tasks", "", |job| {

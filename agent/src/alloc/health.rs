@@ -9,6 +9,8 @@ use rove_model::{
     job::UpdateStrategy,
 };
 
+use crate::task::hook::Hook;
+
 /// The verdict on an alloc.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -62,23 +64,28 @@ impl Tracker {
         self.deployment
     }
 
-    /// Looks at the tasks. Once it gave a verdict it is not to be asked again.
+    /// Looks at the tasks. Once it gave a verdict it is not to be asked again. What runs after the others says nothing
+    /// of their health, and what does its work once counts as long as it has not ended well.
     #[must_use]
-    pub fn look(&mut self, tasks: &[&TaskState], now: Duration) -> Option<Verdict> {
-        let ended = tasks
+    pub fn look(&mut self, tasks: &[(Hook, &TaskState)], now: Duration) -> Option<Verdict> {
+        let lasting = tasks.iter().filter(|(hook, _)| !hook.is_once());
+        let tasks: Vec<Option<&TaskState>> = tasks
             .iter()
-            .any(|task| task.failed || task.state == TaskLifeState::Dead);
-        if ended {
-            return Some(Verdict::Unhealthy(blame(tasks, |task| {
-                (task.failed || task.state == TaskLifeState::Dead)
-                    .then(|| "Unhealthy because of failed task".to_owned())
+            .map(|(hook, task)| {
+                let is_done = hook.is_once() && task.state == TaskLifeState::Dead && !task.failed;
+                (*hook != Hook::Poststop && !is_done).then_some(*task)
+            })
+            .collect();
+        let counted = || tasks.iter().copied().flatten();
+        let has_ended = |task: &TaskState| task.failed || task.state == TaskLifeState::Dead;
+        if counted().any(has_ended) {
+            return Some(Verdict::Unhealthy(blame(&tasks, |task| {
+                has_ended(task).then(|| "Unhealthy because of failed task".to_owned())
             })));
         }
-        let running = tasks
-            .iter()
-            .all(|task| task.state == TaskLifeState::Running);
-        if running && !tasks.is_empty() {
-            let starts: Vec<_> = tasks.iter().map(|task| task.started_at).collect();
+        let running = counted().all(|task| task.state == TaskLifeState::Running);
+        if running && counted().next().is_some() {
+            let starts: Vec<_> = lasting.map(|(_, task)| task.started_at).collect();
             if self
                 .steady
                 .as_ref()
@@ -95,7 +102,7 @@ impl Tracker {
         if self.deadline() > now {
             return None;
         }
-        Some(Verdict::Unhealthy(blame(tasks, |task| {
+        Some(Verdict::Unhealthy(blame(&tasks, |task| {
             Some(if task.state == TaskLifeState::Running {
                 format!(
                     "Task not running for min_healthy_time of {} by healthy_deadline of {}",
@@ -128,11 +135,15 @@ impl Tracker {
     }
 }
 
-fn blame(tasks: &[&TaskState], why: impl Fn(&TaskState) -> Option<String>) -> Vec<(usize, String)> {
+/// Whose fault it is, of those who count.
+fn blame(
+    tasks: &[Option<&TaskState>],
+    why: impl Fn(&TaskState) -> Option<String>,
+) -> Vec<(usize, String)> {
     tasks
         .iter()
         .enumerate()
-        .filter_map(|(index, task)| Some((index, why(task)?)))
+        .filter_map(|(index, task)| Some((index, why((*task)?)?)))
         .collect()
 }
 
@@ -154,6 +165,10 @@ mod tests {
         }
     }
 
+    fn main<'a>(tasks: &[&'a TaskState]) -> Vec<(Hook, &'a TaskState)> {
+        tasks.iter().map(|task| (Hook::Main, *task)).collect()
+    }
+
     fn tracker() -> Tracker {
         Tracker::new(
             DeploymentId::from_random([1; 16]),
@@ -167,18 +182,80 @@ mod tests {
     const PENDING: TaskLifeState = TaskLifeState::Pending;
 
     #[test]
+    fn what_does_its_work_once_may_have_ended_well_and_what_comes_after_does_not_count() {
+        let at = Duration::from_secs;
+        let once = Hook::Prestart { sidecar: false };
+        let after = Hook::Poststart { sidecar: false };
+        let sidecar = Hook::Poststart { sidecar: true };
+        let dead = |failed| TaskState {
+            failed,
+            ..task(TaskLifeState::Dead, Some(1))
+        };
+        let (ended, failed) = (dead(false), dead(true));
+        let (runs, waits) = (task(RUNNING, Some(2)), task(PENDING, None));
+        for (what, tasks, verdict) in [
+            (
+                "all as it should be",
+                vec![
+                    (once, &ended),
+                    (Hook::Main, &runs),
+                    (after, &ended),
+                    (Hook::Poststop, &waits),
+                ],
+                Some(Verdict::Healthy),
+            ),
+            (
+                "what comes after the start runs",
+                vec![(Hook::Main, &runs), (after, &runs), (sidecar, &runs)],
+                Some(Verdict::Healthy),
+            ),
+            (
+                "what comes before has not ended",
+                vec![(once, &runs), (Hook::Main, &waits)],
+                None,
+            ),
+            (
+                "what comes after the start waits",
+                vec![(Hook::Main, &runs), (after, &waits)],
+                None,
+            ),
+            (
+                "what comes before failed",
+                vec![(once, &failed), (Hook::Main, &waits)],
+                Some(Verdict::Unhealthy(vec![(
+                    0,
+                    "Unhealthy because of failed task".to_owned(),
+                )])),
+            ),
+            (
+                "a sidecar ended",
+                vec![(Hook::Main, &runs), (sidecar, &ended)],
+                Some(Verdict::Unhealthy(vec![(
+                    1,
+                    "Unhealthy because of failed task".to_owned(),
+                )])),
+            ),
+        ] {
+            let mut tracker = tracker();
+            let first = tracker.look(&tasks, at(1));
+            let found = first.or_else(|| tracker.look(&tasks, at(12)));
+            assert_eq!(found, verdict, "{what}");
+        }
+    }
+
+    #[test]
     fn healthy_once_all_tasks_ran_for_min_healthy_time() {
         let at = Duration::from_secs;
         let mut tracker = tracker();
         let (one, other) = (task(RUNNING, Some(1)), task(PENDING, None));
-        assert_eq!(tracker.look(&[&one, &other], at(1)), None);
+        assert_eq!(tracker.look(&main(&[&one, &other]), at(1)), None);
         assert_eq!(tracker.next_look(), at(300));
         let other = task(RUNNING, Some(2));
-        assert_eq!(tracker.look(&[&one, &other], at(5)), None);
+        assert_eq!(tracker.look(&main(&[&one, &other]), at(5)), None);
         assert_eq!(tracker.next_look(), at(15));
-        assert_eq!(tracker.look(&[&one, &other], at(14)), None);
+        assert_eq!(tracker.look(&main(&[&one, &other]), at(14)), None);
         assert_eq!(
-            tracker.look(&[&one, &other], at(15)),
+            tracker.look(&main(&[&one, &other]), at(15)),
             Some(Verdict::Healthy)
         );
     }
@@ -187,11 +264,14 @@ mod tests {
     fn a_restart_begins_the_wait_anew_even_if_nobody_saw_it() {
         let at = Duration::from_secs;
         let mut tracker = tracker();
-        assert_eq!(tracker.look(&[&task(RUNNING, Some(1))], at(1)), None);
-        assert_eq!(tracker.look(&[&task(RUNNING, Some(9))], at(9)), None);
-        assert_eq!(tracker.look(&[&task(RUNNING, Some(9))], at(12)), None);
+        assert_eq!(tracker.look(&main(&[&task(RUNNING, Some(1))]), at(1)), None);
+        assert_eq!(tracker.look(&main(&[&task(RUNNING, Some(9))]), at(9)), None);
         assert_eq!(
-            tracker.look(&[&task(RUNNING, Some(9))], at(19)),
+            tracker.look(&main(&[&task(RUNNING, Some(9))]), at(12)),
+            None
+        );
+        assert_eq!(
+            tracker.look(&main(&[&task(RUNNING, Some(9))]), at(19)),
             Some(Verdict::Healthy)
         );
     }
@@ -220,7 +300,7 @@ mod tests {
                 ]),
             ),
         ] {
-            let found = tracker().look(&states.iter().collect::<Vec<_>>(), time);
+            let found = tracker().look(&main(&states.iter().collect::<Vec<_>>()), time);
             let expected = expected.map(|blamed| {
                 Verdict::Unhealthy(
                     blamed

@@ -14,12 +14,16 @@ use rove_model::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::health::{Tracker, Verdict};
+use super::{
+    health::{Tracker, Verdict},
+    turns::{is_open, only_sidecars_live, others_are_dead},
+};
 use crate::{
     clock::Now,
     drivers::Signal,
     task::{
         events,
+        hook::Hook,
         machine::{Effect, Input, Policy, Saved, StopCause, TaskMachine},
     },
 };
@@ -244,9 +248,13 @@ impl AllocMachine {
             return (ClientStatus::Failed, failure.clone());
         }
         let any = |check: fn(&TaskState) -> bool| self.tasks.iter().any(|task| check(task.state()));
+        // Between the end of the main tasks and the start of what comes after them.
+        let is_ending = others_are_dead(&self.tasks)
+            && any(|task| task.state == Dead && task.started_at.is_some())
+            && any(|task| task.state == Pending);
         let (status, description) = if any(|task| task.failed) {
             (ClientStatus::Failed, "Failed tasks")
-        } else if any(|task| task.state == Running) {
+        } else if is_ending || any(|task| task.state == Running) {
             (ClientStatus::Running, "Tasks are running")
         } else if any(|task| task.state == Pending) {
             (ClientStatus::Pending, "No tasks have started")
@@ -321,8 +329,14 @@ impl AllocMachine {
         }
         let mut effects = Vec::new();
         let mut any = false;
+        // Each in its turn, as at the first start.
         for index in 0..self.tasks.len() {
-            if self.tasks[index].is_running() || self.tasks[index].is_dead() {
+            effects.extend(self.task(index, Input::Hold, now, 0.0));
+        }
+        for index in 0..self.tasks.len() {
+            if self.tasks[index].policy().hook != Hook::Poststop
+                && (self.tasks[index].is_running() || self.tasks[index].is_dead())
+            {
                 any = true;
                 effects.extend(self.task(index, Input::RestartEvenEnded, now, 0.0));
             }
@@ -439,13 +453,38 @@ impl AllocMachine {
         {
             effects.extend(self.stop_all(&StopCause::LeaderDead, now));
         }
-        if self.may_start && self.is_wanted() {
-            for index in 0..self.tasks.len() {
-                effects.extend(self.task(index, Input::Go, now, 0.0));
-            }
+        if only_sidecars_live(&self.tasks) {
+            effects.extend(self.stop_all(&StopCause::MainDead, now));
+        }
+        for index in 0..self.tasks.len() {
+            let input = self.turn(self.tasks[index].policy().hook);
+            effects.extend(self.task(index, input, now, 0.0));
         }
         self.judge(now);
         effects
+    }
+
+    /// What a task with this hook is told of whether it may start.
+    fn turn(&self, hook: Hook) -> Input {
+        let is_open = is_open(hook, &self.tasks);
+        if hook != Hook::Poststop {
+            return if self.may_start && self.is_wanted() && is_open {
+                Input::Go
+            } else {
+                Input::Hold
+            };
+        }
+        // It runs also when the alloc is to end. The room of the others is free for it.
+        if self.shutdown {
+            Input::Stop(StopCause::Wanted)
+        } else if is_open {
+            Input::Go
+        } else if others_are_dead(&self.tasks) {
+            // Nothing was started that it could clean up after.
+            Input::Stop(StopCause::Wanted)
+        } else {
+            Input::Hold
+        }
     }
 
     fn fetch_wanted_version(&mut self) -> Option<AllocEffect> {
@@ -474,7 +513,8 @@ impl AllocMachine {
                 .iter()
                 .any(|task| task.policy().leader && !task.is_dead());
         for index in 0..self.tasks.len() {
-            if leader_lives && !self.tasks[index].policy().leader {
+            let policy = self.tasks[index].policy();
+            if (leader_lives && !policy.leader) || policy.hook == Hook::Poststop {
                 continue;
             }
             effects.extend(self.task(index, Input::Stop(cause.clone()), now, 0.0));
@@ -521,7 +561,11 @@ impl AllocMachine {
         let Some(tracker) = &mut self.tracker else {
             return;
         };
-        let states: Vec<&TaskState> = self.tasks.iter().map(TaskMachine::state).collect();
+        let states: Vec<(Hook, &TaskState)> = self
+            .tasks
+            .iter()
+            .map(|task| (task.policy().hook, task.state()))
+            .collect();
         match tracker.look(&states, now.since_start) {
             None => {}
             Some(Verdict::Healthy) => {
@@ -551,17 +595,20 @@ fn health(healthy: bool, deployment: rove_model::ids::DeploymentId, now: Now) ->
 }
 
 fn policy(job: &Job, group: &TaskGroup, task: &Task, rules: Rules) -> Policy {
+    let hook = Hook::of(task);
     Policy {
         restart: task
             .restart_policy
             .clone()
             .or_else(|| group.restart_policy.clone())
             .unwrap_or_default(),
-        restart_on_success: matches!(job.job_type(), JobType::Service | JobType::System),
+        restart_on_success: hook
+            .restarts_on_success(matches!(job.job_type(), JobType::Service | JobType::System)),
         kill_timeout: task.kill_timeout().min(rules.max_kill_timeout),
         kill_signal: task.kill_signal.parse().ok(),
         shutdown_delay: task.shutdown_delay.duration(),
         leader: task.leader,
+        hook,
     }
 }
 

@@ -14,24 +14,22 @@ use rove_store::backoff::Backoff;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, sleep},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     dir::{Access, AllocDir},
+    driver_calls::{persist, recover, start},
     machine::{AllocEffect, AllocInput, AllocMachine, SavedAlloc},
     task_config::{self, Surroundings},
 };
 use crate::{
     context::Context,
-    drivers::{
-        Driver, DriverError, Progress, ProgressSender, Recovered, Signal, TaskConfig, TaskHandle,
-        TaskRef, TaskRoot,
-    },
+    drivers::{Driver, Progress, Signal, TaskConfig, TaskHandle, TaskRef, TaskRoot},
     handle_error::HandleError,
     shared::{AllocView, Reply, TaskView, Which},
-    task::machine::{Effect, Found, Input, StartFailure},
+    task::machine::{Effect, Input, StartFailure},
 };
 
 /// Users' wishes that may wait for one alloc.
@@ -107,7 +105,7 @@ pub(crate) fn runner(
     let rng = StdRng::seed_from_u64(context.seed_of(machine.id()));
     let (progress_sender, progress) = mpsc::channel(PROGRESS);
     let runner = Runner {
-        saved: Fingerprint::of(&machine),
+        saved: Durable::of(&machine),
         context,
         machine,
         jobs: JoinSet::new(),
@@ -125,7 +123,7 @@ pub(crate) fn runner(
 
 /// What of an alloc must be durable before anything else is done; when it is the same, nothing needs to be saved.
 #[derive(Clone, Debug, PartialEq)]
-struct Fingerprint {
+struct Durable {
     revision: Revision,
     version: Option<u64>,
     health: Option<bool>,
@@ -139,7 +137,7 @@ struct Fingerprint {
     )>,
 }
 
-impl Fingerprint {
+impl Durable {
     fn of(machine: &AllocMachine) -> Self {
         let status = machine.status();
         Self {
@@ -173,13 +171,14 @@ impl Fingerprint {
     }
 }
 
-type Job = Option<AllocInput>;
+/// What comes of an effect.
+type Done = Option<AllocInput>;
 
 struct Runner {
     context: Arc<Context>,
     machine: AllocMachine,
-    saved: Fingerprint,
-    jobs: JoinSet<Job>,
+    saved: Durable,
+    jobs: JoinSet<Done>,
     starts: BTreeMap<usize, CancellationToken>,
     /// What has to wait until the state is saved.
     held_back: Vec<AllocEffect>,
@@ -364,13 +363,13 @@ impl Runner {
     }
 
     async fn save(&mut self) -> Result<(), String> {
-        let fingerprint = Fingerprint::of(&self.machine);
-        if fingerprint == self.saved || !fingerprint.matters() {
+        let durable = Durable::of(&self.machine);
+        if durable == self.saved || !durable.matters() {
             return Ok(());
         }
         match self.context.state.save(&self.machine.saved()).await {
             Ok(()) => {
-                self.saved = fingerprint;
+                self.saved = durable;
                 Ok(())
             }
             Err(error) => Err(match std::error::Error::source(&error) {
@@ -622,95 +621,6 @@ fn running(
         Err(HandleError::NotRunning)
     };
     (answer, effects)
-}
-
-/// Starts a task, unless it is called off: then nothing of it is left.
-async fn start(
-    driver: Arc<dyn Driver>,
-    config: TaskConfig,
-    index: usize,
-    progress: mpsc::Sender<(usize, Progress)>,
-    cancel: CancellationToken,
-    seed: u64,
-) -> Input {
-    let (sender, mut words) = ProgressSender::channel();
-    let forward = async {
-        while let Some(word) = words.recv().await {
-            // A word for people is lost when too many wait.
-            let _ = progress.try_send((index, word));
-        }
-        std::future::pending::<()>().await
-    };
-    let starting = async {
-        match driver.start(&config, &sender).await {
-            Err(DriverError::AlreadyStarted { handle, .. }) => {
-                // What is known was removed before; this is a leftover that was never recorded.
-                driver.destroy(&handle).await?;
-                driver.start(&config, &sender).await
-            }
-            other => other,
-        }
-    };
-    tokio::select! {
-        biased;
-        result = starting => Input::Started(result.map_err(|error| StartFailure {
-            message: error.full_message(),
-            recoverable: error.is_recoverable(),
-            in_setup: false,
-        })),
-        () = cancel.cancelled() => {
-            persist(&config.task, "remove", seed, || async {
-                match driver.find(&config.task).await? {
-                    Some(handle) => driver.destroy(&handle).await,
-                    None => Ok(()),
-                }
-            })
-            .await;
-            Input::StartAborted
-        }
-        () = forward => Input::StartAborted,
-    }
-}
-
-async fn recover(
-    driver: &dyn Driver,
-    task: &TaskRef,
-    handle: Option<&TaskHandle>,
-) -> Result<Found, DriverError> {
-    let handle = match handle {
-        Some(handle) => handle.clone(),
-        None => match driver.find(task).await? {
-            Some(handle) => handle,
-            None => return Ok(Found::NeverStarted),
-        },
-    };
-    Ok(match driver.recover(&handle).await? {
-        Recovered::Running => Found::Running(handle),
-        Recovered::Exited(exit) => Found::Exited(handle, exit),
-        Recovered::Gone => Found::Gone,
-    })
-}
-
-/// Asks a driver until it can answer: an engine that is away comes back, or its operator ends the agent.
-async fn persist<T, F: Future<Output = Result<T, DriverError>>>(
-    task: &TaskRef,
-    what: &'static str,
-    seed: u64,
-    mut ask: impl FnMut() -> F,
-) -> T {
-    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(30), seed);
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(error) => {
-                let error = error.full_message();
-                if backoff.failures() == 0 {
-                    tracing::warn!(alloc = %task.alloc_id, task = task.task, error, "can't {what} the task, trying again");
-                }
-                sleep(backoff.next_delay()).await;
-            }
-        }
-    }
 }
 
 fn save_backoff(seed: u64) -> Backoff {

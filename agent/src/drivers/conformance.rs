@@ -3,10 +3,14 @@
 //! A failed check panics with what was expected: call it from tests only.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)] // a suite of assertions
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use rove_model::ids::AllocId;
+use serde_json::Value;
 
 use super::{
-    Driver, DriverError, ExitResult, ProgressSender, Recovered, Signal, TaskConfig, TaskHandle,
+    Driver, DriverError, ExitResult, LogLimits, ProgressSender, Recovered, Signal, TaskConfig,
+    TaskHandle, TaskLimits, TaskRef,
 };
 
 /// What a task of the suite does.
@@ -51,6 +55,45 @@ pub trait Fixture: Send + Sync {
     /// Whether tasks really print.
     fn prints(&self) -> bool {
         true
+    }
+}
+
+/// A task with directories of its own under `root` and this `config`, for fixtures.
+#[must_use]
+pub fn task(root: &Path, config: Value) -> TaskConfig {
+    let alloc_id = AllocId(uuid::Uuid::new_v4());
+    let base = root.join(alloc_id.to_string());
+    let (state_dir, task_dir, log_dir) = (base.join("state"), base.join("t"), base.join("logs"));
+    for dir in [&state_dir, &task_dir, &log_dir] {
+        std::fs::create_dir_all(dir).unwrap();
+    }
+    let Value::Object(config) = config else {
+        panic!("a config is a map");
+    };
+    TaskConfig {
+        task: TaskRef {
+            alloc_id,
+            task: "t".to_owned(),
+            state_dir,
+        },
+        namespace: "default".to_owned(),
+        job: "job".to_owned(),
+        group: "group".to_owned(),
+        node_id: "node".to_owned(),
+        config,
+        env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+        user: None,
+        limits: TaskLimits {
+            cpu_mhz: 100,
+            memory_mb: 64,
+            memory_max_mb: 0,
+        },
+        ports: Vec::new(),
+        task_dir,
+        mounts: Vec::new(),
+        log_dir,
+        logs: Some(LogLimits::default()),
+        kill_signal: None,
     }
 }
 

@@ -199,6 +199,17 @@ pub fn leader_dead(time: UnixNanos) -> TaskEvent {
     )
 }
 
+/// The tasks that it served ended.
+#[must_use]
+pub fn main_dead(time: UnixNanos) -> TaskEvent {
+    event(
+        time,
+        TaskEventKind::MainDead,
+        "Main tasks in the group died",
+        [],
+    )
+}
+
 /// A signal is sent to it.
 #[must_use]
 pub fn signaling(time: UnixNanos, signal: Signal) -> TaskEvent {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     events,
+    hook::Hook,
     restart::{Ending, Tracker, Verdict},
 };
 use crate::{
@@ -38,6 +39,8 @@ pub struct Policy {
     pub shutdown_delay: Duration,
     /// Its end ends its group.
     pub leader: bool,
+    /// When in the life of its group it runs.
+    pub hook: Hook,
 }
 
 /// What happened.
@@ -45,6 +48,8 @@ pub struct Policy {
 pub enum Input {
     /// It may start. Told again and again; only the first counts.
     Go,
+    /// It may not start any more, until it is told again that it may. What runs goes on.
+    Hold,
     /// Its directory was built, or not, in words.
     Built(Result<(), String>),
     /// A word from its driver.
@@ -93,6 +98,8 @@ pub enum StopCause {
     SiblingFailed(String),
     /// The leader ended.
     LeaderDead,
+    /// Those that it served ended.
+    MainDead,
 }
 
 /// What was found of a task after the agent was away.
@@ -341,6 +348,10 @@ impl TaskMachine {
     pub fn handle(&mut self, input: Input, now: Now, random: f64) -> Vec<Effect> {
         match input {
             Input::Go => self.go(now),
+            Input::Hold => {
+                self.may_start = false;
+                Vec::new()
+            }
             Input::Built(result) => self.built(result, now, random),
             Input::Progress(progress) => {
                 if self.phase == Phase::Starting {
@@ -548,6 +559,7 @@ impl TaskMachine {
                 self.note(events::sibling_failed(now.wall, sibling));
             }
             StopCause::LeaderDead => self.note(events::leader_dead(now.wall)),
+            StopCause::MainDead => self.note(events::main_dead(now.wall)),
         }
         match self.phase {
             Phase::Waiting | Phase::Delayed { .. } => {

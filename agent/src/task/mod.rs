@@ -2,6 +2,7 @@
 
 pub mod env;
 pub mod events;
+pub mod hook;
 pub mod interpolate;
 pub mod machine;
 pub mod restart;

@@ -310,6 +310,89 @@ async fn what_is_filled_in_on_the_node_is_filled_in_everywhere() {
 }
 
 #[tokio::test]
+async fn processes_with_hooks_run_in_their_turn() {
+    let world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let agent = start(config(&world, dir.path())).await;
+    let say = |word: &str| format!("echo {word} >> $NOMAD_ALLOC_DIR/data/said");
+    let tasks = [
+        // In another order than their turns.
+        ("clean", Some(("poststop", false)), say("clean")),
+        (
+            "main",
+            None,
+            format!(
+                "{}; until [ -e $NOMAD_ALLOC_DIR/data/after ]; do sleep 0.01; done",
+                say("main")
+            ),
+        ),
+        (
+            "side",
+            Some(("prestart", true)),
+            format!(
+                "trap 'sleep 0.2; {}; exit 0' INT; {}; while :; do sleep 0.01; done",
+                say("side-ends"),
+                say("side")
+            ),
+        ),
+        (
+            "init",
+            Some(("prestart", false)),
+            format!(
+                "until grep -q side $NOMAD_ALLOC_DIR/data/said; do sleep 0.01; done; sleep 0.2; {}",
+                say("init")
+            ),
+        ),
+        (
+            "after",
+            Some(("poststart", false)),
+            format!(
+                "until grep -q main $NOMAD_ALLOC_DIR/data/said; do sleep 0.01; done; {}; touch $NOMAD_ALLOC_DIR/data/after",
+                say("after")
+            ),
+        ),
+    ];
+    let scripts: Vec<(&str, serde_json::Value)> = tasks
+        .iter()
+        .map(|(name, _, script)| (*name, json!({"command": "/bin/sh", "args": ["-c", script]})))
+        .collect();
+    let mut job = job("batch", "raw_exec", &scripts);
+    for (task, (_, hook, _)) in job.task_groups[0].tasks.iter_mut().zip(&tasks) {
+        task.lifecycle = hook.map(|(hook, sidecar)| rove_model::job::Lifecycle {
+            hook: hook.to_owned(),
+            sidecar,
+        });
+    }
+    let alloc = world.place(&job, 1).await;
+    world.want(&alloc).await;
+    let status = world
+        .until(&alloc, "its end", |status| {
+            matches!(
+                status.client_status,
+                ClientStatus::Complete | ClientStatus::Failed
+            )
+        })
+        .await;
+    let said = dir
+        .path()
+        .join("alloc")
+        .join(alloc.id.to_string())
+        .join("alloc/data/said");
+    assert_eq!(
+        std::fs::read_to_string(said).unwrap(),
+        "side\ninit\nmain\nafter\nside-ends\nclean\n",
+        "{status:#?}"
+    );
+    assert_eq!(status.client_status, ClientStatus::Complete);
+    let words = words(&status, "side");
+    assert!(
+        words.contains(&"Main Tasks Dead: Main tasks in the group died".to_owned()),
+        "{words:?}"
+    );
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn a_binary_that_is_not_there_is_named() {
     let world = World::new();
     let dir = tempfile::tempdir().unwrap();

@@ -1,45 +1,9 @@
-//! Tasks with directories of their own.
+//! What the tests of several drivers need.
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{path::Path, time::Instant};
 
-use rove_agent::drivers::{LogLimits, TaskConfig, TaskLimits, TaskRef};
-use rove_model::ids::AllocId;
-use serde_json::Value;
-
-/// A task under `root` with this driver config.
-pub fn task(root: &Path, config: Value) -> TaskConfig {
-    let alloc_id = AllocId(uuid::Uuid::new_v4());
-    let base = root.join(alloc_id.to_string());
-    let (state_dir, task_dir, log_dir) = (base.join("state"), base.join("t"), base.join("logs"));
-    for dir in [&state_dir, &task_dir, &log_dir] {
-        std::fs::create_dir_all(dir).unwrap();
-    }
-    TaskConfig {
-        task: TaskRef {
-            alloc_id,
-            task: "t".to_owned(),
-            state_dir,
-        },
-        namespace: "default".to_owned(),
-        job: "job".to_owned(),
-        group: "group".to_owned(),
-        node_id: "node".to_owned(),
-        config: config.as_object().unwrap().clone(),
-        env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
-        user: None,
-        limits: TaskLimits {
-            cpu_mhz: 100,
-            memory_mb: 64,
-            memory_max_mb: 0,
-        },
-        ports: Vec::new(),
-        task_dir,
-        mounts: Vec::new(),
-        log_dir,
-        logs: Some(LogLimits::default()),
-        kill_signal: None,
-    }
-}
+pub use rove_agent::drivers::conformance::task;
+use rove_agent::drivers::{TaskConfig, TaskRef};
 
 /// Waits until `found` gives something.
 pub async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {

@@ -394,11 +394,12 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Whether a line assigns a heredoc of this name.
+/// Whether a line begins a heredoc of this name as a value of the file, not as a word of a script in a heredoc.
 fn opens(line: &str, name: &str) -> bool {
     line.trim_end()
         .strip_suffix(name)
         .map(|rest| rest.strip_suffix('-').unwrap_or(rest))
         .and_then(|rest| rest.strip_suffix("<<"))
-        .is_some_and(|rest| rest.trim_end().ends_with('='))
+        .map(str::trim_end)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with(['=', '[', ',']))
 }

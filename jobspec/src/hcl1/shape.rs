@@ -273,9 +273,23 @@ impl Shaper<'_> {
     /// What the table does not have, told by the decoder.
     fn unknown(&mut self, item: Item, arguments: &mut Arguments, blocks: &mut Vec<Block>) {
         match (&item.node, item.assign.is_some()) {
-            (Node::Object(_), false) => blocks.push(bare_block(item)),
+            (Node::Object(_), false) => blocks.push(self.unknown_block(item)),
             _ => self.argument(item, arguments),
         }
+    }
+
+    /// With what it says: a block of a later version may say nothing.
+    fn unknown_block(&mut self, item: Item) -> Block {
+        let mut inside = Arguments::default();
+        let Item { keys, node, .. } = item;
+        if let Node::Object(object) = node {
+            for inner in object.items {
+                self.argument(inner, &mut inside);
+            }
+        }
+        let mut block = bare_block(keys);
+        block.body.attributes = inside.list;
+        block
     }
 
     fn argument(&mut self, item: Item, arguments: &mut Arguments) {
@@ -288,7 +302,7 @@ impl Shaper<'_> {
 
     fn scalar(&mut self, field: &Field, item: Item, arguments: &mut Arguments) {
         if matches!(item.node, Node::Object(_)) && item.assign.is_none() {
-            arguments.blocks.push(bare_block(item));
+            arguments.blocks.push(bare_block(item.keys));
             return;
         }
         let value_span = item.node.span().clone();
@@ -387,7 +401,7 @@ impl Shaper<'_> {
         let mut arguments = Arguments::default();
         for item in object.items {
             if matches!(item.node, Node::Object(_)) {
-                arguments.blocks.push(bare_block(item));
+                arguments.blocks.push(bare_block(item.keys));
                 continue;
             }
             let value_span = item.node.span().clone();
@@ -615,8 +629,8 @@ fn told(table: &Table, names: &'static [&'static str]) -> Vec<(&'static str, Val
 }
 
 /// A block of which only the kind counts: it is refused.
-fn bare_block(item: Item) -> Block {
-    let mut keys = item.keys.into_iter();
+fn bare_block(keys: Vec<Key>) -> Block {
+    let mut keys = keys.into_iter();
     let (kind, span) = keys
         .next()
         .map_or((String::new(), 0..0), |key| (key.text, key.span));

@@ -1,8 +1,8 @@
 //! A job as JSON in the API's shape and order: what was said, no more and no less.
 
 use rove_model::job::{
-    Declared as _, Job,
-    declare::{Block, InOrder, Kind},
+    Declared as _, InOrder, Job,
+    declare::{Block, Kind},
 };
 use serde::Serialize;
 use serde_json::{Map, Value as Json};

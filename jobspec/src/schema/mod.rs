@@ -66,6 +66,8 @@ pub struct Field {
     pub unit: &'static str,
     /// The words it may be; empty where it may be anything.
     pub values: &'static [&'static str],
+    /// A zero in it says nothing.
+    pub quiet: bool,
 }
 
 /// One kind of block.

@@ -88,6 +88,7 @@ impl Tables {
             default: declared.default,
             unit: declared.unit,
             values: declared.values,
+            quiet: declared.quiet,
         }
     }
 
@@ -101,6 +102,7 @@ impl Tables {
             default: row.default,
             unit: "",
             values: &[],
+            quiet: false,
         }
     }
 

@@ -33,6 +33,7 @@ pub use write::to_yaml;
 use crate::{
     Parsed, decode,
     diagnostics::{Diagnostic, Diagnostics, Severity, nearest},
+    later,
     node::{Content, Node},
     schema::{Field, JOB, Kind, Table},
     source::{Source, Span},
@@ -303,6 +304,7 @@ impl Reader<'_> {
                 Some(field) => self.beneath(key, |reader| {
                     reader.field(field, span, value, &mut body);
                 }),
+                None if is_later(table, key, span, value, &mut body) => {}
                 None => self.unknown(key, span, yaml_names(table)),
             }
         }
@@ -386,6 +388,7 @@ impl Reader<'_> {
                 Some(field) => self.beneath(key, |reader| {
                     reader.field(field, span, value, &mut body);
                 }),
+                None if is_later(table, key, span, value, &mut body) => {}
                 None => self.unknown(key, span, yaml_names(table).chain(label_key)),
             }
         }
@@ -407,6 +410,33 @@ impl Reader<'_> {
             body,
         })
     }
+}
+
+/// Whether it is what a later version of the language says where nothing is said. The decoder leaves it out.
+fn is_later(table: &Table, key: &str, span: &Span, value: &Node, body: &mut Body) -> bool {
+    if let Some(argument) = later::argument(table, key) {
+        let is_default = argument.is_default(&value.value());
+        if is_default {
+            body.attributes.push(attribute(key, span, value));
+        }
+        return is_default;
+    }
+    let Content::Map(entries) = &value.content else {
+        return false;
+    };
+    let attributes = entries
+        .iter()
+        .map(|(key, span, value)| attribute(key, span, value));
+    let block = Block {
+        kind: key.to_owned(),
+        labels: Vec::new(),
+        header: span.clone(),
+        body: Body {
+            attributes: attributes.collect(),
+            blocks: Vec::new(),
+        },
+    };
+    later::says_nothing(table, &block)
 }
 
 /// The label of an element of a list, in quotes.

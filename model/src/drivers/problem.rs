@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use serde_json::{Map, Value};
+
+use crate::shortened::quoted;
+
 /// What is wrong with a `config` block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,20 +43,29 @@ pub enum ConfigProblem {
         /// What it should be.
         expected: String,
     },
+    /// There is more that is wrong.
+    More {
+        /// So many mistakes.
+        left_out: usize,
+    },
 }
 
 impl ConfigProblem {
-    /// The key of the `config` block that it is about, without what is inside of it (`auth` for `auth.user`).
+    /// The key of this `config` block that it is about, without what is inside of it (`auth` for `auth.user`); `None`
+    /// where it is about the whole block.
     #[must_use]
-    pub fn key(&self) -> &str {
+    pub fn key_of(&self, config: &Map<String, Value>) -> Option<&str> {
         let key = match self {
             Self::UnknownKey { key, .. }
             | Self::Unsupported { key }
             | Self::WrongType { key, .. }
             | Self::BadValue { key, .. } => key.as_str(),
-            Self::Missing { key } => key,
+            Self::Missing { .. } | Self::More { .. } => return None,
         };
-        key.split('.').next().unwrap_or(key)
+        if config.contains_key(key) {
+            return Some(key);
+        }
+        key.split('.').next()
     }
 }
 
@@ -60,17 +73,25 @@ impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownKey { key, nearest } => {
-                write!(f, "unknown key {key:?}")?;
+                write!(f, "unknown key {}", quoted(key))?;
                 nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
             }
-            Self::Unsupported { key } => write!(f, "key {key:?} is not supported yet"),
+            Self::Unsupported { key } => write!(f, "key {} is not supported yet", quoted(key)),
             Self::Missing { key } => write!(f, "key {key:?} is required"),
-            Self::WrongType { key, expected } => write!(f, "key {key:?} must be {expected}"),
+            Self::WrongType { key, expected } => {
+                write!(f, "key {} must be {expected}", quoted(key))
+            }
             Self::BadValue {
                 key,
                 value,
                 expected,
-            } => write!(f, "key {key:?} is {value:?}, which is not {expected}"),
+            } => write!(
+                f,
+                "key {} is {}, which is not {expected}",
+                quoted(key),
+                quoted(value)
+            ),
+            Self::More { left_out } => write!(f, "{left_out} further mistakes"),
         }
     }
 }

@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 use super::ConfigProblem;
 use crate::{duration::Nanos, nearest::nearest};
 
+/// The most mistakes of a block that are told one by one.
+pub(super) const MOST: usize = 50;
+
 /// What a key of a `config` block holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Holds {
@@ -126,6 +129,11 @@ impl ConfigSchema {
                     expected: format!("allowed together with {first:?}"),
                 });
             }
+        }
+        if found.len() > MOST {
+            let left_out = found.len() - MOST;
+            found.truncate(MOST);
+            found.push(ConfigProblem::More { left_out });
         }
         found
     }

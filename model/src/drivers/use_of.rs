@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    BUILT_IN, ConfigProblem, Holds, LATER, has_interpolation, scalar, schema, schema::Entry,
+    BUILT_IN, ConfigProblem, Holds, LATER, has_interpolation, scalar, schema,
+    schema::{Entry, MOST},
 };
 use crate::{
     job::{Job, Task, TaskGroup},
     nearest::nearest,
+    shortened::quoted,
     validate::{FieldPath, Warning},
 };
 
@@ -49,7 +51,7 @@ pub(crate) fn unknown_ports(group: &TaskGroup, task: &Task) -> Vec<UnknownPort> 
         return Vec::new();
     };
     let labels = port_labels(group, task);
-    let mut found = Vec::new();
+    let (mut found, mut left_out) = (Vec::new(), 0);
     for key in schema.keys {
         let named: Vec<String> = match (key.holds, task.config.get(key.name)) {
             (Holds::PortLabels, Some(Value::Array(list))) => {
@@ -67,9 +69,14 @@ pub(crate) fn unknown_ports(group: &TaskGroup, task: &Task) -> Vec<UnknownPort> 
             if labels.contains(label.as_str()) || has_interpolation(&label) {
                 continue;
             }
+            left_out += usize::from(found.len() >= MOST);
+            if left_out > 0 {
+                continue;
+            }
             let mut message = format!(
-                "{:?} names the port {label:?}, which no network block of the group or the task has",
-                key.name
+                "{:?} names the port {}, which no network block of the group or the task has",
+                key.name,
+                quoted(&label)
             );
             if let Some(near) = nearest(&label, labels.iter().copied()) {
                 message.push_str(&format!("; did you mean {near:?}?"));
@@ -79,6 +86,10 @@ pub(crate) fn unknown_ports(group: &TaskGroup, task: &Task) -> Vec<UnknownPort> 
                 message,
             });
         }
+    }
+    if let Some(last) = found.last_mut().filter(|_| left_out > 0) {
+        last.message
+            .push_str(&format!("; and {left_out} further ones like it"));
     }
     found
 }
@@ -93,17 +104,15 @@ pub fn missing_drivers(job: &Job, available: Option<&BTreeSet<String>>) -> Vec<W
     for (g, group) in job.task_groups.iter().enumerate() {
         for (t, task) in group.tasks.iter().enumerate() {
             let driver = task.driver.as_str();
+            let (name, shown) = (quoted(&task.name), quoted(driver));
             let (is_there, mut message) = match available {
                 Some(available) => (
                     available.contains(driver),
-                    format!("Task {:?}: no node has the driver {driver:?}", task.name),
+                    format!("Task {name}: no node has the driver {shown}"),
                 ),
                 None => (
                     schema(driver).is_some(),
-                    format!(
-                        "Task {:?}: the driver {driver:?} is not built in",
-                        task.name
-                    ),
+                    format!("Task {name}: the driver {shown} is not built in"),
                 ),
             };
             if is_there || driver.is_empty() || LATER.contains(&driver) {

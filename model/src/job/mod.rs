@@ -8,6 +8,7 @@
 //! JSON that is read may hold `null` for anything, and unknown keys, as Nomad's API lets it.
 
 pub mod declare;
+mod in_order;
 mod network;
 mod policy;
 mod resources;
@@ -16,6 +17,7 @@ mod specification;
 mod task;
 
 pub use declare::{Change, Declared};
+pub use in_order::InOrder;
 pub use network::{DnsConfig, NetworkResource, Port};
 pub use policy::{
     Affinity, Constraint, EphemeralDisk, MigrateStrategy, ParameterizedJobConfig, PeriodicConfig,

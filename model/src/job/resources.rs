@@ -14,7 +14,7 @@ spec! {
         /// The most memory the task may use when the node has some to spare.
         memory_max_mb as "MemoryMaxMB": Option<i64> [hcl = "memory_max", unit = "MiB", quiet] = 0 at Registration => ReplaceValue,
         /// Read and without effect: a group has ephemeral_disk.
-        disk_mb as "DiskMB": Option<i64> [hcl = "disk", unit = "MiB"] => InPlace,
+        disk_mb as "DiskMB": Option<i64> [hcl = "disk", unit = "MiB", quiet] => InPlace,
         /// The network and ports of a task, as in files of 2017; a group has network.
         networks: Vec<NetworkResource> [each = "network"] => Within,
         /// A device, as a GPU, by <type>, <vendor>/<type> or <vendor>/<type>/<model>.

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use crate::shortened::{quoted, shortened};
+
 /// Which field of a job is meant, as `group["cache"].task["redis"].driver`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldPath {
@@ -90,7 +92,7 @@ impl fmt::Display for FieldPath {
             }
             f.write_str(block.name)?;
             if !block.label.is_empty() {
-                write!(f, "[{:?}]", block.label)?;
+                write!(f, "[{}]", quoted(&block.label))?;
             } else if block.index > 0 {
                 write!(f, "[{}]", block.index)?;
             }
@@ -99,7 +101,7 @@ impl fmt::Display for FieldPath {
             if !first {
                 f.write_str(".")?;
             }
-            f.write_str(field)?;
+            f.write_str(&shortened(field))?;
         }
         Ok(())
     }

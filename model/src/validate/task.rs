@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{FieldPath, Report, constraint, policy, service};
-use crate::drivers::{self, ConfigProblem};
+use crate::drivers;
 use crate::job::{
     Constraint, CsiPluginConfig, JobType, LogConfig, Resources, Task, TaskArtifact, TaskGroup,
     Template, Vault, VolumeMount,
@@ -152,9 +152,9 @@ pub(super) fn task(
 fn driver_config(task: &Task, group: &TaskGroup, path: &FieldPath, errors: &mut Report) {
     for problem in drivers::config_problems(task) {
         let message = format!("invalid {} config: {problem}", task.driver);
-        let path = match &problem {
-            ConfigProblem::Missing { .. } => path.clone(),
-            problem => path.field(problem.key().to_owned()),
+        let path = match problem.key_of(&task.config) {
+            None => path.clone(),
+            Some(key) => path.field(key.to_owned()),
         };
         errors.add(path, message);
     }

@@ -391,3 +391,225 @@ fn a_kill_timeout_is_no_longer_than_the_node_allows() {
         assert_eq!(again.tasks()[0].policy().kill_timeout, Nanos::secs(given));
     }
 }
+
+/// An alloc of a group with every hook: `init` and a sidecar before `main`, `after` once it runs, `clean` in the end.
+fn with_hooks(kind: &str) -> AllocMachine {
+    let task = |name: &str, hook: &str, sidecar| Task {
+        name: name.to_owned(),
+        lifecycle: (!hook.is_empty()).then(|| rove_model::job::Lifecycle {
+            hook: hook.to_owned(),
+            sidecar,
+        }),
+        ..Task::default()
+    };
+    let mut job = (*job(0, &[], None)).clone();
+    job.type_name = kind.to_owned();
+    job.task_groups[0].tasks = vec![
+        task("init", "prestart", false),
+        task("side", "prestart", true),
+        task("main", "", false),
+        task("after", "poststart", false),
+        task("clean", "poststop", false),
+    ];
+    let (mut machine, effects) = AllocMachine::new(run(), 1, RULES, now(0));
+    assert_eq!(short(&effects), "fetch0");
+    play(
+        "the specification",
+        &mut machine,
+        vec![(spec(&Arc::new(job)), "", PENDING)],
+    );
+    machine
+}
+
+fn to_start_of_main() -> Vec<Step> {
+    vec![
+        (AllocInput::MayStart, "build0 build1", PENDING),
+        (built(0), "start0", PENDING),
+        (built(1), "start1", PENDING),
+        (started(1), "wait1", RUNNING),
+        (started(0), "wait0", RUNNING),
+    ]
+}
+
+fn to_running() -> Vec<Step> {
+    let mut steps = to_start_of_main();
+    steps.extend([
+        (exited(0, 0), "destroy0 build2", RUNNING),
+        (destroyed(0), "", RUNNING),
+        (built(2), "start2", RUNNING),
+        (started(2), "wait2 build3", RUNNING),
+        (built(3), "start3", RUNNING),
+        (started(3), "wait3", RUNNING),
+        (exited(3, 0), "destroy3", RUNNING),
+        (destroyed(3), "", RUNNING),
+    ]);
+    steps
+}
+
+#[test]
+fn tasks_with_hooks_run_in_their_turn() {
+    for (what, kind, before, steps, over) in [
+        (
+            "the main task of a batch job ends",
+            "batch",
+            to_running(),
+            vec![
+                (exited(2, 0), "destroy2 stop1", RUNNING),
+                (destroyed(2), "", RUNNING),
+                (exited(1, 0), "destroy1 build4", RUNNING),
+                (built(4), "start4", RUNNING),
+                (destroyed(1), "", RUNNING),
+                (started(4), "wait4", RUNNING),
+                (exited(4, 0), "destroy4", COMPLETE),
+                (destroyed(4), "", COMPLETE),
+            ],
+            true,
+        ),
+        (
+            "the main task fails",
+            "batch",
+            to_running(),
+            vec![
+                (exited(2, 1), "destroy2 stop1", FAILED),
+                (exited(1, 0), "destroy1 build4", FAILED),
+                (built(4), "start4", FAILED),
+                (started(4), "wait4", FAILED),
+                (exited(4, 0), "destroy4", FAILED),
+            ],
+            false,
+        ),
+        (
+            "stopped",
+            "service",
+            to_running(),
+            vec![
+                (stop(), "stop1 stop2", RUNNING),
+                (exited(1, 0), "destroy1", RUNNING),
+                (exited(2, 0), "destroy2 build4", RUNNING),
+                (stop(), "", RUNNING),
+                (built(4), "start4", RUNNING),
+                (started(4), "wait4", RUNNING),
+                (stop(), "", RUNNING),
+                (exited(4, 3), "destroy4", FAILED),
+            ],
+            false,
+        ),
+        (
+            "a sidecar of a service ends: it is started again",
+            "service",
+            to_running(),
+            vec![(exited(1, 0), "destroy1", FAILED)],
+            false,
+        ),
+        (
+            "what comes before the main task fails",
+            "service",
+            to_start_of_main(),
+            vec![
+                (exited(0, 1), "destroy0 stop1", FAILED),
+                (exited(1, 0), "destroy1 build4", FAILED),
+            ],
+            false,
+        ),
+        (
+            "the main task ends as soon as it runs: what comes after its start runs all the same",
+            "batch",
+            to_start_of_main(),
+            vec![
+                (exited(0, 0), "destroy0 build2", RUNNING),
+                (built(2), "start2", RUNNING),
+                (started(2), "wait2 build3", RUNNING),
+                (exited(2, 0), "destroy2", RUNNING),
+                (built(3), "start3", RUNNING),
+                (started(3), "wait3", RUNNING),
+                (exited(3, 0), "destroy3 stop1", RUNNING),
+                (exited(1, 0), "destroy1 build4", RUNNING),
+            ],
+            false,
+        ),
+        (
+            "stopped before anything was started: there is nothing to clean up",
+            "service",
+            vec![(AllocInput::MayStart, "build0 build1", PENDING)],
+            vec![
+                (stop(), "", PENDING),
+                (built(0), "", PENDING),
+                (built(1), "", COMPLETE),
+            ],
+            true,
+        ),
+        (
+            "the agent ends: nothing is started any more",
+            "service",
+            to_running(),
+            vec![
+                (AllocInput::Shutdown, "stop1 stop2", RUNNING),
+                (exited(1, 0), "destroy1", RUNNING),
+                (exited(2, 0), "destroy2", COMPLETE),
+            ],
+            false,
+        ),
+    ] {
+        let mut machine = with_hooks(kind);
+        play(what, &mut machine, before);
+        if what.starts_with("a sidecar") {
+            // Two restarts in half an hour, by its group's policy.
+            assert!(machine.tasks()[1].policy().restart_on_success, "{what}");
+            assert!(!machine.tasks()[0].policy().restart_on_success, "{what}");
+            continue;
+        }
+        play(what, &mut machine, steps);
+        assert_eq!(machine.is_over(), over, "{what}");
+    }
+}
+
+#[test]
+fn all_tasks_of_an_alloc_start_anew_in_their_turn() {
+    let mut machine = with_hooks("service");
+    play("to running", &mut machine, to_running());
+    let (any, effects) = machine.restart_all(now(1));
+    assert!(any);
+    assert_eq!(short(&effects), "stop1 stop2 start0");
+    play(
+        "again",
+        &mut machine,
+        vec![
+            (exited(2, 0), "destroy2", RUNNING),
+            (destroyed(2), "", RUNNING),
+            (started(0), "wait0", RUNNING),
+            (exited(0, 0), "destroy0", RUNNING),
+            (exited(1, 0), "destroy1", PENDING),
+            (destroyed(1), "start1", PENDING),
+            (started(1), "wait1 start2", RUNNING),
+            (started(2), "wait2 start3", RUNNING),
+        ],
+    );
+}
+
+#[test]
+fn an_agent_that_comes_back_goes_on_with_the_turns() {
+    let mut machine = with_hooks("batch");
+    play("to running", &mut machine, to_running());
+    play(
+        "to the end of the main task",
+        &mut machine,
+        vec![(exited(2, 0), "destroy2 stop1", RUNNING)],
+    );
+    let (mut machine, effects) = AllocMachine::recover(machine.saved(), RULES, now(2));
+    assert_eq!(short(&effects), "recover1 destroy2");
+    play(
+        "the sidecar ended meanwhile",
+        &mut machine,
+        vec![
+            (
+                AllocInput::Task(
+                    1,
+                    Input::Recovered(Found::Exited(handle("t"), ExitResult::default())),
+                ),
+                "destroy1 build4",
+                RUNNING,
+            ),
+            (built(4), "start4", RUNNING),
+        ],
+    );
+}

@@ -26,6 +26,7 @@ fn policy() -> Policy {
         kill_signal: None,
         shutdown_delay: Duration::ZERO,
         leader: false,
+        hook: crate::task::hook::Hook::Main,
     }
 }
 
