@@ -304,3 +304,45 @@ fn a_free_port_is_given_once_and_can_be_listened_on() {
         }
     }
 }
+
+/// A cargo that only says how it was called stands in the real one's place.
+#[test]
+fn every_row_of_the_nightly_script_starts_its_tests() {
+    let root =
+        fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if !rove_testkit::available("root", root) {
+        return;
+    }
+    let script = workspace().join("scripts/nightly");
+    let text = read(&script);
+    let stub = tempfile::tempdir().unwrap();
+    let cargo = stub.path().join("cargo");
+    fs::write(&cargo, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!(
+        "{}:{}",
+        stub.path().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut rows = 0;
+    for line in text.lines() {
+        let [name, _, arguments] = line.split('|').collect::<Vec<_>>()[..] else {
+            continue;
+        };
+        if !arguments.trim_start().starts_with("-p ") {
+            continue;
+        }
+        rows += 1;
+        let output = Command::new(&script)
+            .arg(name.trim())
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains(arguments.trim()),
+            "{name}: {output:?}"
+        );
+    }
+    assert!(rows >= 10, "{rows}");
+}
