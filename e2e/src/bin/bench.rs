@@ -65,8 +65,11 @@ impl Options {
     }
 }
 
+/// One row of the table: its name, and what measures and prints it.
+type Row = (&'static str, fn(&Options));
+
 /// What is measured, in the order of the table.
-const ROWS: [(&str, fn(&Options)); 5] = [
+const ROWS: [Row; 5] = [
     ("binary", binary),
     ("starts", starts),
     ("idle", idle),
