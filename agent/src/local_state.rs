@@ -216,9 +216,11 @@ fn write(directory: &Path, alloc: AllocId, bytes: &[u8]) -> Result<(), StateErro
         let flags = RenameFlags::RENAME_EXCHANGE;
         match renameat2(AT_FDCWD, &other, AT_FDCWD, &path, flags) {
             // A file system that can't: then there is no room kept.
-            Err(Errno::EINVAL | Errno::ENOSYS) => fs::rename(&other, &path),
-            done => Ok(done?),
+            Err(Errno::EINVAL | Errno::ENOSYS) => fs::rename(&other, &path)?,
+            done => done?,
         }
+        // The next save writes over the other file: after a loss of power no name may mean that one any more.
+        File::open(directory)?.sync_all()
     };
     write().map_err(|source| failed("write", &path, source))
 }

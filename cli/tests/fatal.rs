@@ -22,12 +22,6 @@ fn refusal(words: &[&str], folder: &Path) -> String {
     said
 }
 
-/// Two ports on which nobody listens.
-fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
-}
-
 #[test]
 fn every_refusal_to_start_names_its_place_and_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
@@ -44,7 +38,7 @@ fn every_refusal_to_start_names_its_place_and_the_remedy() {
     let server = "bind_addr = \"127.0.0.1\"\nserver { enabled = true }\n";
     let client =
         "bind_addr = \"127.0.0.1\"\nclient {\n  enabled = true\n  servers = [\"127.0.0.1:9\"]\n}\n";
-    let [http, rpc] = free_ports();
+    let (http, rpc) = (rove_testkit::free_port(), rove_testkit::free_port());
     let free = format!("ports {{\n  http = {http}\n  rpc  = {rpc}\n}}\n");
     // The file, and what has to be said of it.
     let rows: &[(&str, String, &[&str])] = &[

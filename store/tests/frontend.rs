@@ -794,6 +794,15 @@ impl Wrapped for Crowded {
     }
 
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, StoreError> {
+        // The front end's own looks are not counted, which go on beside.
+        let is_users = match &request.keys {
+            KeyRange::Key(start) | KeyRange::Span(start, _) | KeyRange::From(start) => {
+                start.starts_with(b"/rove/allocs/")
+            }
+        };
+        if !is_users {
+            return self.inner.range(request).await;
+        }
         let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
         self.most.fetch_max(now, Ordering::Relaxed);
         for _ in 0..100 {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     health::{Tracker, Verdict},
-    turns::{is_open, only_sidecars_live, others_are_dead},
+    turns::{is_open, only_clean_up_is_left, only_sidecars_live, others_are_dead},
 };
 use crate::{
     clock::Now,
@@ -320,6 +320,7 @@ impl AllocMachine {
     /// Starts all tasks anew, those that have ended too; false when there is none, as the alloc is about to end.
     pub fn restart_all(&mut self, now: Now) -> (bool, Vec<AllocEffect>) {
         let ends = !self.is_wanted()
+            || only_clean_up_is_left(&self.tasks)
             || self
                 .tasks
                 .iter()
@@ -506,15 +507,21 @@ impl AllocMachine {
 
     fn stop_all(&mut self, cause: &StopCause, now: Now) -> Vec<AllocEffect> {
         let mut effects = Vec::new();
-        // The leader goes first, so that the others may still serve it.
+        // The leader goes first, so that the others may still serve it; one that cleans up is not there to be served.
         let leader_lives = matches!(cause, StopCause::Wanted | StopCause::WantedAtOnce)
-            && self
-                .tasks
-                .iter()
-                .any(|task| task.policy().leader && !task.is_dead());
+            && self.tasks.iter().any(|task| {
+                let policy = task.policy();
+                policy.leader && policy.hook != Hook::Poststop && !task.is_dead()
+            });
+        // Sidecars go last: the others may need them until they have ended.
+        let served_live = self.tasks.iter().any(|task| {
+            let hook = task.policy().hook;
+            !hook.is_sidecar() && hook != Hook::Poststop && !task.is_dead()
+        });
         for index in 0..self.tasks.len() {
             let policy = self.tasks[index].policy();
-            if (leader_lives && !policy.leader) || policy.hook == Hook::Poststop {
+            let serves = policy.hook.is_sidecar() && served_live && !policy.leader;
+            if (leader_lives && !policy.leader) || serves || policy.hook == Hook::Poststop {
                 continue;
             }
             effects.extend(self.task(index, Input::Stop(cause.clone()), now, 0.0));

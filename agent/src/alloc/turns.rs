@@ -6,7 +6,10 @@ use crate::task::{hook::Hook, machine::TaskMachine};
 pub(super) fn is_open(hook: Hook, all: &[TaskMachine]) -> bool {
     let others = |is: fn(Hook) -> bool| all.iter().filter(move |task| is(task.policy().hook));
     match hook {
-        Hook::Prestart { .. } => true,
+        // Not beside a main task that is on its way out to be started anew.
+        Hook::Prestart { .. } => {
+            others(|hook| hook == Hook::Main).all(|task| !task.ends_to_start_anew())
+        }
         Hook::Main => others(|hook| matches!(hook, Hook::Prestart { .. })).all(has_prepared),
         Hook::Poststart { .. } => {
             is_open(Hook::Main, all)
@@ -26,6 +29,11 @@ pub(super) fn others_are_dead(all: &[TaskMachine]) -> bool {
     all.iter()
         .filter(|task| task.policy().hook != Hook::Poststop)
         .all(TaskMachine::is_dead)
+}
+
+/// Some clean up after all others, and all others have ended: to start those anew would be to start beside the clean-up.
+pub(super) fn only_clean_up_is_left(all: &[TaskMachine]) -> bool {
+    others_are_dead(all) && all.iter().any(|task| task.policy().hook == Hook::Poststop)
 }
 
 /// There are sidecars, and all whom they could serve have ended.

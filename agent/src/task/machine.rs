@@ -316,6 +316,12 @@ impl TaskMachine {
         self.phase == Phase::Running && !self.restart_wanted
     }
 
+    /// It was asked to start anew, and has still to end.
+    #[must_use]
+    pub fn ends_to_start_anew(&self) -> bool {
+        self.restart_wanted
+    }
+
     /// It will not start again.
     #[must_use]
     pub fn is_dead(&self) -> bool {

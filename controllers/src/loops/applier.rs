@@ -338,12 +338,16 @@ fn further_evals(
     whole: bool,
     now: UnixNanos,
 ) -> impl Iterator<Item = Write> {
+    // What replaces the next allocs follows on the plan that replaced all of these; the one that is decided anew has
+    // its own, and two would go on side by side.
+    let is_due = move |further: &Eval| {
+        whole
+            || (further.wait_until.is_some() && further.triggered_by != TriggeredBy::RollingUpdate)
+    };
     let created = plan
         .follow_ups
         .iter()
-        .filter(move |further| {
-            (whole || further.wait_until.is_some()) && state.eval(further.id).is_none()
-        })
+        .filter(move |further| is_due(further) && state.eval(further.id).is_none())
         .map(|further| Write::new_eval(further.clone()));
     let cancels = if whole { &plan.cancels[..] } else { &[] };
     let canceled = cancels.iter().filter_map(move |id| {

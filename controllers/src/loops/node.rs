@@ -5,7 +5,11 @@
 //! declares down only nodes that it has seen alive in that time: a store that was away may have ended leases whose
 //! holders are well.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 use rand::rngs::StdRng;
 use rove_model::{
@@ -63,6 +67,8 @@ pub struct NodeMemory {
     began: Began,
     seen_alive: BTreeSet<NodeId>,
     gains: Gains,
+    /// How often plans of an eval were refused, of those of which any was.
+    refusals: BTreeMap<EvalId, u32>,
     /// The jobs that every node is to have allocs of.
     for_every_node: BTreeSet<JobKey>,
 }
@@ -250,6 +256,21 @@ impl NodeLoop {
 }
 
 impl NodeMemory {
+    /// A plan that was refused since the last look set room free, even if the eval was planned again or ended by now.
+    fn notice_refusals(&mut self, state: &State, id: EvalId) {
+        let Some(eval) = state.eval(id) else {
+            self.refusals.remove(&id);
+            return;
+        };
+        if eval.plan_refusals == 0 {
+            return;
+        }
+        let before = self.refusals.insert(id, eval.plan_refusals);
+        if before.unwrap_or_default() < eval.plan_refusals {
+            self.gains.anywhere(eval.modify);
+        }
+    }
+
     /// Takes one changed key in.
     fn take_in(&mut self, state: &State, key: &Key) {
         let gains = &mut self.gains;
@@ -271,10 +292,13 @@ impl NodeMemory {
             }
             Key::NodeControl(id) => gains.on(*id, state.revision()),
             Key::Alloc(node, id) => {
-                if let Some(alloc) = state.alloc(*id)
-                    && alloc.desired_status != DesiredStatus::Run
-                {
-                    gains.on(*node, alloc.modify);
+                match state.alloc(*id) {
+                    Some(alloc) if alloc.desired_status != DesiredStatus::Run => {
+                        gains.on(*node, alloc.modify);
+                    }
+                    // It may have been stopped and removed between two looks.
+                    None if state.node(*node).is_some() => gains.on(*node, state.revision()),
+                    Some(_) | None => {}
                 }
             }
             Key::AllocStatus(node, id) => {
@@ -303,7 +327,10 @@ impl NodeMemory {
                     self.for_every_node.remove(job);
                 }
             }
-            Key::Eval(id) => gains.notice_eval(state, *id),
+            Key::Eval(id) => {
+                gains.notice_eval(state, *id);
+                self.notice_refusals(state, *id);
+            }
             _ => {}
         }
     }
@@ -336,6 +363,7 @@ impl Loop for NodeLoop {
             began,
             seen_alive: BTreeSet::new(),
             gains: Gains::default(),
+            refusals: BTreeMap::new(),
             for_every_node: BTreeSet::new(),
         }
     }
@@ -362,6 +390,11 @@ impl Loop for NodeLoop {
                 // What was gained before is not known: each blocked eval is woken once.
                 let revision = memory.began.revision.max(state.revision());
                 memory.gains.look_at_everything(state, revision);
+                memory.refusals = state
+                    .evals()
+                    .filter(|eval| eval.plan_refusals > 0)
+                    .map(|eval| (eval.id, eval.plan_refusals))
+                    .collect();
                 memory.for_every_node = facts::jobs(state)
                     .filter(|job| is_for_every_node(&job.version.job))
                     .map(|job| job.key.clone())
@@ -390,6 +423,11 @@ impl Loop for NodeLoop {
             let priority = state.eval(id).map_or(0, |eval| eval.priority);
             wake(NodeLoopKey::Blocked(id), now, -100 + priority);
         }
+    }
+
+    fn missed(&self, memory: &mut NodeMemory, state: &State) {
+        // A plan or an alloc that came and went meanwhile is in no difference: whatever it set free may be used.
+        memory.gains.anywhere(state.revision());
     }
 
     fn lost_track(&self, memory: &mut NodeMemory) {
@@ -468,7 +506,11 @@ fn lacks(state: &State, id: NodeId, job: &ShownJob<'_>) -> bool {
     let once = job.version.job.job_type() == JobType::Sysbatch;
     for alloc in state.allocs_of_node(id) {
         let of_job = alloc.job_uid == job.registration.uid && alloc.job() == *job.key;
-        let had_its_turn = once && alloc.job_version == job.registration.version;
+        // As the scheduler counts turns: one that was lost or stopped had none.
+        let had_its_turn = once
+            && alloc.job_version == job.registration.version
+            && alloc.desired_status == DesiredStatus::Run
+            && state.status_of(alloc).is_terminal();
         if of_job && (state.is_live(alloc) || had_its_turn) {
             lacking.remove(&alloc.task_group);
         }

@@ -81,7 +81,6 @@ const NOT_DUE: &str = "not due yet";
 const PLAN: &str = "planned";
 const COMPLETE: &str = "complete, nothing to do";
 const BLOCKED: &str = "blocked again";
-const ENDED: &str = "failed or canceled";
 const WOKEN: &str = "woken, a plan came to nothing";
 
 /// Clocks of servers may differ by this.
@@ -96,9 +95,8 @@ fn due_at(eval: &Eval, now: UnixNanos) -> Option<UnixNanos> {
 
 impl Loop for SchedulerLoop {
     const NAME: &'static str = "scheduler";
-    const BRANCHES: &'static [&'static str] = &[
-        NOTHING, PLANNED, NOT_DUE, PLAN, COMPLETE, BLOCKED, ENDED, WOKEN,
-    ];
+    const BRANCHES: &'static [&'static str] =
+        &[NOTHING, PLANNED, NOT_DUE, PLAN, COMPLETE, BLOCKED, WOKEN];
     type Key = JobKey;
     type Memory = SchedulerMemory;
     type Memo = Arc<Plan>;
@@ -122,7 +120,13 @@ impl Loop for SchedulerLoop {
                     memory.cluster.reserve(state, plan.clone());
                 }
             }
-            News::Keys(keys) => memory.cluster.update(state, keys),
+            News::Keys(keys) => {
+                memory.cluster.update(state, keys);
+                let reserved = &memory.reserved;
+                memory
+                    .cluster
+                    .forget_gone(state, |eval| reserved.contains_key(eval));
+            }
         }
         let mut due = |eval: &Eval| {
             if eval.status == EvalStatus::Pending {
@@ -234,9 +238,11 @@ impl Loop for SchedulerLoop {
             scheduler::Conclusion::Plan(plan) => plan_for(eval, *plan, view.now),
             scheduler::Conclusion::Eval(ended) => {
                 let branch = match ended.status {
-                    EvalStatus::Complete | EvalStatus::Pending => COMPLETE,
                     EvalStatus::Blocked => BLOCKED,
-                    EvalStatus::Failed | EvalStatus::Canceled => ENDED,
+                    EvalStatus::Complete
+                    | EvalStatus::Pending
+                    | EvalStatus::Failed
+                    | EvalStatus::Canceled => COMPLETE,
                 };
                 Decision::write(branch, vec![Write::eval(*ended, eval.modify)])
             }

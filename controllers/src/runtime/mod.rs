@@ -84,6 +84,10 @@ pub trait Loop: Send + Sync + 'static {
         wake: &mut dyn FnMut(Self::Key, UnixNanos, i32),
     );
 
+    /// The loop fell behind: what follows is the difference of two states, in which what came and went between them is
+    /// not told.
+    fn missed(&self, _memory: &mut Self::Memory, _state: &State) {}
+
     /// What was seen of the store may never have been: it was put back to a copy of before. Everything is noticed anew
     /// after that.
     fn lost_track(&self, _memory: &mut Self::Memory) {}

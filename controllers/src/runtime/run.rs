@@ -207,6 +207,7 @@ impl<'a, L: Loop> Run<'a, L> {
                     revisions = self.state.revision().saturating_sub(self.known.revision()),
                     "the loop fell behind and catches up"
                 );
+                self.looper.missed(&mut self.memory, &self.state);
                 for keys in keys.chunks(CHANGES_AT_ONCE) {
                     self.notice(News::Keys(keys));
                     tokio::task::yield_now().await;

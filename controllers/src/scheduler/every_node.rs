@@ -187,6 +187,15 @@ impl<'a> Reconciler<'a, '_, '_> {
                 desired.place += 1;
                 let last = over.iter().max_by_key(|known| known.alloc.create_time);
                 self.result.place.push(on_this(last.copied(), None));
+                // Its successor is here: nothing is wanted of what ended, so that it is collected in its time.
+                let wanted = |known: &&Known<'a>| known.alloc.desired_status == DesiredStatus::Run;
+                for known in over.iter().filter(wanted) {
+                    self.result.stops.push(Stop {
+                        known: *known,
+                        desired: DesiredStatus::Stop,
+                        why: StopReason::NotNeeded,
+                    });
+                }
             }
             return;
         };

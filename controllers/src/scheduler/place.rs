@@ -494,7 +494,15 @@ impl Placer<'_> {
             .view
             .state
             .evals_of_job(self.job.key)
-            .filter(|other| other.status == EvalStatus::Blocked && other.id != self.eval.id)
+            .filter(|other| other.id != self.eval.id)
+            .filter(|other| match other.status {
+                EvalStatus::Blocked => true,
+                // One chain of evaluations at a time replaces what is old.
+                EvalStatus::Pending => {
+                    work.rolls_on.is_some() && other.triggered_by == TriggeredBy::RollingUpdate
+                }
+                EvalStatus::Complete | EvalStatus::Failed | EvalStatus::Canceled => false,
+            })
             .map(|other| other.id)
             .collect();
 

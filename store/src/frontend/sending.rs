@@ -165,6 +165,10 @@ impl Waiting {
     }
 
     fn charge_peer(self: &Arc<Self>, peer: &Peer, bytes: usize) -> Result<Charge, Status> {
+        // One that was ended holds nothing any more, and what it still sends is not begun to be counted anew.
+        if peer.end.is_cancelled() {
+            return Err(exhausted());
+        }
         let mut held = self.lock();
         let own = held
             .connections

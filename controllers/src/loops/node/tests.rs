@@ -323,6 +323,81 @@ fn only_room_that_a_blocked_eval_could_use_wakes_it() {
 }
 
 #[test]
+fn a_node_whose_alloc_was_lost_lacks_it_and_one_that_had_its_turn_does_not() {
+    for (kind, desired, client, lacking) in [
+        (
+            "sysbatch",
+            DesiredStatus::Run,
+            ClientStatus::Complete,
+            false,
+        ),
+        ("sysbatch", DesiredStatus::Run, ClientStatus::Failed, false),
+        ("sysbatch", DesiredStatus::Lost, ClientStatus::Lost, true),
+        (
+            "sysbatch",
+            DesiredStatus::Stop,
+            ClientStatus::Complete,
+            true,
+        ),
+        ("system", DesiredStatus::Lost, ClientStatus::Lost, true),
+        ("system", DesiredStatus::Run, ClientStatus::Running, false),
+    ] {
+        let what = format!("{kind} {desired:?} {client:?}");
+        let mut world = World::new();
+        let node = world.node(1);
+        let job = world.placed("agent", 1);
+        world.change_job(&job, |job| job.type_name = kind.to_owned());
+        // Of the version that is current now.
+        let id = world.allocs(&job)[0];
+        let mut alloc = world.state.alloc(id).unwrap().value.clone();
+        alloc.job_version = world.version_key(&job).version;
+        world.put_alloc(alloc);
+        world.status(id, client);
+        if desired != DesiredStatus::Run {
+            world.desire(id, desired);
+        }
+        world.node_status(node, NodeState::Ready);
+        let branch = look(&world, &memory(&world), NodeLoopKey::Node(node)).branch;
+        assert_eq!(branch == LACKING, lacking, "{what}: {branch}");
+    }
+}
+
+#[test]
+fn a_refused_plan_sets_room_free_even_if_its_eval_was_planned_again_by_now() {
+    let mut world = World::new();
+    world.node(1);
+    let (taker, waiter) = (world.register("taker", 1), world.register("waiter", 1));
+    world.ask(&taker);
+    let taking = world.plan(&taker);
+    let waiting = world.ask(&waiter);
+    let mut memory = memory(&world);
+    let mut blocked = world.state.eval(waiting).unwrap().value.clone();
+    blocked.status = EvalStatus::Blocked;
+    blocked.triggered_by = TriggeredBy::MaxPlanAttempts;
+    blocked.snapshot = world.state.revision();
+    world.state.put(&Key::Eval(waiting), &blocked).unwrap();
+    let see = |world: &World, memory: &mut NodeMemory, id| {
+        let keys = [Key::Eval(id)];
+        LOOP.notice(
+            memory,
+            &world.state,
+            News::Keys(&keys),
+            world.now,
+            &mut |_, _, _| {},
+        );
+    };
+    see(&world, &mut memory, waiting);
+    let key = NodeLoopKey::Blocked(waiting);
+    assert_eq!(look(&world, &memory, key).branch, NO_GAIN);
+    // The plan stands: the eval was planned again before anybody looked.
+    let mut again = world.state.eval(taking).unwrap().value.clone();
+    again.plan_refusals += 1;
+    world.state.put(&Key::Eval(taking), &again).unwrap();
+    see(&world, &mut memory, taking);
+    assert_eq!(look(&world, &memory, key).branch, WOKEN);
+}
+
+#[test]
 fn a_job_of_every_node_is_looked_at_once_for_a_node_that_lacks_it() {
     for kind in ["system", "sysbatch", "service"] {
         let every_node = kind != "service";

@@ -119,6 +119,27 @@ fn what_was_blocked_beside_a_plan_that_came_to_nothing_is_woken_once() {
 }
 
 #[test]
+fn a_plan_that_came_and_went_while_the_loop_was_behind_holds_nothing() {
+    let mut world = World::new();
+    world.node(1);
+    let (taker, waiter) = (world.register("taker", 33), world.register("waiter", 1));
+    world.ask(&taker);
+    world.ask(&waiter);
+    let mut memory = memory(&world);
+    let taking = decide_with(&looper(), &world, &memory, &taker);
+    let plan = taking.memo.clone().expect("it takes room");
+    looper().decided(&mut memory, &world.state, &plan);
+    world.apply(&taking);
+    looper().settled(&mut memory, &world.state, &plan, true, &mut |_, _| {});
+    // It is dropped, and no key says so: it is in neither of the states that are compared.
+    world.state.delete(&Key::Plan(plan.eval.id));
+    notice(&world, &mut memory, News::Keys(&[]));
+    let waiting = decide_with(&looper(), &world, &memory, &waiter);
+    let placed = waiting.memo.map(|plan| plan.placements.len());
+    assert_eq!(placed, Some(1));
+}
+
+#[test]
 fn what_fits_in_part_is_placed_in_part_beside_plans_under_way() {
     let mut world = World::new();
     world.node(1);

@@ -128,6 +128,10 @@ fn what_ended_has_its_successor_on_its_node_unless_it_was_to_run_once() {
             assert_eq!(alloc.node_id, first.node_id, "{what}");
             assert_eq!(alloc.previous_allocation, Some(first.id), "{what}");
         }
+        // Nothing is wanted of what has its successor: else it would never be collected.
+        let wanted = world.state.alloc(first.id).unwrap().desired_status;
+        let still = wanted == DesiredStatus::Run;
+        assert_eq!(still, !successor, "{what}");
         // A new version runs everywhere.
         task(&mut job).env.insert("A".to_owned(), "b".to_owned());
         world.run_register(&job);
@@ -231,6 +235,11 @@ fn an_update_replaces_each_on_its_node_and_rolls_as_far_as_it_may() {
             let last = step + 1 == steps.len();
             assert_eq!(plan.eval.next_eval.is_none(), last, "{what}");
             if let Some(next) = plan.eval.next_eval {
+                let rolls = world.state.evals().filter(|eval| {
+                    eval.status == EvalStatus::Pending
+                        && eval.triggered_by == TriggeredBy::RollingUpdate
+                });
+                assert_eq!(rolls.count(), 1, "{what}: one chain, step {step}");
                 eval = world.state.eval(next).unwrap().value.clone();
                 assert_eq!(eval.triggered_by, TriggeredBy::RollingUpdate);
                 assert_eq!(eval.wait_until, Some(world.now + 10 * SECOND));
