@@ -173,7 +173,7 @@ const DISTINCT: [Row; 2] = [
         "distinct_property",
         "~distinct_property",
         Kind::Text,
-        "So many allocs as value says, 1 by default, for each value of this attribute.",
+        "At most as many allocs as value says, 1 by default, for each value of this attribute.",
     ),
 ];
 

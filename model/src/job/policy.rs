@@ -62,7 +62,7 @@ spec! {
         stagger: Option<Nanos> = "30s" => InPlace,
         /// How many allocs are replaced at a time; 0 replaces all at once, without a deployment.
         max_parallel: Option<i64> = 1 => InPlace,
-        /// What the health of an alloc is judged by: its checks, its tasks' states, or somebody.
+        /// What the health of an alloc is judged by: its checks, its tasks' states, or an operator.
         health_check: Option<String> [values = &["checks", "task_states", "manual"]] = "checks" => InPlace,
         /// How long an alloc must be healthy to count as healthy.
         min_healthy_time: Option<Nanos> = "10s" => InPlace,

@@ -59,7 +59,7 @@ spec! {
     DeviceRequest "device" {
         /// `<type>`, `<vendor>/<type>` or `<vendor>/<type>/<model>`.
         name: String [label] => Replace,
-        /// How many of it.
+        /// How many of them.
         count: Option<i64> = 1 => Replace,
         /// What a device must fulfil, as ${device.attr.memory}.
         constraints: Vec<Constraint> [each = "constraint"] => Replace,

@@ -105,7 +105,7 @@ spec! {
 spec! {
     /// What failing checks do to a task.
     CheckRestart "check_restart" {
-        /// Restart the task after so many failures in a row; 0 never does.
+        /// Restart the task after this many failures in a row; 0 never does.
         limit: i64 = 0 => InPlace,
         /// How long after a start failures don't count.
         grace: Option<Nanos> = "1s" => InPlace,
@@ -177,7 +177,7 @@ spec! {
     Proxy "proxy" {
         /// Where the service listens.
         local_service_address: String [default = "127.0.0.1"] => InPlace,
-        /// The port that it listens at.
+        /// The port that it listens on.
         local_service_port: i64 [default = "the service's"] => InPlace,
         /// Paths that are reached from outside of the mesh.
         expose: Option<ExposeConfig> => InPlace,
@@ -269,11 +269,11 @@ spec! {
     GatewayProxy "proxy" {
         /// How long a connection may take.
         connect_timeout: Option<Nanos> = "5s" => Replace,
-        /// Listen at the tagged addresses.
+        /// Listen on the tagged addresses.
         envoy_gateway_bind_tagged_addresses: bool = false => Replace,
-        /// A further address to listen at.
+        /// A further address to listen on.
         envoy_gateway_bind_addresses: BTreeMap<String, GatewayBindAddress> => Replace,
-        /// Listen at no address of its own.
+        /// Listen on no address of its own.
         envoy_gateway_no_default_bind: bool = false => Replace,
         /// How names are resolved, as STRICT_DNS or LOGICAL_DNS.
         envoy_dns_discovery_type as "EnvoyDNSDiscoveryType": String => Replace,
@@ -321,7 +321,7 @@ spec! {
 spec! {
     /// A listener of an ingress gateway.
     IngressListener "listener" {
-        /// The port to listen at.
+        /// The port to listen on.
         port: i64 => Replace,
         /// What is spoken there.
         protocol: String [values = &["tcp", "http", "http2", "grpc"]] = "tcp" => Replace,

@@ -238,9 +238,9 @@ spec! {
         services: Vec<Service> [each = "service"] => Together,
         /// How long to wait after services are deregistered before tasks are stopped.
         shutdown_delay: Option<Nanos> [default = "0s"] => InPlace,
-        /// Stop the allocs of a node that has not reached a server for so long.
+        /// Stop the allocs of a node that has not reached a server for this long.
         stop_after_client_disconnect: Option<Nanos> => InPlace,
-        /// Let allocs go on for so long on a node that can't be reached, and take them back if it returns.
+        /// Let allocs go on for this long on a node that can't be reached, and take them back if it returns.
         max_client_disconnect: Option<Nanos> => InPlace,
         /// Limits and rules for an autoscaler.
         scaling: Option<ScalingPolicy> => InPlace,

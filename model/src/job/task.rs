@@ -116,7 +116,7 @@ spec! {
         max_files: Option<i64> = 10 => InPlace,
         /// How large a file grows before the next is begun.
         max_file_size_mb as "MaxFileSizeMB": Option<i64> [hcl = "max_file_size", unit = "MiB"] = 10 => InPlace,
-        /// The opposite of disabled, of before 1.6.
+        /// The opposite of disabled, as files from before 1.6 have it.
         #[serde(skip_serializing_if = "Option::is_none")]
         enabled: Option<bool> [default = "true"] => InPlace,
         /// Collect no output.
@@ -162,7 +162,7 @@ spec! {
         getter_options: BTreeMap<String, String> [hcl = "options"] => Replace,
         /// HTTP headers of the request.
         getter_headers: BTreeMap<String, String> [hcl = "headers"] => Replace,
-        /// What comes: file keeps it as one file, dir expands archives, any decides by what it is.
+        /// What is fetched: file keeps it as one file, dir expands archives, any decides by what it is.
         getter_mode: Option<String> [hcl = "mode", values = &["any", "file", "dir"]] = "any" => Replace,
         /// Where it goes, relative to the task's directory.
         relative_dest: Option<String> [hcl = "destination", default = "local/"] => Replace,

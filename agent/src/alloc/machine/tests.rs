@@ -394,6 +394,11 @@ fn a_kill_timeout_is_no_longer_than_the_node_allows() {
 
 /// An alloc of a group with every hook: `init` and a sidecar before `main`, `after` once it runs, `clean` in the end.
 fn with_hooks(kind: &str) -> AllocMachine {
+    with_hooks_and_leader(kind, None)
+}
+
+/// The same, with the leader's place in the group.
+fn with_hooks_and_leader(kind: &str, leader: Option<usize>) -> AllocMachine {
     let task = |name: &str, hook: &str, sidecar| Task {
         name: name.to_owned(),
         lifecycle: (!hook.is_empty()).then(|| rove_model::job::Lifecycle {
@@ -411,6 +416,9 @@ fn with_hooks(kind: &str) -> AllocMachine {
         task("after", "poststart", false),
         task("clean", "poststop", false),
     ];
+    if let Some(leader) = leader {
+        job.task_groups[0].tasks[leader].leader = true;
+    }
     let (mut machine, effects) = AllocMachine::new(run(), 1, RULES, now(0));
     assert_eq!(short(&effects), "fetch0");
     play(
@@ -561,6 +569,43 @@ fn tasks_with_hooks_run_in_their_turn() {
         play(what, &mut machine, steps);
         assert_eq!(machine.is_over(), over, "{what}");
     }
+}
+
+#[test]
+fn a_leader_that_only_cleans_up_keeps_nobody_from_being_stopped() {
+    let mut machine = with_hooks_and_leader("service", Some(4));
+    play("to running", &mut machine, to_running());
+    play(
+        "stopped",
+        &mut machine,
+        vec![
+            (stop(), "stop2", RUNNING),
+            (exited(2, 0), "destroy2 stop1", RUNNING),
+            (exited(1, 0), "destroy1 build4", RUNNING),
+        ],
+    );
+}
+
+#[test]
+fn nothing_starts_anew_beside_the_clean_up() {
+    let mut machine = with_hooks("batch");
+    play("to running", &mut machine, to_running());
+    play(
+        "to the clean-up",
+        &mut machine,
+        vec![
+            (exited(2, 0), "destroy2 stop1", RUNNING),
+            (exited(1, 0), "destroy1 build4", RUNNING),
+            (built(4), "start4", RUNNING),
+            (started(4), "wait4", RUNNING),
+        ],
+    );
+    let (_, effects) = machine.restart_all(now(1));
+    let effects = short(&effects);
+    assert!(
+        !effects.contains("start") && !effects.contains("build"),
+        "{effects}"
+    );
 }
 
 #[test]
