@@ -331,10 +331,8 @@ fn without_text(name: &str, finding: Diagnostic) -> Diagnostics {
     }
 }
 
-/// Blanks at the beginning are free: they put a part of a larger text at its place.
 fn too_long(text: &str, options: &ParseOptions) -> Option<Diagnostic> {
-    let length = text.trim_start_matches([' ', '\n']).len();
-    (length > options.max_size).then(|| {
+    (text.len() > options.max_size).then(|| {
         Diagnostic::error(
             "Job file too large",
             format!(

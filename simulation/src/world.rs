@@ -169,8 +169,9 @@ impl World {
     /// isn't there any more to be stopped.
     pub(crate) async fn write(&mut self, job: usize) -> bool {
         let model = self.jobs[job].clone();
-        // Whether a call was made of which nobody knows whether it was done.
-        let mut unanswered = false;
+        // Whether what is missing later may be gone by this user's own word: a call whose answer was lost is made again
+        // by the server too, and finds that what it ended is collected.
+        let mut may_be_done = stored(&self.memory, &model.key).await.is_some();
         for _ in 0..MAX_CALLS {
             let pause = Duration::from_millis(self.rng.random_range(200..2_000));
             let Some(server) = self.reach() else {
@@ -198,7 +199,7 @@ impl World {
                     return true;
                 }
                 // What an earlier call purged may be collected by now.
-                Ok(Ok(None)) => return unanswered,
+                Ok(Ok(None)) => return may_be_done,
                 Ok(Err(CallError::Registration(error))) => {
                     self.checker
                         .problems
@@ -210,7 +211,7 @@ impl World {
                     if stands.is_some_and(|(_, registration)| caller.wrote(&registration)) {
                         return true;
                     }
-                    unanswered = true;
+                    may_be_done = true;
                 }
             }
             self.pass(pause).await;
