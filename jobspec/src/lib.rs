@@ -337,7 +337,8 @@ fn too_long(text: &str, options: &ParseOptions) -> Option<Diagnostic> {
             "Job file too large",
             format!(
                 "The file has {} bytes; {} are the most that is read.",
-                length, options.max_size
+                text.len(),
+                options.max_size
             ),
             None,
         )
