@@ -178,7 +178,7 @@ impl Cluster {
     /// Forgets each plan that `state` does not show and that is not `awaited`. Its removal may never be told by a key:
     /// a plan that came and went between two states is in no difference of theirs.
     pub fn forget_gone(&mut self, state: &State, awaited: impl Fn(&EvalId) -> bool) {
-        let is_gone = |eval: &&EvalId| state.plan(**eval).is_none() && !awaited(*eval);
+        let is_gone = |eval: &&EvalId| state.plan(**eval).is_none() && !awaited(eval);
         let gone: Vec<EvalId> = self.plans.keys().filter(is_gone).copied().collect();
         for eval in gone {
             for id in self.drop_plan(eval) {
