@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use rove_model::job::Job;
+use rove_model::job::{Job, KEPT_BY_THE_SERVER};
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
@@ -63,18 +63,6 @@ fn format_name(format: Format) -> &'static str {
     }
 }
 
-/// What the API fills in: it says nothing about what the job is.
-const FILLED_IN: [&str; 9] = [
-    "Status",
-    "StatusDescription",
-    "Stable",
-    "Version",
-    "SubmitTime",
-    "CreateIndex",
-    "ModifyIndex",
-    "JobModifyIndex",
-    "NomadTokenID",
-];
 /// What a registered job may hold and a job file has no word for.
 const BESIDE_THE_FILE: [&str; 7] = [
     "Stop",
@@ -178,7 +166,8 @@ pub(crate) fn comparable(job: &Job) -> Json {
     let mut json = serde_json::to_value(&job).unwrap_or(Json::Null);
     if let Json::Object(object) = &mut json {
         object.retain(|name, _| {
-            !FILLED_IN.contains(&name.as_str()) && !BESIDE_THE_FILE.contains(&name.as_str())
+            !KEPT_BY_THE_SERVER.contains(&name.as_str())
+                && !BESIDE_THE_FILE.contains(&name.as_str())
         });
         settle(*crate::schema::JOB, object);
     }

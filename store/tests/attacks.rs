@@ -174,26 +174,7 @@ async fn answers_that_nobody_reads_take_bounded_memory_and_others_are_answered()
             .await,
         );
     }
-    // They are answered at their time: until nothing more comes, or what comes is too much.
-    let mut most = 0;
-    let mut still = 0;
-    let mut last = 0;
-    while still < 20 && most < 2 * GROWTH {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = memory().saturating_sub(rest);
-        still = if now.abs_diff(last) < 1 << 20 {
-            still + 1
-        } else {
-            0
-        };
-        last = now;
-        most = most.max(now);
-    }
-    println!(
-        "{connections} x {streams} unread answers: {} MiB above rest",
-        most >> 20
-    );
-    assert!(most <= GROWTH, "{} MiB", most >> 20);
+    grows_little(rest, &format!("{connections} x {streams} unread answers")).await;
     let jobs = RangeRequest::new(KeyRange::prefix("/rove/jobs/"));
     assert_eq!(client.range(jobs).await.unwrap().kvs.len(), 1);
     // A large answer finds room as well: those who don't read make way.
@@ -208,6 +189,27 @@ async fn answers_that_nobody_reads_take_bounded_memory_and_others_are_answered()
         let mut buffer = vec![0; 1 << 16];
         let _ = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut buffer)).await;
     }
+}
+
+/// Holds that the memory stays near what it was at `rest`, in bytes. An attack takes its time: until nothing more comes,
+/// or what comes is too much.
+async fn grows_little(rest: u64, attack: &str) {
+    let mut most = 0;
+    let mut still = 0;
+    let mut last = 0;
+    while still < 20 && most < 2 * GROWTH {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = memory().saturating_sub(rest);
+        still = if now.abs_diff(last) < 1 << 20 {
+            still + 1
+        } else {
+            0
+        };
+        last = now;
+        most = most.max(now);
+    }
+    println!("{attack}: {} MiB above rest", most >> 20);
+    assert!(most <= GROWTH, "{} MiB", most >> 20);
 }
 
 /// The body of a request of which a part comes, and then nothing.
@@ -277,25 +279,7 @@ async fn requests_that_are_never_sent_to_their_end_take_bounded_memory() {
             });
         }
     }
-    let mut most = 0;
-    let mut still = 0;
-    let mut last = 0;
-    while still < 20 && most < 2 * GROWTH {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = memory().saturating_sub(rest);
-        still = if now.abs_diff(last) < 1 << 20 {
-            still + 1
-        } else {
-            0
-        };
-        last = now;
-        most = most.max(now);
-    }
-    println!(
-        "{connections} x {streams} half requests: {} MiB above rest",
-        most >> 20
-    );
-    assert!(most <= GROWTH, "{} MiB", most >> 20);
+    grows_little(rest, &format!("{connections} x {streams} half requests")).await;
     // One that comes whole finds room: those that don't go on make way.
     eventually("a whole request", async || {
         put(&known, key.clone(), vec![b'n'; 100_000]).await.ok()

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 pub mod etcd;
+mod small_disk;
 
 use std::env;
 use std::fs::File;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+pub use small_disk::SmallDisk;
 
 /// How long a test waits for what has to happen. It only ends a wait that is in vain: no test is to fail because a
 /// machine is busy, and what a test asserts never depends on it.

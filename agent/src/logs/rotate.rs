@@ -538,34 +538,17 @@ mod tests {
             println!("skipped: a disk of its own needs root");
             return;
         }
-        let run = |program: &str, args: &[&str], dir: &Path| {
-            let status = std::process::Command::new(program)
-                .args(args)
-                .arg(dir)
-                .status();
-            assert!(status.unwrap().success());
-        };
-        let base = tempfile::tempdir().unwrap();
-        run(
-            "mount",
-            &["-t", "tmpfs", "-o", "size=4m", "rove-test"],
-            base.path(),
-        );
-        let dir = base.path().join("logs");
+        let disk = rove_testkit::SmallDisk::mount(4);
+        let dir = disk.path().join("logs");
         let mut log = open_in(&dir, 2);
         log.write(&[&[b'a'; (1 << 20) - 1][..], b"\n"].concat())
             .unwrap();
         log.write(&[&[b'b'; (1 << 20) - 100_001][..], b"\n"].concat())
             .unwrap();
         log.write(&[b'c'; 90_000]).unwrap();
-        let mut filler = File::create(base.path().join("filler")).unwrap();
-        for size in [4096, 1] {
-            while filler.write_all(&vec![b'f'; size]).is_ok() {}
-        }
-        let written = log.write(&[&[b'c'; 20_000][..], b"\n"].concat());
+        disk.fill();
+        log.write(&[&[b'c'; 20_000][..], b"\n"].concat()).unwrap();
         let files = all(&dir);
-        run("umount", &["-l"], base.path());
-        written.unwrap();
         assert_eq!(files.len(), 2);
         assert_eq!(files[0].last(), Some(&b'\n'));
         assert_eq!(files[1], [&[b'c'; 110_000][..], b"\n"].concat());

@@ -349,44 +349,6 @@ async fn without_room_for_its_record_nothing_is_started() {
     agent.stop().await;
 }
 
-/// A small disk of its own, taken away at the end.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4m,mode=755", "rove-test"])
-            .arg(root.path())
-            .status()
-            .unwrap();
-        assert!(mounted.success());
-        Self(root)
-    }
-
-    /// Until not a byte is left.
-    fn fill(&self) {
-        use std::io::Write;
-        let mut file = std::fs::File::create(self.0.path().join("filler")).unwrap();
-        for size in [4096, 1] {
-            while file.write_all(&vec![0; size]).is_ok() {}
-        }
-    }
-
-    fn make_room(&self) {
-        std::fs::remove_file(self.0.path().join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.0.path())
-            .status();
-    }
-}
-
 #[tokio::test]
 async fn a_task_that_ended_while_the_disk_was_full_is_not_run_again() {
     if !nix::unistd::geteuid().is_root() {
@@ -394,8 +356,8 @@ async fn a_task_that_ended_while_the_disk_was_full_is_not_run_again() {
         return;
     }
     let world = World::new();
-    let disk = SmallDisk::mount();
-    let agent = start(world.on_disk(disk.0.path())).await;
+    let disk = rove_testkit::SmallDisk::mount(4);
+    let agent = start(world.on_disk(disk.path())).await;
     let alloc = world
         .place(&batch(&[("t", json!({"run_for": "300ms"}))]), 1)
         .await;
@@ -404,7 +366,7 @@ async fn a_task_that_ended_while_the_disk_was_full_is_not_run_again() {
     disk.fill();
     world.until_status(&alloc, ClientStatus::Complete).await;
     drop(agent);
-    let agent = start_after(world.on_disk(disk.0.path())).await;
+    let agent = start_after(world.on_disk(disk.path())).await;
     let next = rove_model::job::Job {
         id: "next".to_owned(),
         ..batch(&[("t", json!({"run_for": "1ms"}))])

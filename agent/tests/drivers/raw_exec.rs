@@ -679,40 +679,6 @@ async fn a_supervisor_that_is_killed_while_it_starts_is_answered_for_at_once() {
     assert!(problem.to_string().contains("was killed"), "{problem}");
 }
 
-/// A small disk of its own, taken away at the end.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m,mode=755", "rove-test"])
-            .arg(root.path())
-            .status()
-            .unwrap();
-        assert!(mounted.success());
-        Self(root)
-    }
-
-    /// Until not a byte is left.
-    fn fill(&self) {
-        use std::io::Write;
-        let mut file = fs::File::create(self.0.path().join("filler")).unwrap();
-        for size in [4096, 1] {
-            while file.write_all(&vec![0; size]).is_ok() {}
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.0.path())
-            .status();
-    }
-}
-
 #[tokio::test]
 async fn a_task_on_a_full_disk_is_stopped_and_its_end_is_told() {
     if !nix::unistd::geteuid().is_root() {
@@ -720,9 +686,9 @@ async fn a_task_on_a_full_disk_is_stopped_and_its_end_is_told() {
         return;
     }
     for killed in [false, true] {
-        let disk = SmallDisk::mount();
+        let disk = rove_testkit::SmallDisk::mount(1);
         let driver = driver();
-        let config = shell(disk.0.path(), "exec sleep 1000");
+        let config = shell(disk.path(), "exec sleep 1000");
         let handle = start(&driver, &config).await;
         disk.fill();
         if killed {

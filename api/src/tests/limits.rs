@@ -23,6 +23,15 @@ fn limits() -> Limits {
     }
 }
 
+/// The same, with all the time in the world for what is on the line.
+fn unhurried() -> Limits {
+    Limits {
+        head: PATIENCE,
+        idle: PATIENCE,
+        ..limits()
+    }
+}
+
 async fn listen(world: &World, limits: Limits) -> (SocketAddr, DropGuard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -53,6 +62,17 @@ async fn answer(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&buffer[..count]).into_owned()
 }
 
+/// So many connections that are answered, and stay.
+async fn hold(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        held.push(stream);
+    }
+    held
+}
+
 /// Whether a new connection is answered in the end.
 async fn is_let_in(address: SocketAddr) -> bool {
     let tries = async {
@@ -70,18 +90,8 @@ async fn is_let_in(address: SocketAddr) -> bool {
 #[tokio::test]
 async fn one_address_has_so_many_connections_and_is_told_when_it_wants_more() {
     let world = World::new().await;
-    let unhurried = Limits {
-        head: PATIENCE,
-        idle: PATIENCE,
-        ..limits()
-    };
-    let (address, _stop) = listen(&world, unhurried).await;
-    let mut held = Vec::new();
-    for _ in 0..5 {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
-        held.push(stream);
-    }
+    let (address, _stop) = listen(&world, unhurried()).await;
+    let mut held = hold(address, 5).await;
     let mut sixth = TcpStream::connect(address).await.unwrap();
     let refusal = until_its_end(&mut sixth).await;
     assert!(refusal.starts_with("HTTP/1.1 429"), "{refusal}");
@@ -93,18 +103,8 @@ async fn one_address_has_so_many_connections_and_is_told_when_it_wants_more() {
 #[tokio::test]
 async fn however_many_are_refused_at_a_time_each_is_told() {
     let world = World::new().await;
-    let unhurried = Limits {
-        head: PATIENCE,
-        idle: PATIENCE,
-        ..limits()
-    };
-    let (address, _stop) = listen(&world, unhurried).await;
-    let mut held = Vec::new();
-    for _ in 0..5 {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
-        held.push(stream);
-    }
+    let (address, _stop) = listen(&world, unhurried()).await;
+    let _held = hold(address, 5).await;
     // All stay on the line, so that none makes way for the next.
     let mut refused = Vec::new();
     for _ in 0..300 {
@@ -125,17 +125,10 @@ async fn without_a_limit_of_one_address_the_limit_of_all_holds() {
     let wide = Limits {
         connections_per_client: None,
         connections: 20,
-        head: PATIENCE,
-        idle: PATIENCE,
-        ..limits()
+        ..unhurried()
     };
     let (address, _stop) = listen(&world, wide).await;
-    let mut held = Vec::new();
-    for _ in 0..20 {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
-        held.push(stream);
-    }
+    let _held = hold(address, 20).await;
     let mut next = TcpStream::connect(address).await.unwrap();
     let refusal = until_its_end(&mut next).await;
     assert!(refusal.starts_with("HTTP/1.1 429"), "{refusal}");
@@ -235,12 +228,7 @@ fn many() -> usize {
 #[tokio::test]
 async fn who_opens_one_connection_after_the_other_keeps_no_other_address_out() {
     let world = World::new().await;
-    let unhurried = Limits {
-        head: PATIENCE,
-        idle: PATIENCE,
-        ..limits()
-    };
-    let (address, _stop) = listen(&world, unhurried).await;
+    let (address, _stop) = listen(&world, unhurried()).await;
     let mut held = Vec::new();
     for _ in 0..many() {
         held.push(TcpStream::connect(address).await.unwrap());

@@ -10,7 +10,6 @@ use std::{
 };
 
 use rove_model::{
-    alloc::DesiredStatus,
     eval::{Eval, EvalStatus, TriggeredBy},
     ids::{EvalId, JobKey, NodeId, Revision},
     resources::Room,
@@ -49,7 +48,7 @@ impl Left {
         let mut used = Room::default();
         let mut own: BTreeMap<JobKey, Room> = BTreeMap::new();
         for alloc in state.allocs_of_node(id) {
-            if alloc.desired_status == DesiredStatus::Run && !state.status_of(alloc).is_terminal() {
+            if state.is_live(alloc) {
                 let room = alloc.resources.room();
                 used = used.plus(room);
                 let of_job = own.entry(alloc.job()).or_default();

@@ -176,30 +176,11 @@ impl NodeLoop {
             Some(crate::Sabotage::LostAlloc) => jobs.into_iter().take(1).collect(),
             _ => jobs,
         };
-        let mut evals = jobs
+        let evals = jobs
             .iter()
             .filter(|job| asks_for_eval(state, job, cause, view.now))
-            .filter_map(|job| {
-                let eval_id = derived_id(&[
-                    b"node-update",
-                    id.0.as_bytes(),
-                    &cause.to_be_bytes(),
-                    job.to_string().as_bytes(),
-                ]);
-                let mut eval = new_eval(state, job, eval_id, TriggeredBy::NodeUpdate, view.now)?;
-                eval.node_id = Some(id);
-                state.eval(eval_id).is_none().then(|| Write::new_eval(eval))
-            });
-        let now: Vec<Write> = evals.by_ref().take(JOBS_AT_ONCE).collect();
-        if now.is_empty() {
-            return Decision::wait(STAYS_DOWN);
-        }
-        let mut decision = Decision::write(AFFECTED, now);
-        if evals.next().is_some() {
-            // Nothing else would say that there are more.
-            decision.again = Again::WhenSettled;
-        }
-        decision
+            .filter_map(|job| eval_for(view, b"node-update", id, cause, job));
+        ask(evals, AFFECTED, STAYS_DOWN)
     }
 
     /// The node is ready: each job that every node is to have and that it lacks is to be looked at.
@@ -209,35 +190,15 @@ impl NodeLoop {
             return Decision::wait(WELL);
         };
         let cause = changed(state, id);
-        let mut evals = view.memory.for_every_node.iter().filter_map(|key| {
+        let evals = view.memory.for_every_node.iter().filter_map(|key| {
             let job = facts::job(state, key)?;
             let asks = !job.registration.stop
                 && may_use(&job.version.job, node)
                 && lacks(state, id, &job)
                 && asks_for_eval(state, key, cause, view.now);
-            if !asks {
-                return None;
-            }
-            let eval_id = derived_id(&[
-                b"node-ready",
-                id.0.as_bytes(),
-                &cause.to_be_bytes(),
-                key.to_string().as_bytes(),
-            ]);
-            let mut eval = new_eval(state, key, eval_id, TriggeredBy::NodeUpdate, view.now)?;
-            eval.node_id = Some(id);
-            state.eval(eval_id).is_none().then(|| Write::new_eval(eval))
+            asks.then(|| eval_for(view, b"node-ready", id, cause, key))?
         });
-        let now: Vec<Write> = evals.by_ref().take(JOBS_AT_ONCE).collect();
-        if now.is_empty() {
-            return Decision::wait(WELL);
-        }
-        let mut decision = Decision::write(LACKING, now);
-        if evals.next().is_some() {
-            // Nothing else would say that there are more.
-            decision.again = Again::WhenSettled;
-        }
-        decision
+        ask(evals, LACKING, WELL)
     }
 
     fn blocked(&self, view: &View<'_, Self>, id: EvalId) -> Decision {
@@ -253,6 +214,45 @@ impl NodeLoop {
         }
         Decision::write(WOKEN, vec![woken(eval, view.now)])
     }
+}
+
+/// The evaluation that a job asks for as the node changed at revision `cause`; `None` where it was made already. `what`
+/// tells those for one change of a node apart.
+fn eval_for(
+    view: &View<'_, NodeLoop>,
+    what: &[u8],
+    node: NodeId,
+    cause: Revision,
+    job: &JobKey,
+) -> Option<Write> {
+    let eval_id = derived_id(&[
+        what,
+        node.0.as_bytes(),
+        &cause.to_be_bytes(),
+        job.to_string().as_bytes(),
+    ]);
+    let mut eval = new_eval(view.state, job, eval_id, TriggeredBy::NodeUpdate, view.now)?;
+    eval.node_id = Some(node);
+    let is_new = view.state.eval(eval_id).is_none();
+    is_new.then(|| Write::new_eval(eval))
+}
+
+/// Makes some of the evaluations, and comes again for the rest; waits as `none` says where there is none.
+fn ask(
+    mut evals: impl Iterator<Item = Write>,
+    branch: &'static str,
+    none: &'static str,
+) -> Decision {
+    let now: Vec<Write> = evals.by_ref().take(JOBS_AT_ONCE).collect();
+    if now.is_empty() {
+        return Decision::wait(none);
+    }
+    let mut decision = Decision::write(branch, now);
+    if evals.next().is_some() {
+        // Nothing else would say that there are more.
+        decision.again = Again::WhenSettled;
+    }
+    decision
 }
 
 impl NodeMemory {
@@ -506,12 +506,11 @@ fn lacks(state: &State, id: NodeId, job: &ShownJob<'_>) -> bool {
     let once = job.version.job.job_type() == JobType::Sysbatch;
     for alloc in state.allocs_of_node(id) {
         let of_job = alloc.job_uid == job.registration.uid && alloc.job() == *job.key;
-        // As the scheduler counts turns: one that was lost or stopped had none.
-        let had_its_turn = once
-            && alloc.job_version == job.registration.version
-            && alloc.desired_status == DesiredStatus::Run
-            && state.status_of(alloc).is_terminal();
-        if of_job && (state.is_live(alloc) || had_its_turn) {
+        let done = || {
+            let client = state.status_of(alloc);
+            once && scheduler::had_its_turn(alloc, client, job.registration.version)
+        };
+        if of_job && (state.is_live(alloc) || done()) {
             lacking.remove(&alloc.task_group);
         }
     }

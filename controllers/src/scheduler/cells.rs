@@ -387,15 +387,9 @@ impl<'s, 'j> Cells<'s, 'j> {
         class: &str,
         candidate: impl FnOnce(Base, u32) -> Candidate,
     ) {
-        match verdict {
-            Verdict::Fits(score) if self.properties.is_empty() => {
-                self.list(cell, candidate(*score, 0), true);
-            }
-            Verdict::Fits(score) => {
-                self.tell(cell, verdict, class, 1);
-                self.list(cell, candidate(*score, 0), true);
-            }
-            Verdict::RuledOut(_) | Verdict::Exhausted(_) => self.tell(cell, verdict, class, 1),
+        self.tell(cell, verdict, class, 1);
+        if let Verdict::Fits(score) = verdict {
+            self.list(cell, candidate(*score, 0), true);
         }
     }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rove_model::{
-    alloc::{ClientStatus, DesiredStatus},
+    alloc::{Alloc, ClientStatus, DesiredStatus},
     eval::{AllocMetric, Eval, EvalStatus, TriggeredBy},
     ids::{EvalId, GroupName, NodeId},
     job::{Job, JobType, TaskGroup},
@@ -40,6 +40,14 @@ pub fn may_use(job: &Job, node: &Node) -> bool {
     job.task_groups
         .first()
         .is_some_and(|group| Requirements::of(job, group).is_in_scope(node))
+}
+
+/// Whether an alloc of a sysbatch job has run as its node is to run `version` once. One that was lost or stopped has not.
+#[must_use]
+pub fn had_its_turn(alloc: &Alloc, client: ClientStatus, version: u64) -> bool {
+    alloc.job_version == version
+        && alloc.desired_status == DesiredStatus::Run
+        && matches!(client, ClientStatus::Complete | ClientStatus::Failed)
 }
 
 /// Says what is to be done. `spec` is the job's specification, which is not stopped; `requirements` and `verdicts` are
@@ -176,12 +184,9 @@ impl<'a> Reconciler<'a, '_, '_> {
             node: Some(node),
         };
         let Some(known) = keeps else {
-            let done = |known: &&Known<'a>| {
-                known.alloc.job_version == self.job.version
-                    && known.alloc.desired_status == DesiredStatus::Run
-                    && matches!(known.client, ClientStatus::Complete | ClientStatus::Failed)
-            };
-            if self.once && over.iter().any(|known| done(&known)) {
+            let done =
+                |known: &Known<'a>| had_its_turn(known.alloc, known.client, self.job.version);
+            if self.once && over.iter().any(done) {
                 desired.ignore += 1;
             } else if fits {
                 desired.place += 1;

@@ -44,7 +44,7 @@ pub use self::{
     check::{PlanVerdict, Refusal, check_plan, check_plan_beside},
     cluster::Cluster,
     dry_run::{DryRun, Proposal, dry_run},
-    every_node::{groups, is_for_every_node, may_use},
+    every_node::{groups, had_its_turn, is_for_every_node, may_use},
 };
 
 /// What a decision is made on.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     duration::Nanos,
-    job::{Job, Task, TaskGroup},
+    job::{Job, KEPT_BY_THE_SERVER, Task, TaskGroup},
 };
 
 /// What changed from `old` to `new`; `None` where there is no such job.
@@ -72,24 +72,16 @@ fn kind(old: bool, new: bool, changed: bool) -> DiffType {
 }
 
 fn job_fields(job: &Job) -> Fields {
-    Fields::of(job).without(&[
-        // Two versions of one job have the same.
-        "ID",
-        // Never stored, and nobody's to read.
-        "ConsulToken",
-        "VaultToken",
-        "Payload",
-        // Kept by the server.
-        "NomadTokenID",
-        "Status",
-        "StatusDescription",
-        "Stable",
-        "Version",
-        "SubmitTime",
-        "CreateIndex",
-        "ModifyIndex",
-        "JobModifyIndex",
-    ])
+    Fields::of(job)
+        .without(&[
+            // Two versions of one job have the same.
+            "ID",
+            // Never stored, and nobody's to read.
+            "ConsulToken",
+            "VaultToken",
+            "Payload",
+        ])
+        .without(&KEPT_BY_THE_SERVER)
 }
 
 fn job_objects(detail: Detail, old: &Job, new: &Job) -> Vec<ObjectDiff> {

@@ -32,8 +32,8 @@ pub use service::{
     Upstream,
 };
 pub use specification::{
-    Consul, DEFAULT_PRIORITY, Job, JobType, Multiregion, MultiregionRegion, MultiregionStrategy,
-    TaskGroup,
+    Consul, DEFAULT_PRIORITY, Job, JobType, KEPT_BY_THE_SERVER, Multiregion, MultiregionRegion,
+    MultiregionStrategy, TaskGroup,
 };
 pub use task::{
     ChangeScript, CsiPluginConfig, DispatchPayload, Lifecycle, LogConfig, MountOptions, Task,

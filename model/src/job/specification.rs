@@ -61,6 +61,20 @@ impl JobType {
     }
 }
 
+/// The fields of a job, by their names in JSON, that the server fills in and keeps: they say nothing about what the job
+/// is.
+pub const KEPT_BY_THE_SERVER: [&str; 9] = [
+    "Status",
+    "StatusDescription",
+    "Stable",
+    "Version",
+    "SubmitTime",
+    "CreateIndex",
+    "ModifyIndex",
+    "JobModifyIndex",
+    "NomadTokenID",
+];
+
 spec! {
     /// A job specification.
     Job "job" {
